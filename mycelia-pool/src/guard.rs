@@ -1,0 +1,83 @@
+//! A value on loan.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+
+use crate::recycle::Recycle;
+use crate::slot::{FreeSlot, Slot};
+
+/// A value taken out of a [`Pool`](crate::Pool). Dropping it makes the value clean and gives it back.
+///
+/// One pointer large, free of lifetimes, and at home on any thread: it may be dropped where it was not acquired. There
+/// is no way to give a value back twice, or to touch it afterwards:
+///
+/// ```compile_fail
+/// # use mycelia_pool::Pool;
+/// let pool = Pool::<String>::new();
+/// let text = pool.acquire().unwrap();
+/// drop(text);
+/// println!("{}", *text); // use of moved value
+/// ```
+pub struct Guard<T: Recycle + Send + 'static> {
+    slot: NonNull<Slot<T>>,
+}
+
+// SAFETY: a guard owns its value, and giving it back from another thread moves it there: `T: Send` is what that takes.
+unsafe impl<T: Recycle + Send> Send for Guard<T> {}
+// SAFETY: `&Guard` gives `&T` and nothing else.
+unsafe impl<T: Recycle + Send + Sync> Sync for Guard<T> {}
+
+impl<T: Recycle + Send + 'static> Guard<T> {
+    #[inline]
+    pub(crate) fn new(slot: FreeSlot<T>) -> Self {
+        Self { slot: slot.0 }
+    }
+}
+
+impl<T: Recycle + Send + 'static> Deref for Guard<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: a guard is the only handle to its slot, whose memory stays as long as it is out.
+        unsafe { &(*self.slot.as_ptr()).value }
+    }
+}
+
+impl<T: Recycle + Send + 'static> DerefMut for Guard<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as in `deref`; `&mut self` makes it exclusive.
+        unsafe { &mut (*self.slot.as_ptr()).value }
+    }
+}
+
+impl<T: Recycle + Send + 'static> Drop for Guard<T> {
+    #[inline]
+    fn drop(&mut self) {
+        /// Gives the slot back even if `recycle` panics.
+        struct Return<T>(NonNull<Slot<T>>);
+
+        impl<T> Drop for Return<T> {
+            #[inline]
+            fn drop(&mut self) {
+                // SAFETY: the slot is out until `release`, so its pool is there; the guard is gone after this, so
+                // the `FreeSlot` is the only handle.
+                unsafe { (*self.0.as_ptr()).home.as_ref() }.release(FreeSlot(self.0));
+            }
+        }
+
+        let back = Return(self.slot);
+        if T::RECYCLES {
+            // SAFETY: still the only handle.
+            unsafe { &mut (*back.0.as_ptr()).value }.recycle();
+        }
+    }
+}
+
+impl<T: Recycle + Send + fmt::Debug> fmt::Debug for Guard<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Guard").field(&**self).finish()
+    }
+}

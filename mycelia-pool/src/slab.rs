@@ -1,0 +1,70 @@
+//! A slab: the memory of one chunk of slots.
+
+use std::num::NonZeroUsize;
+use std::ptr::NonNull;
+
+use crate::shared::Shared;
+use crate::slot::{FreeSlot, Slot};
+
+/// A chunk of slots made in one go. Owns the memory and the values; the slots are lent out as pointers.
+pub(crate) struct Slab<T> {
+    // A raw pointer, not a `Box`: moving a `Box` would claim its content anew, and end the pointers handed out.
+    slots: NonNull<[Slot<T>]>,
+}
+
+// SAFETY: a slab owns its values and is only dropped when no slot of it is out.
+unsafe impl<T: Send> Send for Slab<T> {}
+
+impl<T> Slab<T> {
+    /// Makes `count` slots with values from `make`, which may panic: then nothing was made.
+    pub(crate) fn make(count: usize, home: NonNull<Shared<T>>, make: impl Fn() -> T) -> Self {
+        let slots: Box<[Slot<T>]> = (0..count).map(|_| Slot { value: make(), home }).collect();
+        Self { slots: NonNull::from(Box::leak(slots)) }
+    }
+
+    /// The number of slots.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The address of the first slot.
+    pub(crate) fn start(&self) -> NonZeroUsize {
+        self.slots.cast::<Slot<T>>().addr()
+    }
+
+    /// True if the slot is one of this slab.
+    pub(crate) fn contains(&self, slot: &FreeSlot<T>) -> bool {
+        let start = self.start().get();
+        (start..start + self.len() * size_of::<Slot<T>>()).contains(&slot.0.addr().get())
+    }
+
+    /// All slots, as free ones.
+    ///
+    /// # Safety
+    /// Called once per slab, before any of its slots is in use: each `FreeSlot` is an exclusive handle.
+    pub(crate) unsafe fn free_slots(&self) -> impl Iterator<Item = FreeSlot<T>> {
+        let first = self.slots.cast::<Slot<T>>();
+        // SAFETY: the index stays below the length of the allocation.
+        (0..self.len()).map(move |index| FreeSlot(unsafe { first.add(index) }))
+    }
+
+    /// Shows every value to `visit`, in use or not.
+    ///
+    /// # Safety
+    /// Nobody may hold a `&mut` to a value of this slab meanwhile.
+    pub(crate) unsafe fn visit(&self, visit: &mut impl FnMut(&T)) {
+        // SAFETY: the memory is valid as long as the slab is, and the caller rules out `&mut` to the values.
+        // The reference to a slot would cover a value whose guard is being dropped; so go by pointer.
+        for index in 0..self.len() {
+            // SAFETY: in bounds; see above for the reference.
+            visit(unsafe { &(*self.slots.cast::<Slot<T>>().as_ptr().add(index)).value });
+        }
+    }
+}
+
+impl<T> Drop for Slab<T> {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from `Box::leak` in `make`, and whoever drops a slab has all of its slots.
+        drop(unsafe { Box::from_raw(self.slots.as_ptr()) });
+    }
+}

@@ -1,0 +1,127 @@
+//! Two or three threads, two or three steps, every order in which they can meet. Run by `cargo loom`.
+//!
+//! In a model a magazine holds one slot and a chunk has one, so every step reaches the depot.
+#![cfg(mycelia_loom)]
+
+use loom::cell::UnsafeCell;
+use loom::thread;
+use mycelia_core::seeded::scene_fails_with;
+use mycelia_pool::{Guard, Pool, Recycle};
+
+/// A value that loom watches: two holders at once, or a write that the next holder may not see, fail the model.
+struct Watched(UnsafeCell<u32>);
+
+impl Recycle for Watched {
+    const RECYCLES: bool = false;
+    fn recycle(&mut self) {}
+}
+
+fn pool(warm: usize) -> Pool<Watched> {
+    Pool::builder().warm(warm).build_with(|| Watched(UnsafeCell::new(0)))
+}
+
+fn add_one(value: &Guard<Watched>) -> u32 {
+    // SAFETY: whether this is the only access is what the model finds out.
+    value.0.with_mut(|value| unsafe {
+        *value += 1;
+        *value
+    })
+}
+
+#[test]
+fn a_slot_has_one_holder_at_a_time() {
+    loom::model(|| {
+        let pool = pool(1);
+        let other = pool.clone();
+        let thread = thread::spawn(move || add_one(&other.acquire().unwrap()));
+        add_one(&pool.acquire().unwrap());
+        thread.join().unwrap();
+        assert_eq!(pool.stats().in_use, 0);
+    });
+}
+
+#[test]
+fn twin_two_threads_with_one_number_share_a_cache() {
+    assert!(scene_fails_with("two threads, one number", "a_slot_has_one_holder_at_a_time"));
+}
+
+#[test]
+fn a_release_on_another_thread_is_over_when_it_is_counted() {
+    loom::model(|| {
+        let pool = pool(1);
+        let guard = pool.acquire().unwrap();
+        let keeper = pool.clone();
+        let thread = thread::spawn(move || {
+            add_one(&guard);
+            drop(guard);
+        });
+        drop(pool);
+        // The count of a release is its last touch: once it is seen, the memory may go.
+        while keeper.stats().in_use > 0 {
+            thread::yield_now();
+        }
+        let again = keeper.acquire().unwrap();
+        drop(again);
+        drop(keeper);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn twin_a_release_counted_too_early_touches_freed_memory() {
+    assert!(scene_fails_with(
+        "a release counted before it is done",
+        "a_release_on_another_thread_is_over_when_it_is_counted"
+    ));
+}
+
+#[test]
+fn a_magazine_at_the_depot_goes_to_one_thread() {
+    loom::model(|| {
+        let pool = pool(3);
+        let guards = [pool.acquire().unwrap(), pool.acquire().unwrap(), pool.acquire().unwrap()];
+        drop(guards); // two stay in this thread's cache, one goes to the depot
+        let other = pool.clone();
+        let thread = thread::spawn(move || add_one(&other.acquire().unwrap()));
+        let three = [pool.acquire().unwrap(), pool.acquire().unwrap(), pool.acquire().unwrap()];
+        three.iter().for_each(|guard| {
+            add_one(guard);
+        });
+        drop(three);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn twin_a_look_and_a_trade_in_two_steps_find_the_depot_empty() {
+    assert!(scene_fails_with(
+        "the depot looked at and traded with in two steps",
+        "a_magazine_at_the_depot_goes_to_one_thread"
+    ));
+}
+
+#[test]
+fn the_heir_of_a_number_sees_all_that_the_last_owner_left() {
+    loom::model(|| {
+        let pool = pool(1);
+        let first = pool.clone();
+        let thread = thread::spawn(move || {
+            add_one(&first.acquire().unwrap());
+        });
+        let second = pool.clone();
+        // Starts before or after the first has ended, and so inherits its number or gets one of its own.
+        let heir = thread::spawn(move || {
+            add_one(&second.acquire().unwrap());
+        });
+        thread.join().unwrap();
+        heir.join().unwrap();
+    });
+}
+
+#[test]
+fn twin_a_number_inherited_without_the_lock_shows_a_stale_cache() {
+    assert!(scene_fails_with(
+        "a number inherited without the lock",
+        "the_heir_of_a_number_sees_all_that_the_last_owner_left"
+    ));
+}

@@ -1,0 +1,363 @@
+//! The bounded queue with waiting on both sides.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::task::{Context, Poll, Waker};
+
+use mycelia_core::OverflowPolicy;
+use mycelia_core::seeded::bug;
+use mycelia_core::sync::Mutex;
+
+use crate::error::{PushError, SendError};
+use crate::pushed::{Pushed, PushedMany};
+use crate::ring::Ring;
+use crate::send::Send;
+use crate::stats::Stats;
+use crate::wait::{Outcome, WaitList};
+
+/// Senders woken per turn of the lock, so that their wakers fit on the stack.
+const WAKES: usize = 16;
+
+/// A bounded queue from many senders to one receiver, both of which may wait. Needs no async runtime.
+///
+/// * [`push`](Self::push) never waits: the policy decides. [`send`](Self::send) waits for room under every policy.
+/// * Freed room belongs to the waiting senders, in order. While any wait, a push finds the queue full.
+/// * One task at a time may wait for items; if several do, the last one to ask is woken.
+/// * Waiting is by [`Waker`]: the receiver is woken when the queue turns from empty to not empty while it waits, not at
+///   every item.
+///
+/// # Cost
+/// Each call takes a lock for a few instructions. Items and wakers are dropped, and tasks woken, outside of it.
+///
+/// ```
+/// use mycelia_queue::{Channel, OverflowPolicy};
+///
+/// # fn block_on<F: Future>(future: F) -> F::Output {
+/// #     let mut future = std::pin::pin!(future);
+/// #     loop {
+/// #         if let std::task::Poll::Ready(output) =
+/// #             future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+/// #         {
+/// #             return output;
+/// #         }
+/// #     }
+/// # }
+/// # block_on(async {
+/// let channel = Channel::new(8, OverflowPolicy::Error);
+/// channel.send(1).await?;
+/// channel.push(2)?;
+/// channel.close();
+/// assert_eq!((channel.recv().await, channel.recv().await, channel.recv().await), (Some(1), Some(2), None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+pub struct Channel<T> {
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    ring: Ring<T>,
+    /// Stays registered from the receiver's first wait on, so that [`Channel::wake_receiver`] always works.
+    receiver: Option<Waker>,
+    /// The receiver found nothing and waits: the next item wakes it.
+    idle: bool,
+    /// Made when the first sender waits. While any waits the ring has no room to spare.
+    senders: Option<Box<WaitList<T>>>,
+}
+
+impl<T> State<T> {
+    fn waiting(&self) -> usize {
+        self.senders.as_ref().map_or(0, |senders| senders.waiting())
+    }
+
+    /// Room in the ring belongs to the senders that wait.
+    fn reserved(&self) -> bool {
+        self.waiting() > 0
+    }
+
+    /// Whom to wake, if the receiver waits for the item that has just come.
+    fn edge(&mut self) -> Option<Waker> {
+        if !self.idle || self.ring.is_empty() {
+            return None;
+        }
+        self.idle = false;
+        self.receiver.clone()
+    }
+
+    fn register(&mut self, waker: &Waker) -> Option<Waker> {
+        match &self.receiver {
+            Some(old) if old.will_wake(waker) => None,
+            _ => self.receiver.replace(waker.clone()),
+        }
+    }
+}
+
+impl<T> Channel<T> {
+    /// A channel of at most `capacity` items, and what becomes of one pushed too many. A capacity of 0 never has room.
+    #[must_use]
+    pub fn new(capacity: usize, policy: OverflowPolicy) -> Self {
+        Self {
+            state: Mutex::new(State {
+                ring: Ring::new(capacity, policy),
+                receiver: None,
+                idle: false,
+                senders: None,
+            }),
+        }
+    }
+
+    /// Pushes without waiting, by the policy if the queue is full (or its room belongs to waiting senders).
+    ///
+    /// # Errors
+    /// As [`BoundedQueue::push`](crate::BoundedQueue::push); the item is inside.
+    #[inline]
+    pub fn push(&self, item: T) -> Result<Pushed<T>, PushError<T>> {
+        if bug("evicting in two steps") {
+            let oldest = Some(self.state.lock())
+                .and_then(|mut state| (!state.ring.has_room()).then(|| state.ring.pop()).flatten());
+            self.state.lock().ring.accept(item);
+            return Ok(oldest.map_or(Pushed::Queued, Pushed::Evicted));
+        }
+        if bug("closed or not, looked at beforehand") && !self.is_closed() {
+            self.state.lock().ring.accept(item);
+            return Ok(Pushed::Queued);
+        }
+        let mut state = self.state.lock();
+        let reserved = state.reserved();
+        let pushed = state.ring.push(item, reserved);
+        let wake = state.edge();
+        drop(state);
+        wake_if(wake);
+        pushed
+    }
+
+    /// Pushes a batch in one step, as [`BoundedQueue::push_many`](crate::BoundedQueue::push_many) does.
+    pub fn push_many(&self, batch: &mut VecDeque<T>) -> PushedMany {
+        let mut state = self.state.lock();
+        let reserved = state.reserved();
+        let pushed = state.ring.push_many(batch, reserved);
+        let wake = state.edge();
+        drop(state);
+        wake_if(wake);
+        pushed
+    }
+
+    /// Sends an item, waiting for room if need be. Nothing happens before the first poll.
+    pub fn send(&self, item: T) -> Send<'_, T> {
+        Send::new(self, item)
+    }
+
+    /// Waits for the next item; `None` once the channel is closed and empty.
+    ///
+    /// Cancel-safe: a dropped future took nothing.
+    pub async fn recv(&self) -> Option<T> {
+        poll_fn(|cx| self.poll_take(cx, Ring::pop)).await
+    }
+
+    /// Moves up to `limit` items (at least 1) to the end of `batch`, or waits for the first.
+    ///
+    /// Ready with the number of items, which is 0 only if the channel is closed and empty.
+    #[inline]
+    pub fn poll_recv_many(&self, cx: &mut Context<'_>, batch: &mut VecDeque<T>, limit: usize) -> Poll<usize> {
+        let take = |ring: &mut Ring<T>| Some(ring.pop_many(batch, limit.max(1))).filter(|&count| count > 0);
+        self.poll_take(cx, take).map(Option::unwrap_or_default)
+    }
+
+    /// Takes what `take` finds, or `None` at the end, or waits.
+    #[inline]
+    fn poll_take<R>(
+        &self,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&mut Ring<T>) -> Option<R>,
+    ) -> Poll<Option<R>> {
+        let mut state = self.state.lock();
+        if let Some(taken) = take(&mut state.ring) {
+            if state.reserved() {
+                self.let_senders_in(state);
+            }
+            return Poll::Ready(Some(taken));
+        }
+        if state.ring.is_closed() {
+            return Poll::Ready(None);
+        }
+        if bug("going idle in two steps") {
+            drop(state);
+            state = self.state.lock();
+        }
+        state.idle = true;
+        let old = state.register(cx.waker());
+        let memory = state.ring.idle();
+        drop(state);
+        drop((old, memory));
+        Poll::Pending
+    }
+
+    /// Registers whom [`wake_receiver`](Self::wake_receiver) and the next item wake, without looking for items.
+    pub fn register_receiver(&self, waker: &Waker) {
+        let mut state = self.state.lock();
+        let old = state.register(waker);
+        drop(state);
+        drop(old);
+    }
+
+    /// Wakes the receiver whether there are items or not, so that it looks at something else.
+    pub fn wake_receiver(&self) {
+        let mut state = self.state.lock();
+        state.idle = false;
+        let waker = state.receiver.clone();
+        drop(state);
+        wake_if(waker);
+    }
+
+    /// Forgets the receiver's waker, and with it whatever the waker keeps alive.
+    pub fn forget_receiver(&self) {
+        let mut state = self.state.lock();
+        state.idle = false;
+        let old = state.receiver.take();
+        drop(state);
+        drop(old);
+    }
+
+    /// Refuses every later item, gives waiting senders theirs back, and wakes the receiver, which may take what is left.
+    pub fn close(&self) {
+        let mut state = self.state.lock();
+        state.ring.close();
+        let senders = state.senders.as_mut().map_or_else(Vec::new, |senders| senders.refuse_all());
+        state.ring.count_refused(senders.len());
+        state.idle = false;
+        let receiver = state.receiver.clone();
+        drop(state);
+        wake_if(receiver);
+        senders.into_iter().for_each(Waker::wake);
+    }
+
+    /// Takes everything that is in the queue, at once. Meant for a closed channel: waiting senders are not let in.
+    pub fn drain(&self) -> VecDeque<T> {
+        self.state.lock().ring.take_all()
+    }
+
+    /// True after [`close`](Self::close).
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.state.lock().ring.is_closed()
+    }
+
+    /// The number of items in the queue; those of waiting senders do not count.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.state.lock().ring.len()
+    }
+
+    /// True if no item is in the queue.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The most items the queue can hold.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.state.lock().ring.capacity()
+    }
+
+    /// What becomes of one item too many, if it is pushed.
+    #[must_use]
+    pub fn policy(&self) -> OverflowPolicy {
+        self.state.lock().ring.policy()
+    }
+
+    /// What became of all items so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let state = self.state.lock();
+        state.ring.stats(state.waiting())
+    }
+
+    /// The first step of a send: in if there is room, else in line. `Err` gives the item back.
+    pub(crate) fn start_sending(&self, item: T, cx: &Context<'_>) -> Result<Option<usize>, SendError<T>> {
+        let mut state = self.state.lock();
+        if state.ring.is_closed() || state.ring.capacity() == 0 {
+            state.ring.count_refused(1);
+            return Err(SendError(item));
+        }
+        if state.ring.has_room() && !state.reserved() {
+            state.ring.accept(item);
+            let wake = state.edge();
+            drop(state);
+            wake_if(wake);
+            return Ok(None);
+        }
+        if bug("getting in line in two steps") {
+            drop(state);
+            state = self.state.lock();
+        }
+        let senders = state.senders.get_or_insert_with(|| Box::new(WaitList::new()));
+        Ok(Some(senders.add(item, cx.waker().clone())))
+    }
+
+    /// Asks for the outcome of waiting.
+    pub(crate) fn poll_sending(&self, key: usize, cx: &Context<'_>) -> Poll<Result<(), SendError<T>>> {
+        let mut state = self.state.lock();
+        let Some(senders) = &mut state.senders else { unreachable!("a sender has a key from this list") };
+        if let Ok(old) = senders.rewake(key, cx.waker()) {
+            drop(state);
+            drop(old);
+            return Poll::Pending;
+        }
+        match senders.remove(key) {
+            Outcome::Refused(item) => Poll::Ready(Err(SendError(item))),
+            Outcome::Accepted | Outcome::Waiting { .. } => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Leaves the line. The item, if it was not let in.
+    pub(crate) fn stop_sending(&self, key: usize) -> Option<T> {
+        if bug("a sender that gives up stays in line") {
+            return None;
+        }
+        let mut state = self.state.lock();
+        let outcome = state.senders.as_mut().map(|senders| senders.remove(key));
+        drop(state);
+        match outcome? {
+            Outcome::Waiting { item, .. } | Outcome::Refused(item) => Some(item),
+            Outcome::Accepted => None,
+        }
+    }
+
+    /// Moves items of waiting senders into the room that was freed, and wakes them.
+    #[cold]
+    fn let_senders_in<'a>(&'a self, mut state: mycelia_core::sync::MutexGuard<'a, State<T>>) {
+        loop {
+            let mut wakers = [const { None }; WAKES];
+            let mut let_in = 0;
+            let inner = &mut *state;
+            if let Some(senders) = &mut inner.senders {
+                while let_in < WAKES && inner.ring.has_room() {
+                    let Some((item, waker)) = senders.accept_first() else { break };
+                    inner.ring.accept(item);
+                    wakers[let_in] = Some(waker);
+                    let_in += 1;
+                }
+            }
+            drop(state);
+            wakers.into_iter().flatten().for_each(Waker::wake);
+            if let_in < WAKES {
+                return;
+            }
+            state = self.state.lock();
+        }
+    }
+}
+
+fn wake_if(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+impl<T> fmt::Debug for Channel<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,221 @@
+//! The queue itself, for one thread: a bounded ring with a policy. Locks and waiting are other files' business.
+
+use std::collections::VecDeque;
+
+use mycelia_core::OverflowPolicy;
+
+use crate::error::PushError;
+use crate::pushed::{Pushed, PushedMany, Rest};
+use crate::stats::Stats;
+
+/// The first allocation, in items.
+const SMALLEST: usize = 4;
+/// A ring that goes idle with more room than this gives it back at once.
+const LARGE: usize = 1024;
+/// A smaller ring gives its room back when it went idle this often in a row without having used an eighth of it.
+const SPARSE_IDLES: u32 = 1024;
+
+/// A bounded circular queue over std's `VecDeque`, which grows with its content up to `capacity`.
+///
+/// ```text
+///   head           tail
+///    ▼              ▼
+/// ┌────┬────┬────┬────┬────┬────┐
+/// │ 1  │ 2  │ 3  │    │    │    │   capacity 1024, allocated 6
+/// └────┴────┴────┴────┴────┴────┘
+/// ```
+pub(crate) struct Ring<T> {
+    items: VecDeque<T>,
+    capacity: usize,
+    policy: OverflowPolicy,
+    closed: bool,
+    /// The most items seen by a receiver since the ring was last idle, and how often in a row that was few.
+    peak: u32,
+    sparse: u32,
+    accepted: u64,
+    evicted: u64,
+    discarded: u64,
+    refused: u64,
+}
+
+impl<T> Ring<T> {
+    pub(crate) fn new(capacity: usize, policy: OverflowPolicy) -> Self {
+        Self {
+            items: VecDeque::new(),
+            capacity,
+            policy,
+            closed: false,
+            peak: 0,
+            sparse: 0,
+            accepted: 0,
+            evicted: 0,
+            discarded: 0,
+            refused: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.items.len() < self.capacity
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    pub(crate) fn policy(&self) -> OverflowPolicy {
+        self.policy
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Pushes by the policy. `reserved`: the room there may be belongs to somebody else, so the ring counts as full.
+    #[inline]
+    pub(crate) fn push(&mut self, item: T, reserved: bool) -> Result<Pushed<T>, PushError<T>> {
+        if self.closed {
+            self.refused += 1;
+            return Err(PushError::Closed { item });
+        }
+        if self.has_room() && !reserved {
+            self.accept(item);
+            return Ok(Pushed::Queued);
+        }
+        match self.policy {
+            OverflowPolicy::DropOldest => match self.items.pop_front() {
+                Some(oldest) => {
+                    self.evicted += 1;
+                    self.accept(item);
+                    Ok(Pushed::Evicted(oldest))
+                }
+                // Nothing to evict: a capacity of 0, where the newest is the oldest.
+                None => Ok(self.discard(item)),
+            },
+            OverflowPolicy::DropNewest => Ok(self.discard(item)),
+            OverflowPolicy::Error => {
+                self.refused += 1;
+                Err(PushError::Full { item, capacity: self.capacity })
+            }
+        }
+    }
+
+    /// Pushes a batch by the policy; what comes back is in the batch afterwards.
+    pub(crate) fn push_many(&mut self, batch: &mut VecDeque<T>, reserved: bool) -> PushedMany {
+        let count = batch.len();
+        if self.closed {
+            self.refused += count as u64;
+            return PushedMany { queued: 0, rest: Rest::Closed };
+        }
+        let room = if reserved { 0 } else { (self.capacity - self.items.len()).min(count) };
+        for item in batch.drain(..room) {
+            self.accept(item);
+        }
+        let over = count - room;
+        if over == 0 {
+            return PushedMany { queued: count, rest: Rest::None };
+        }
+        match self.policy {
+            OverflowPolicy::DropOldest if !self.items.is_empty() => {
+                for _ in 0..over {
+                    let (item, oldest) = (batch.pop_front(), self.items.pop_front());
+                    batch.extend(oldest);
+                    item.into_iter().for_each(|item| self.accept(item));
+                }
+                self.evicted += over as u64;
+                PushedMany { queued: count, rest: Rest::Evicted }
+            }
+            OverflowPolicy::DropOldest | OverflowPolicy::DropNewest => {
+                self.discarded += over as u64;
+                PushedMany { queued: room, rest: Rest::Discarded }
+            }
+            OverflowPolicy::Error => {
+                self.refused += over as u64;
+                PushedMany { queued: room, rest: Rest::Full }
+            }
+        }
+    }
+
+    /// Takes an item in. The caller has made sure of the room.
+    #[inline]
+    pub(crate) fn accept(&mut self, item: T) {
+        if self.items.len() == self.items.capacity() {
+            self.grow();
+        }
+        self.items.push_back(item);
+        self.accepted += 1;
+    }
+
+    /// Counts an item that goes back to a sender who waited, at close.
+    pub(crate) fn count_refused(&mut self, items: usize) {
+        self.refused += items as u64;
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        self.items.pop_front()
+    }
+
+    /// Moves up to `limit` items to the end of `batch`, and says how many.
+    #[inline]
+    pub(crate) fn pop_many(&mut self, batch: &mut VecDeque<T>, limit: usize) -> usize {
+        let count = self.items.len().min(limit);
+        self.peak = self.peak.max(self.items.len() as u32);
+        batch.extend(self.items.drain(..count));
+        count
+    }
+
+    /// Everything at once, and the memory with it.
+    pub(crate) fn take_all(&mut self) -> VecDeque<T> {
+        std::mem::take(&mut self.items)
+    }
+
+    /// The receiver found nothing: gives back memory that was needed for a burst, for the caller to drop outside the
+    /// lock.
+    pub(crate) fn idle(&mut self) -> Option<VecDeque<T>> {
+        let allocated = self.items.capacity();
+        let sparse = allocated > SMALLEST && (self.peak as usize) < allocated / 8;
+        self.peak = 0;
+        self.sparse = if sparse { self.sparse + 1 } else { 0 };
+        if allocated > LARGE || self.sparse >= SPARSE_IDLES {
+            self.sparse = 0;
+            return Some(self.take_all());
+        }
+        None
+    }
+
+    pub(crate) fn stats(&self, waiting: usize) -> Stats {
+        Stats {
+            pushed: self.accepted + self.discarded + self.refused,
+            popped: self.accepted - self.evicted - self.len() as u64,
+            evicted: self.evicted,
+            discarded: self.discarded,
+            refused: self.refused,
+            len: self.len(),
+            waiting,
+            capacity: self.capacity,
+            allocated: self.items.capacity(),
+        }
+    }
+
+    fn discard(&mut self, item: T) -> Pushed<T> {
+        self.discarded += 1;
+        Pushed::Discarded(item)
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let target = (self.items.capacity() * 2).max(SMALLEST).min(self.capacity);
+        self.items.reserve_exact(target - self.items.len());
+    }
+}

@@ -1,0 +1,196 @@
+//! Two or three threads, two or three steps, every order in which they can meet. Run by `cargo loom`.
+#![cfg(mycelia_loom)]
+
+use loom::future::block_on;
+use loom::sync::Arc;
+use loom::thread;
+use mycelia_core::seeded::scene_fails_with;
+use mycelia_queue::{BoundedQueue, Channel, OverflowPolicy, Pushed};
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+#[test]
+fn a_push_wakes_the_receiver_that_just_found_nothing() {
+    loom::model(|| {
+        let channel = Arc::new(Channel::new(1, OverflowPolicy::Error));
+        let sender = Arc::clone(&channel);
+        let thread = thread::spawn(move || sender.push(1).unwrap());
+        // Waits, if need be, and must be woken.
+        assert_eq!(block_on(channel.recv()), Some(1));
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn twin_going_idle_in_two_steps_loses_the_wake_up() {
+    assert!(scene_fails_with("going idle in two steps", "a_push_wakes_the_receiver_that_just_found_nothing"));
+}
+
+#[test]
+fn two_evictions_take_one_item_each() {
+    loom::model(|| {
+        let channel = Arc::new(Channel::new(1, OverflowPolicy::DropOldest));
+        channel.push(1).unwrap();
+        let sender = Arc::clone(&channel);
+        let thread = thread::spawn(move || sender.push(2).unwrap());
+        let third = channel.push(3).unwrap();
+        let second = thread.join().unwrap();
+        assert!(channel.len() <= 1, "more than the capacity");
+        // Each item has one fate: evicted once, or popped once.
+        let mut fates: Vec<_> = [second, third]
+            .into_iter()
+            .filter_map(|pushed| match pushed {
+                Pushed::Evicted(item) => Some(item),
+                Pushed::Queued | Pushed::Discarded(_) => None,
+            })
+            .collect();
+        fates.extend(channel.drain());
+        fates.sort_unstable();
+        assert_eq!(fates, [1, 2, 3]);
+    });
+}
+
+#[test]
+fn twin_evicting_in_two_steps_overfills_the_queue() {
+    assert!(scene_fails_with("evicting in two steps", "two_evictions_take_one_item_each"));
+}
+
+#[test]
+fn an_item_is_evicted_or_popped_but_not_both() {
+    loom::model(|| {
+        let queue = Arc::new(BoundedQueue::new(1, OverflowPolicy::DropOldest));
+        queue.push(1).unwrap();
+        let sender = Arc::clone(&queue);
+        let thread = thread::spawn(move || sender.push(2).unwrap());
+        let popped = queue.pop();
+        match thread.join().unwrap() {
+            Pushed::Evicted(item) => assert_eq!((item, popped), (1, Some(2))),
+            Pushed::Queued => assert_eq!((popped, queue.pop()), (Some(1), Some(2))),
+            Pushed::Discarded(_) => unreachable!("the policy is to evict"),
+        }
+    });
+}
+
+#[test]
+fn a_push_beside_a_close_is_refused_or_received() {
+    loom::model(|| {
+        let channel = Arc::new(Channel::new(2, OverflowPolicy::Error));
+        let sender = Arc::clone(&channel);
+        let thread = thread::spawn(move || sender.push(1).is_ok());
+        channel.close();
+        let mut received = 0;
+        while block_on(channel.recv()).is_some() {
+            received += 1;
+        }
+        // Accepted means received: the receiver saw the end only after the last accepted item.
+        assert_eq!(thread.join().unwrap(), received == 1);
+    });
+}
+
+#[test]
+fn twin_looking_for_the_close_beforehand_strands_an_item() {
+    assert!(scene_fails_with(
+        "closed or not, looked at beforehand",
+        "a_push_beside_a_close_is_refused_or_received"
+    ));
+}
+
+#[test]
+fn a_sender_that_gets_in_line_while_room_is_freed_is_let_in() {
+    loom::model(|| {
+        let channel = Arc::new(Channel::new(1, OverflowPolicy::Error));
+        channel.push(1).unwrap();
+        let sender = Arc::clone(&channel);
+        let thread = thread::spawn(move || block_on(sender.send(2)).unwrap());
+        let mut batch = VecDeque::new();
+        assert_eq!(block_on(std::future::poll_fn(|cx| channel.poll_recv_many(cx, &mut batch, 8))), 1);
+        assert_eq!((batch.pop_front(), block_on(channel.recv())), (Some(1), Some(2)));
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn twin_getting_in_line_in_two_steps_waits_for_ever() {
+    assert!(scene_fails_with(
+        "getting in line in two steps",
+        "a_sender_that_gets_in_line_while_room_is_freed_is_let_in"
+    ));
+}
+
+#[test]
+fn a_cancelled_send_is_in_the_queue_or_given_back() {
+    loom::model(|| {
+        let channel = Arc::new(Channel::new(1, OverflowPolicy::Error));
+        channel.push(1).unwrap();
+        let receiver = Arc::clone(&channel);
+        let thread = thread::spawn(move || block_on(receiver.recv()));
+        let cancelled = {
+            let mut send = channel.send(2);
+            let poll = pin!(&mut send).poll(&mut Context::from_waker(Waker::noop()));
+            match poll {
+                Poll::Ready(sent) => sent.map(|()| None).unwrap(),
+                Poll::Pending => send.cancel(),
+            }
+        };
+        let other = {
+            let mut send = channel.send(3);
+            let poll = pin!(&mut send).poll(&mut Context::from_waker(Waker::noop()));
+            (poll.is_pending(), send.cancel())
+        };
+        assert_eq!(thread.join().unwrap(), Some(1));
+        // Cancelled or in the queue, never both and never neither; and nobody else's item was touched.
+        let mut left = channel.drain();
+        left.extend(cancelled);
+        left.extend(other.1);
+        left.make_contiguous().sort_unstable();
+        assert_eq!(left, [2, 3]);
+        assert_eq!(channel.stats().waiting, 0);
+    });
+}
+
+#[test]
+fn twin_a_sender_that_gives_up_and_stays_in_line_is_a_ghost() {
+    assert!(scene_fails_with(
+        "a sender that gives up stays in line",
+        "a_cancelled_send_is_in_the_queue_or_given_back"
+    ));
+}
+
+#[test]
+fn a_waiting_sender_is_let_in_or_refused_when_the_channel_closes() {
+    loom::model(|| {
+        let channel = Arc::new(Channel::new(1, OverflowPolicy::Error));
+        channel.push(1).unwrap();
+        let sender = Arc::clone(&channel);
+        let thread = thread::spawn(move || block_on(sender.send(2)).is_ok());
+        assert_eq!(block_on(channel.recv()), Some(1));
+        channel.close();
+        let received = block_on(channel.recv());
+        assert_eq!(thread.join().unwrap(), received == Some(2));
+    });
+}
+
+#[test]
+fn a_receiver_is_woken_for_other_reasons_too() {
+    loom::model(|| {
+        let channel = Arc::new(Channel::<u32>::new(1, OverflowPolicy::Error));
+        let told = Arc::new(loom::sync::atomic::AtomicBool::new(false));
+        let (other, tell) = (Arc::clone(&channel), Arc::clone(&told));
+        let thread = thread::spawn(move || {
+            tell.store(true, loom::sync::atomic::Ordering::Release);
+            other.wake_receiver();
+        });
+        let mut batch = VecDeque::new();
+        block_on(std::future::poll_fn(|cx| {
+            channel.register_receiver(cx.waker());
+            if told.load(loom::sync::atomic::Ordering::Acquire) {
+                return Poll::Ready(());
+            }
+            assert!(channel.poll_recv_many(cx, &mut batch, 1).is_pending());
+            Poll::Pending
+        }));
+        thread.join().unwrap();
+        channel.forget_receiver();
+    });
+}
