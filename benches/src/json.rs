@@ -1,0 +1,29 @@
+//! The figures as a program wants them: one line for each scene and contender.
+
+use std::fmt;
+
+use crate::scene::Scene;
+use crate::series::{Figures, Row};
+
+/// One line of JSON. Names and versions need no escaping: they are fixed words and come from `Cargo.lock`.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a>(pub Scene, pub &'a Row);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(scene, Row { contender, version, figures }) = self;
+        write!(f, r#"{{"scene":"{}","contender":"{contender}","version":"{version}","#, scene.name())?;
+        match figures {
+            Figures::Cost { ns, allocations } => write!(
+                f,
+                r#""median_ns":{:.1},"min_ns":{:.1},"max_ns":{:.1},"allocs_per_op":{allocations:.2},"bytes":null}}"#,
+                ns.median, ns.min, ns.max
+            ),
+            Figures::Memory { idle, .. } => write!(
+                f,
+                r#""median_ns":null,"min_ns":null,"max_ns":null,"allocs_per_op":null,"bytes":{:.0}}}"#,
+                idle.median
+            ),
+        }
+    }
+}
