@@ -1,1 +1,89 @@
-//! x
+//! Actors that lose nothing silently.
+//!
+//! A *subsystem* is a value with a bounded mailbox and handlers for typed messages. Messages travel in pooled slots,
+//! replies come back in the same slots, and every message has exactly one fate, which is counted.
+//!
+//! ```
+//! use mycelia_actors::prelude::*;
+//!
+//! struct Counter(u64);
+//! impl Subsystem for Counter {}
+//!
+//! struct Add(u64);
+//! impl Handler<Add> for Counter {
+//!     type Reply = u64;
+//!     async fn handle(&mut self, Add(n): Add, _cx: &mut Context<Self>) -> u64 {
+//!         self.0 += n;
+//!         self.0
+//!     }
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let runtime = Runtime::new();
+//!     let counter = runtime.spawn("counter", Counter(0))?;
+//!     counter.tell(Add(2))?;
+//!     assert_eq!(counter.ask(Add(3)).await?, 5);
+//!     runtime.shutdown().await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Map
+//!
+//! What a user writes: [`Subsystem`], [`Handler`]. What handlers are given: [`Context`]. How messages are sent:
+//! [`Address`], [`Recipient`], [`Ask`], [`ReplyTo`]. What becomes of them: [`Stats`], [`DeadLetter`], and the errors
+//! [`TellError`], [`TellManyError`], [`AskError`]. How subsystems are made and ended: [`Runtime`], [`Configure`],
+//! [`Mailbox`], [`Restart`], [`Exit`].
+
+pub mod prelude;
+
+mod context;
+mod handler;
+mod subsystem;
+
+mod address;
+mod ask;
+mod blocking;
+mod recipient;
+mod reply_to;
+mod tell;
+
+mod config;
+mod dead_letters;
+mod error;
+mod ledger;
+mod lifecycle;
+mod mailbox;
+mod message_pool;
+mod name;
+mod restart;
+mod runtime;
+
+mod actor;
+mod current;
+mod deadline;
+mod envelope;
+mod run_loop;
+mod slot;
+mod space;
+
+pub use address::Address;
+pub use ask::Ask;
+pub use config::Configure;
+pub use context::Context;
+pub use dead_letters::{DeadLetter, DeadLetters, Reason};
+pub use error::{AskError, AskFailure, Refusal, ShutdownError, SpawnError, StartError, TellError};
+pub use handler::Handler;
+pub use ledger::Stats;
+pub use lifecycle::Exit;
+pub use mailbox::Mailbox;
+pub use message_pool::{MessagePool, PoolStats};
+pub use mycelia_core::OverflowPolicy;
+pub use name::Name;
+pub use recipient::Recipient;
+pub use reply_to::ReplyTo;
+pub use restart::Restart;
+pub use runtime::{Builder, Runtime};
+pub use subsystem::{BoxError, Subsystem};
+pub use tell::{TellManyError, Told, ToldMany};

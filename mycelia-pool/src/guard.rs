@@ -1,6 +1,7 @@
 //! A value on loan.
 
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
@@ -32,6 +33,26 @@ impl<T: Recycle + Send + 'static> Guard<T> {
     #[inline]
     pub(crate) fn new(slot: FreeSlot<T>) -> Self {
         Self { slot: slot.0 }
+    }
+
+    /// Turns the guard into a pointer to its value. The slot stays out until [`from_raw`](Self::from_raw).
+    ///
+    /// For values that two parties share and the last of them gives back.
+    #[inline]
+    #[must_use]
+    pub fn into_raw(guard: Self) -> NonNull<T> {
+        // The value is the first field, so the pointers are the same; the cast keeps the slot in reach.
+        ManuallyDrop::new(guard).slot.cast()
+    }
+
+    /// Turns a pointer from [`into_raw`](Self::into_raw) back into the guard.
+    ///
+    /// # Safety
+    /// The pointer came from `into_raw`, each call of which allows one call of this.
+    #[inline]
+    #[must_use]
+    pub unsafe fn from_raw(value: NonNull<T>) -> Self {
+        Self { slot: value.cast() }
     }
 }
 

@@ -143,6 +143,28 @@ impl<T> Channel<T> {
         pushed
     }
 
+    /// Pushes only if there is room, under every policy. For those who would wait otherwise.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push) under the policy `Error`; but a refusal because the channel is full is not counted, for the
+    /// item has not met its fate yet.
+    #[inline]
+    pub fn try_send(&self, item: T) -> Result<(), PushError<T>> {
+        let mut state = self.state.lock();
+        if state.ring.is_closed() {
+            state.ring.count_refused(1);
+            return Err(PushError::Closed { item });
+        }
+        if !state.ring.has_room() || state.reserved() {
+            return Err(PushError::Full { item, capacity: state.ring.capacity() });
+        }
+        state.ring.accept(item);
+        let wake = state.edge();
+        drop(state);
+        wake_if(wake);
+        Ok(())
+    }
+
     /// Sends an item, waiting for room if need be. Nothing happens before the first poll.
     pub fn send(&self, item: T) -> Send<'_, T> {
         Send::new(self, item)

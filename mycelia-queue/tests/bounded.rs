@@ -67,7 +67,8 @@ fn a_batch_beyond_the_capacity_evicts_its_own_beginning() {
 
 #[test]
 fn a_batch_that_half_fits_comes_half_back() {
-    for (policy, rest) in [(OverflowPolicy::DropNewest, Rest::Discarded), (OverflowPolicy::Error, Rest::Full)] {
+    for (policy, rest) in [(OverflowPolicy::DropNewest, Rest::Discarded), (OverflowPolicy::Error, Rest::Full)]
+    {
         let queue = full(policy);
         queue.pop();
         let mut batch = VecDeque::from([4, 5, 6]);

@@ -30,7 +30,11 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn policy() -> impl Strategy<Value = OverflowPolicy> {
-    prop_oneof![Just(OverflowPolicy::DropOldest), Just(OverflowPolicy::DropNewest), Just(OverflowPolicy::Error)]
+    prop_oneof![
+        Just(OverflowPolicy::DropOldest),
+        Just(OverflowPolicy::DropNewest),
+        Just(OverflowPolicy::Error)
+    ]
 }
 
 /// What the channel is meant to be.

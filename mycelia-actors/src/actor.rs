@@ -1,0 +1,135 @@
+//! What everybody shares of one subsystem: its queue, its requests, its numbers, its life.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use mycelia_core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use mycelia_pool::Exhausted;
+use mycelia_queue::Channel;
+
+use crate::dead_letters::{DeadLetter, Reason};
+use crate::envelope::Envelope;
+use crate::error::Refusal;
+use crate::handler::Handler;
+use crate::ledger::{Ledger, Stats};
+use crate::lifecycle::Life;
+use crate::name::Name;
+use crate::runtime::Shared;
+use crate::slot::Fate;
+
+/// Requests to a subsystem. They are seen before each poll of a handler, however full the mailbox is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Request {
+    Kill = 1,
+    Restart = 2,
+}
+
+/// One subsystem, as seen from outside of its task.
+pub(crate) struct Actor {
+    pub(crate) queue: Channel<Envelope>,
+    requests: AtomicU8,
+    pub(crate) ledger: Ledger,
+    pub(crate) life: Life,
+    pub(crate) name: Name,
+    /// Rises with every spawn: who is the latest.
+    pub(crate) id: u64,
+    /// Where the runtime's list has it.
+    pub(crate) place: AtomicUsize,
+    pub(crate) runtime: Arc<Shared>,
+}
+
+impl Actor {
+    pub(crate) fn new(queue: Channel<Envelope>, name: Name, id: u64, runtime: Arc<Shared>) -> Self {
+        Self {
+            queue,
+            requests: AtomicU8::new(0),
+            ledger: Ledger::default(),
+            life: Life::default(),
+            name,
+            id,
+            place: AtomicUsize::new(usize::MAX),
+            runtime,
+        }
+    }
+
+    /// Puts a message into a slot.
+    #[inline]
+    pub(crate) fn envelope<S: Handler<M>, M: Send + 'static>(
+        &self,
+        message: M,
+    ) -> Result<Envelope, (M, Refusal)> {
+        Envelope::new::<S, M>(&self.runtime.slots, message).map_err(|(message, Exhausted { capacity })| {
+            self.ledger.returned.add(1);
+            (message, Refusal::PoolExhausted { capacity })
+        })
+    }
+
+    /// A message that will not be handled: counted by the caller, offered to dead letters here, its asker told.
+    #[cold]
+    pub(crate) fn lose(&self, envelope: Envelope, reason: Reason, fate: Fate) {
+        tracing::debug!(subsystem = %self.name, message = envelope.message_type(), %reason, "dead letter");
+        let lost = catch_unwind(AssertUnwindSafe(|| {
+            if self.runtime.dead_letters.is_watched() {
+                let message_type = envelope.message_type();
+                let (message, in_hand) = envelope.take();
+                in_hand.end(fate);
+                let letter = DeadLetter::new(self.name.clone(), message_type, reason, Some(message));
+                self.runtime.dead_letters.publish(letter);
+            } else {
+                envelope.lose(fate);
+            }
+        }));
+        if lost.is_err() {
+            self.ledger.drop_panics.add(1);
+        }
+    }
+
+    /// Refuses later messages; the run loop ends when it has handled those it has.
+    pub(crate) fn stop(&self) {
+        self.queue.close();
+    }
+
+    pub(crate) fn request(&self, request: Request) {
+        // Release, with the Acquire in `take_requests`; the wake-up comes after it, so the loop looks again.
+        self.requests.fetch_or(request as u8, Ordering::Release);
+        if request == Request::Kill {
+            self.queue.close();
+        }
+        self.queue.wake_receiver();
+    }
+
+    /// The most urgent request, which is then forgotten (a kill never is).
+    #[inline]
+    pub(crate) fn next_request(&self) -> Option<Request> {
+        if self.has_request() { self.take_request() } else { None }
+    }
+
+    #[cold]
+    fn take_request(&self) -> Option<Request> {
+        let requests = self.requests.fetch_and(!(Request::Restart as u8), Ordering::Acquire);
+        if requests & Request::Kill as u8 != 0 {
+            Some(Request::Kill)
+        } else {
+            (requests & Request::Restart as u8 != 0).then_some(Request::Restart)
+        }
+    }
+
+    /// True if a request may be waiting.
+    #[inline]
+    pub(crate) fn has_request(&self) -> bool {
+        // Relaxed: a look; a request that comes later wakes the task.
+        self.requests.load(Ordering::Relaxed) != 0
+    }
+
+    /// True once the subsystem was killed.
+    #[inline]
+    pub(crate) fn is_killed(&self) -> bool {
+        // Relaxed: as in `has_request`.
+        self.requests.load(Ordering::Relaxed) & Request::Kill as u8 != 0
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.ledger.stats(&self.queue.stats())
+    }
+}

@@ -1,0 +1,269 @@
+//! The typed handle of a subsystem.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::actor::{Actor, Request};
+use crate::ask::{Ask, DEFAULT_DEADLINE};
+use crate::blocking::block_on;
+use crate::error::{AskError, StartError, TellError};
+use crate::handler::Handler;
+use crate::ledger::Stats;
+use crate::lifecycle::Exit;
+use crate::name::Name;
+use crate::recipient::Recipient;
+use crate::reply_to::{self, ReplyTo};
+use crate::subsystem::Subsystem;
+use crate::tell::{self, TellManyError, Told, ToldMany};
+
+/// The typed handle of a subsystem: how to send it messages, and how to end it.
+///
+/// Cheap to clone (a reference count). Dropping addresses ends nothing; an address outlives its subsystem, and gives
+/// every later message back.
+pub struct Address<S: Subsystem> {
+    actor: Arc<Actor>,
+    subsystem: PhantomData<fn(S)>,
+}
+
+impl<S: Subsystem> Address<S> {
+    /// The actor must be of type `S`: every envelope that this address sends is made for that.
+    pub(crate) fn new(actor: Arc<Actor>) -> Self {
+        Self { actor, subsystem: PhantomData }
+    }
+
+    pub(crate) fn actor(&self) -> &Arc<Actor> {
+        &self.actor
+    }
+
+    /// The subsystem's name.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.actor.name
+    }
+
+    /// Hands a message over without waiting for anything. A reply is dropped.
+    ///
+    /// If the mailbox is full, its [`OverflowPolicy`](crate::OverflowPolicy) decides; [`Told`] says what happened.
+    ///
+    /// # Errors
+    /// [`TellError`], with the message: full (under the policy `Error`), stopped, or the message pool is exhausted.
+    #[inline]
+    pub fn tell<M: Send + 'static>(&self, message: M) -> Result<Told, TellError<M>>
+    where
+        S: Handler<M>,
+    {
+        tell::tell(&self.actor, message, Actor::envelope::<S, M>)
+    }
+
+    /// Hands many messages over in one step: no other sender's message comes between. Never waits.
+    ///
+    /// The messages are collected first, with one allocation for their envelopes; the iterator must end.
+    ///
+    /// # Errors
+    /// [`TellManyError`], with the messages that were not accepted; those before them were.
+    pub fn tell_many<M: Send + 'static>(
+        &self,
+        messages: impl IntoIterator<Item = M>,
+    ) -> Result<ToldMany, TellManyError<M>>
+    where
+        S: Handler<M>,
+    {
+        tell::tell_many(&self.actor, messages, Actor::envelope::<S, M>)
+    }
+
+    /// Hands a message over, waiting for room under every policy. A reply is dropped.
+    ///
+    /// Waiting senders get freed room in the order of their first polls.
+    ///
+    /// # Errors
+    /// [`TellError`], with the message: stopped (also while waiting), the message pool is exhausted, or this code runs
+    /// inside the subsystem itself and would wait for ever.
+    ///
+    /// # Cancel safety
+    /// Dropping the future while it waits leaves no trace; the message is dropped, and was never sent.
+    #[inline]
+    pub async fn send<M: Send + 'static>(&self, message: M) -> Result<(), TellError<M>>
+    where
+        S: Handler<M>,
+    {
+        tell::send(&self.actor, message, Actor::envelope::<S, M>).await
+    }
+
+    /// Sends a message, waiting for room if need be, and awaits the reply: for 5 seconds, or as
+    /// [`within`](Ask::within) says.
+    #[inline]
+    pub fn ask<M: Send + 'static>(&self, message: M) -> Ask<'_, S, M>
+    where
+        S: Handler<M>,
+    {
+        Ask::new(&self.actor, message, true)
+    }
+
+    /// Like [`ask`](Self::ask), but does not wait for room: if the mailbox is full, its policy decides.
+    #[inline]
+    pub fn try_ask<M: Send + 'static>(&self, message: M) -> Ask<'_, S, M>
+    where
+        S: Handler<M>,
+    {
+        Ask::new(&self.actor, message, false)
+    }
+
+    /// Sends a message that carries the duty to reply, and awaits that reply, for 5 seconds.
+    ///
+    /// The handler may keep the [`ReplyTo`], move it to another task, or forward it inside another message.
+    ///
+    /// ```
+    /// use mycelia_actors::prelude::*;
+    ///
+    /// struct Query {
+    ///     key: u64,
+    ///     reply: ReplyTo<String>,
+    /// }
+    ///
+    /// struct Store;
+    /// impl Subsystem for Store {}
+    /// impl Handler<Query> for Store {
+    ///     type Reply = ();
+    ///     async fn handle(&mut self, query: Query, _cx: &mut Context<Self>) {
+    ///         // The store goes on with its next message while a task looks the value up.
+    ///         tokio::spawn(async move { query.reply.reply(format!("value {}", query.key)) });
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let runtime = Runtime::new();
+    /// let store = runtime.spawn("store", Store)?;
+    /// let value = store.ask_with(|reply| Query { key: 7, reply }).await?;
+    /// assert_eq!(value, "value 7");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Ask`]; whoever drops the `ReplyTo` ends the ask as
+    /// [`Unanswered`](crate::AskFailure::Unanswered).
+    pub async fn ask_with<M: Send + 'static, R: Send + 'static>(
+        &self,
+        make: impl FnOnce(ReplyTo<R>) -> M + Send,
+    ) -> Result<R, AskError<M>>
+    where
+        S: Handler<M>,
+    {
+        self.ask_with_within(DEFAULT_DEADLINE, make).await
+    }
+
+    /// Like [`ask_with`](Self::ask_with), with another deadline.
+    ///
+    /// # Errors
+    /// As [`ask_with`](Self::ask_with).
+    pub async fn ask_with_within<M: Send + 'static, R: Send + 'static>(
+        &self,
+        within: Duration,
+        make: impl FnOnce(ReplyTo<R>) -> M + Send,
+    ) -> Result<R, AskError<M>>
+    where
+        S: Handler<M>,
+    {
+        reply_to::ask_with(&self.actor, within, make, Actor::envelope::<S, M>).await
+    }
+
+    /// [`send`](Self::send) for threads without an async runtime: blocks the thread until there is room.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn blocking_send<M: Send + 'static>(&self, message: M) -> Result<(), TellError<M>>
+    where
+        S: Handler<M>,
+    {
+        block_on(self.send(message))
+    }
+
+    /// [`ask`](Self::ask) for threads without an async runtime: blocks the thread until there is a reply, for at most
+    /// `within`.
+    ///
+    /// Called on a worker thread of tokio, it holds up the tasks of that worker, perhaps the one that has to reply.
+    ///
+    /// # Errors
+    /// As [`Ask`].
+    pub fn blocking_ask<M: Send + 'static>(
+        &self,
+        message: M,
+        within: Duration,
+    ) -> Result<S::Reply, AskError<M>>
+    where
+        S: Handler<M>,
+    {
+        block_on(self.ask(message).within(within))
+    }
+
+    /// This subsystem as "whoever takes an `M`".
+    #[must_use]
+    pub fn recipient<M: Send + 'static>(&self) -> Recipient<M>
+    where
+        S: Handler<M>,
+    {
+        Recipient::new(Arc::clone(&self.actor), Actor::envelope::<S, M>)
+    }
+
+    /// Ends the subsystem after what its mailbox has accepted so far; later messages are refused. Returns at once.
+    pub fn stop(&self) {
+        self.actor.stop();
+    }
+
+    /// Ends the subsystem at its handler's next await. The message in hand fails, and those in the mailbox are
+    /// undelivered. Returns at once.
+    ///
+    /// A handler that never reaches an await cannot be killed.
+    pub fn kill(&self) {
+        self.actor.request(Request::Kill);
+    }
+
+    /// Gives the subsystem a new state from its factory, after the message in hand. Mailbox and addresses stay.
+    ///
+    /// A subsystem that was spawned without a factory goes on as it is. Returns at once.
+    pub fn restart(&self) {
+        self.actor.request(Request::Restart);
+    }
+
+    /// Waits until [`Subsystem::started`] has run.
+    ///
+    /// # Errors
+    /// [`StartError`], if the subsystem ended instead.
+    pub async fn started(&self) -> Result<(), StartError> {
+        let started = poll_fn(|cx| self.actor.life.poll_started(cx)).await;
+        started.map_err(|exit| StartError { subsystem: self.name().clone(), exit })
+    }
+
+    /// Waits until the subsystem has ended, and says how.
+    pub async fn ended(&self) -> Exit {
+        poll_fn(|cx| self.actor.life.poll_ended(cx)).await
+    }
+
+    /// How the subsystem ended, if it has.
+    #[must_use]
+    pub fn exit(&self) -> Option<Exit> {
+        self.actor.life.exit()
+    }
+
+    /// What became of every message so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.actor.stats()
+    }
+}
+
+impl<S: Subsystem> Clone for Address<S> {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.actor))
+    }
+}
+
+impl<S: Subsystem> fmt::Debug for Address<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Address").field(&format_args!("{}", self.name())).finish()
+    }
+}

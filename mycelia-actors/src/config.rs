@@ -1,0 +1,159 @@
+//! What can be chosen when a subsystem is spawned.
+
+use std::sync::Arc;
+
+use mycelia_queue::Channel;
+
+use crate::actor::Actor;
+use crate::address::Address;
+use crate::error::SpawnError;
+use crate::mailbox::Mailbox;
+use crate::name::Name;
+use crate::restart::{Record, Restart};
+use crate::run_loop::{self, Plan};
+use crate::runtime::Shared;
+use crate::subsystem::{Factory, Subsystem};
+
+/// Messages a subsystem handles before it lets other tasks run.
+const DEFAULT_BUDGET: usize = 64;
+
+/// The choices for one subsystem. Made by [`Runtime::configure`](crate::Runtime::configure).
+///
+/// ```
+/// use mycelia_actors::prelude::*;
+///
+/// #[derive(Default)]
+/// struct Gauge;
+/// impl Subsystem for Gauge {}
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let runtime = Runtime::new();
+/// let gauge = runtime
+///     .configure("gauge")
+///     .mailbox(Mailbox::bounded(4096).overflow(OverflowPolicy::DropOldest))
+///     .budget(16)
+///     .restart(Restart::one_for_one())
+///     .spawn_with(Gauge::default)?;
+/// # drop(gauge);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "nothing is spawned until `spawn` or `spawn_with`"]
+pub struct Configure<'a> {
+    shared: &'a Arc<Shared>,
+    name: Option<&'a str>,
+    mailbox: Mailbox,
+    restart: Restart,
+    budget: usize,
+}
+
+impl<'a> Configure<'a> {
+    pub(crate) fn new(shared: &'a Arc<Shared>, name: Option<&'a str>) -> Self {
+        Self {
+            shared,
+            name,
+            mailbox: Mailbox::default(),
+            restart: Restart::default(),
+            budget: DEFAULT_BUDGET,
+        }
+    }
+
+    /// Capacity and overflow policy; 1024 messages and `Error` if this is not called.
+    pub fn mailbox(mut self, mailbox: Mailbox) -> Self {
+        self.mailbox = mailbox;
+        self
+    }
+
+    /// How often a subsystem with a factory is restarted; 3 times in 5 s if this is not called.
+    pub fn restart(mut self, restart: Restart) -> Self {
+        self.restart = restart;
+        self
+    }
+
+    /// How many messages it handles before it yields to the scheduler, 64 if this is not called: more for throughput, less
+    /// for the latency of others on the same worker.
+    pub fn budget(mut self, messages: usize) -> Self {
+        self.budget = messages;
+        self
+    }
+
+    /// Spawns it with this state. It ends when a handler panics.
+    ///
+    /// # Errors
+    /// [`SpawnError`], if the name is taken or bad, a number is 0, or there is no tokio runtime.
+    pub fn spawn<S: Subsystem>(self, subsystem: S) -> Result<Address<S>, SpawnError> {
+        self.launch(|| subsystem, None)
+    }
+
+    /// Spawns it with a factory, which makes the first state, and a new one after a panic.
+    ///
+    /// A panic of the factory in this call goes to the caller; in a restart it counts as one of the subsystem.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    pub fn spawn_with<S: Subsystem>(
+        self,
+        factory: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Result<Address<S>, SpawnError> {
+        let factory: Factory<S> = Arc::new(factory);
+        let first = Arc::clone(&factory);
+        self.launch(|| first(), Some(factory))
+    }
+
+    fn launch<S: Subsystem>(
+        self,
+        first: impl FnOnce() -> S,
+        factory: Option<Factory<S>>,
+    ) -> Result<Address<S>, SpawnError> {
+        let tokio = self.shared.tokio().ok_or(SpawnError::NoTokio)?;
+        let actor = self.register(std::any::type_name::<S>())?;
+        // A factory that panics here must not leave a name without a subsystem behind.
+        let unwind = Unregister(Some(Arc::clone(&actor)));
+        let state = first();
+        std::mem::forget(unwind);
+        let limit = self.budget.min(self.mailbox.capacity);
+        let restarts = factory.map(|factory| Box::new((factory, Record::new(self.restart))));
+        let plan = Plan { budget: self.budget as u32, batch: limit as u32, restarts };
+        tracing::info!(subsystem = %actor.name, "spawned");
+        tokio.spawn(run_loop::task(Arc::clone(&actor), state, plan));
+        Ok(Address::new(actor))
+    }
+
+    fn register(&self, type_name: &'static str) -> Result<Arc<Actor>, SpawnError> {
+        if let Some(name) = self.name
+            && !is_name(name)
+        {
+            return Err(SpawnError::BadName(name.to_owned()));
+        }
+        let id = self.shared.next_id();
+        let name = match self.name {
+            Some(name) => Name::given(Arc::from(name)),
+            None => Name::unnamed(type_name, id),
+        };
+        if self.mailbox.capacity == 0 {
+            return Err(SpawnError::NoCapacity(name));
+        }
+        if self.budget == 0 {
+            return Err(SpawnError::NoBudget(name));
+        }
+        let queue = Channel::new(self.mailbox.capacity, self.mailbox.policy);
+        self.shared.register(Arc::new(Actor::new(queue, name, id, Arc::clone(self.shared))))
+    }
+}
+
+struct Unregister(Option<Arc<Actor>>);
+
+impl Drop for Unregister {
+    fn drop(&mut self) {
+        if let Some(actor) = self.0.take() {
+            actor.runtime.unregister(&actor);
+        }
+    }
+}
+
+/// The part before `://` in a path: letters, digits, `-`, `_` and `.`.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}

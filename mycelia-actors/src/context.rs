@@ -1,0 +1,51 @@
+//! What a subsystem can see of the world while it handles a message.
+
+use std::sync::Arc;
+
+use crate::actor::Actor;
+use crate::address::Address;
+use crate::config::Configure;
+use crate::error::SpawnError;
+use crate::name::Name;
+use crate::subsystem::Subsystem;
+
+/// Given to every hook and handler: who I am, and how to make others.
+pub struct Context<S: Subsystem> {
+    address: Address<S>,
+}
+
+impl<S: Subsystem> Context<S> {
+    pub(crate) fn new(actor: Arc<Actor>) -> Self {
+        Self { address: Address::new(actor) }
+    }
+
+    /// The subsystem's own address.
+    #[must_use]
+    pub fn address(&self) -> &Address<S> {
+        &self.address
+    }
+
+    /// The subsystem's own name.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        self.address.name()
+    }
+
+    /// Ends this subsystem after what its mailbox has accepted so far.
+    pub fn stop(&self) {
+        self.address.stop();
+    }
+
+    /// Spawns another subsystem without a name.
+    ///
+    /// # Errors
+    /// As [`Runtime::spawn_unnamed`](crate::Runtime::spawn_unnamed).
+    pub fn spawn<T: Subsystem>(&self, subsystem: T) -> Result<Address<T>, SpawnError> {
+        Configure::new(&self.address.actor().runtime, None).spawn(subsystem)
+    }
+
+    /// Configures another subsystem, with a name.
+    pub fn configure<'a>(&'a self, name: &'a str) -> Configure<'a> {
+        Configure::new(&self.address.actor().runtime, Some(name))
+    }
+}

@@ -1,0 +1,195 @@
+//! Deadlines of asks: a number in the slot, and one task that looks at all slots while asks are out.
+//!
+//! An ask writes how long it may take, and does not look at the clock. The sweeper, when it first sees the ask, adds the
+//! time of that moment: so a deadline is never early, and late by at most the time between two sweeps, which depends on
+//! the shortest deadline that is out (1/250 of it, and at least 4 ms). When no ask is out the sweeper sleeps until it is
+//! woken. A timer per ask would cost about as much as the ask itself.
+//!
+//! A sweep looks at every slot that the pool has made, in use or not: some nanoseconds each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mycelia_core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::envelope::Slots;
+use crate::runtime::Shared;
+
+/// Marks a deadline that is still a duration.
+const UNSTAMPED: u64 = 1 << 63;
+/// Over 8 million years in milliseconds: a deadline that never comes.
+const LONGEST: u64 = 1 << 58;
+const SHORTEST_PERIOD: u64 = 4;
+const ASLEEP: u64 = u64::MAX;
+/// Sweeps without an ask before the sweeper goes to sleep.
+const QUIET_SWEEPS: u32 = 3;
+
+/// A deadline this long from when the sweeper first sees it. Parts of a millisecond count as one.
+pub(crate) fn unstamped(within: Duration) -> u64 {
+    UNSTAMPED | millis(within)
+}
+
+fn millis(within: Duration) -> u64 {
+    u64::try_from(within.as_nanos().div_ceil(1_000_000)).map_or(LONGEST, |millis| millis.min(LONGEST))
+}
+
+/// How long the sweeper may sleep for the sake of a deadline of this length.
+fn period(millis: u64) -> u64 {
+    (millis / 250).max(SHORTEST_PERIOD)
+}
+
+/// The sweeper's state, shared with those who ask.
+pub(crate) struct Deadlines {
+    /// Milliseconds between sweeps, or `ASLEEP`.
+    period: AtomicU64,
+    running: AtomicBool,
+    ended: AtomicBool,
+    wake: Notify,
+}
+
+impl Deadlines {
+    pub(crate) fn new() -> Self {
+        Self {
+            period: AtomicU64::new(ASLEEP),
+            running: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            wake: Notify::new(),
+        }
+    }
+
+    /// To be called after an ask was put into its slot: sees to it that the sweeper looks often enough.
+    #[inline]
+    pub(crate) fn ask_is_out(&self, shared: &Arc<Shared>, within: Duration) {
+        // Most asks find a sweeper that is quick enough. The division is by a constant.
+        let wanted = period(u64::try_from(within.as_millis()).unwrap_or(LONGEST));
+        // Relaxed: the sweeper that falls asleep at this moment looks once more afterwards, see `run`.
+        if self.period.load(Ordering::Relaxed) > wanted {
+            self.hurry(shared, wanted);
+        }
+    }
+
+    #[cold]
+    fn hurry(&self, shared: &Arc<Shared>, wanted: u64) {
+        self.period.fetch_min(wanted, Ordering::Relaxed);
+        if !self.running.swap(true, Ordering::AcqRel) {
+            let sweeper = Sweeper { shared: Arc::clone(shared), epoch: None };
+            match shared.tokio() {
+                Some(tokio) => drop(tokio.spawn(sweeper.run())),
+                None => self.running.store(false, Ordering::Release),
+            }
+        }
+        self.wake.notify_one();
+    }
+
+    /// The runtime is gone: the sweeper ends as soon as no ask is out.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+}
+
+struct Sweeper {
+    shared: Arc<Shared>,
+    epoch: Option<Instant>,
+}
+
+/// What a sweep found.
+struct Found {
+    /// The period that the shortest deadline wants, if any ask is out.
+    period: Option<u64>,
+    /// The next deadline, in milliseconds since the epoch.
+    next: u64,
+}
+
+impl Sweeper {
+    async fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let deadlines = &shared.deadlines;
+        let epoch = *self.epoch.get_or_insert_with(Instant::now);
+        let _stopped = Stopped(deadlines);
+        let mut quiet = 0;
+        loop {
+            let found = sweep(&shared.slots, epoch);
+            match found.period {
+                Some(period) => {
+                    quiet = 0;
+                    deadlines.period.store(period, Ordering::Relaxed);
+                }
+                None => quiet += 1,
+            }
+            if quiet >= QUIET_SWEEPS {
+                // An ask that came after the sweep and before this store saw an awake sweeper, and did not wake it. But
+                // it has written its slot before; so a sweep after the store sees it, and each later ask sees the store.
+                deadlines.period.store(ASLEEP, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(SHORTEST_PERIOD)).await;
+                if sweep(&shared.slots, epoch).period.is_none() {
+                    if deadlines.ended.load(Ordering::Acquire) {
+                        return;
+                    }
+                    deadlines.wake.notified().await;
+                }
+                quiet = 0;
+                continue;
+            }
+            let period = deadlines.period.load(Ordering::Relaxed).min(LONGEST);
+            let until_next = found.next.saturating_sub(elapsed(epoch)).max(1);
+            let sleep = Duration::from_millis(period.min(until_next));
+            let _ = tokio::time::timeout(sleep, deadlines.wake.notified()).await;
+        }
+    }
+}
+
+/// Says that there is no sweeper any more, even if tokio drops it.
+struct Stopped<'a>(&'a Deadlines);
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        self.0.period.store(ASLEEP, Ordering::Relaxed);
+        self.0.running.store(false, Ordering::Release);
+    }
+}
+
+fn elapsed(epoch: Instant) -> u64 {
+    epoch.elapsed().as_millis() as u64
+}
+
+fn sweep(slots: &Slots, epoch: Instant) -> Found {
+    let mut found = Found { period: None, next: u64::MAX };
+    let mut wakes = Vec::new();
+    let look = |slot: &crate::slot::MessageSlot| {
+        let Some(word) = slot.open_word() else { return };
+        // Relaxed: `open_word` has acquired it. It may be a later ask's by now; then the word is another one too.
+        let deadline = slot.deadline.load(Ordering::Relaxed);
+        let now = elapsed(epoch);
+        let stamped = if deadline & UNSTAMPED != 0 {
+            let within = deadline & !UNSTAMPED;
+            // One more, for the part of a millisecond that `now` lacks.
+            let stamped = now + within + 1;
+            let wanted = period(within);
+            found.period = Some(found.period.map_or(wanted, |shortest| shortest.min(wanted)));
+            let exchange =
+                |from, to| slot.deadline.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
+            if exchange(deadline, stamped).is_ok() && slot.open_word() != Some(word) {
+                // Another ask of the same length came into the slot meanwhile: its time begins later.
+                let _ = exchange(stamped, deadline);
+            }
+            stamped
+        } else {
+            // Its own share of lateness is used up by the first look; the sleep is as long as until it is due.
+            found.period = Some(found.period.unwrap_or(LONGEST));
+            deadline
+        };
+        if stamped <= now {
+            wakes.extend(slot.expire(word));
+        } else {
+            found.next = found.next.min(stamped);
+        }
+    };
+    // SAFETY: nobody ever holds a `&mut` to a slot: `Guard`s of slots are only dereferenced to `&`, and they do not
+    // recycle.
+    unsafe { slots.visit(look) };
+    wakes.into_iter().for_each(crate::slot::Wake::now);
+    found
+}

@@ -1,0 +1,199 @@
+//! What can go wrong, one type per operation. What was not accepted is inside.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::lifecycle::Exit;
+use crate::name::Name;
+
+/// Why a message was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The mailbox is full, and its policy is to say so.
+    Full {
+        /// Messages the mailbox holds at most.
+        capacity: usize,
+    },
+    /// The subsystem is stopping, or has ended.
+    Stopped,
+    /// The runtime's message pool may not grow, and every slot is in use.
+    PoolExhausted {
+        /// Slots the pool may make.
+        capacity: usize,
+    },
+    /// The subsystem itself would wait for room in its own full mailbox, and never get it.
+    WaitsForItself {
+        /// Messages the mailbox holds at most.
+        capacity: usize,
+    },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full { capacity } => write!(f, "its mailbox is full ({capacity} messages)"),
+            Self::Stopped => f.write_str("it has stopped"),
+            Self::PoolExhausted { capacity } => {
+                write!(f, "all {capacity} slots of the message pool are in use")
+            }
+            Self::WaitsForItself { capacity } => {
+                write!(f, "it would wait for room in its own full mailbox ({capacity} messages)")
+            }
+        }
+    }
+}
+
+/// A tell or send that was not accepted. The message is inside.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{subsystem}` did not accept the message: {refusal}")]
+pub struct TellError<M> {
+    /// The message, back.
+    pub message: M,
+    /// To whom it was sent.
+    pub subsystem: Name,
+    /// Why it was not accepted.
+    pub refusal: Refusal,
+}
+
+impl<M> TellError<M> {
+    /// The same error without the message, which fits `anyhow` and `Box<dyn Error>` whatever the message is.
+    pub fn without_message(self) -> TellError<()> {
+        TellError { message: (), subsystem: self.subsystem, refusal: self.refusal }
+    }
+}
+
+impl<M> fmt::Debug for TellError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TellError")
+            .field("subsystem", &self.subsystem)
+            .field("refusal", &self.refusal)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AskFailure {
+    /// The message was not accepted; it is inside the error.
+    Refused(Refusal),
+    /// No reply came within this time. If the message was not accepted by then, it is inside the error.
+    Deadline(Duration),
+    /// The handler panicked.
+    Panicked,
+    /// The subsystem was killed while its handler was at it.
+    Killed,
+    /// The message was pushed out of a full mailbox by a newer one.
+    Evicted,
+    /// The message did not fit into a full mailbox.
+    Discarded,
+    /// The subsystem ended before it came to the message.
+    Undelivered,
+    /// The handler took over the duty to reply, and dropped it.
+    Unanswered,
+    /// The subsystem would wait for its own reply, and never get it.
+    Cycle,
+}
+
+impl fmt::Display for AskFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refusal) => write!(f, "{refusal}"),
+            Self::Deadline(within) => write!(f, "no reply within {within:?}"),
+            Self::Panicked => f.write_str("its handler panicked"),
+            Self::Killed => f.write_str("it was killed"),
+            Self::Evicted => f.write_str("a newer message pushed this one out of its full mailbox"),
+            Self::Discarded => f.write_str("the message did not fit into its full mailbox"),
+            Self::Undelivered => f.write_str("it ended before it came to the message"),
+            Self::Unanswered => f.write_str("the reply was dropped unsent"),
+            Self::Cycle => f.write_str("it would wait for its own reply"),
+        }
+    }
+}
+
+/// An ask without a reply. If the message was not accepted, it is inside.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{subsystem}` did not reply: {failure}")]
+pub struct AskError<M> {
+    /// The message, back, if it never reached the mailbox.
+    pub message: Option<M>,
+    /// Who was asked.
+    pub subsystem: Name,
+    /// Why there is no reply.
+    pub failure: AskFailure,
+}
+
+impl<M> AskError<M> {
+    /// The same error without the message, which fits `anyhow` and `Box<dyn Error>` whatever the message is.
+    pub fn without_message(self) -> AskError<()> {
+        AskError { message: self.message.map(|_| ()), subsystem: self.subsystem, failure: self.failure }
+    }
+}
+
+impl<M> fmt::Debug for AskError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AskError")
+            .field("subsystem", &self.subsystem)
+            .field("failure", &self.failure)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a subsystem was not spawned.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// A subsystem of this name is there.
+    #[error("a subsystem named `{0}` is already there")]
+    NameTaken(String),
+    /// An empty name, or one that could not stand before `://` in a path.
+    #[error("`{0}` is no name: use letters, digits, `-`, `_` and `.`")]
+    BadName(String),
+    /// A mailbox needs room for at least one message.
+    #[error("`{0}` has a mailbox of capacity 0: it could never take a message")]
+    NoCapacity(Name),
+    /// A run loop that handles no message before it yields would handle none at all.
+    #[error("`{0}` has a budget of 0 messages: it could never handle one")]
+    NoBudget(Name),
+    /// Neither the runtime nor the calling thread knows a tokio runtime.
+    #[error("no tokio runtime: call this inside one, or give its handle to `Runtime::builder().tokio(..)`")]
+    NoTokio,
+    /// The runtime is shutting down.
+    #[error("the runtime is shutting down")]
+    ShutDown,
+}
+
+/// Why a subsystem did not start.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("`{subsystem}` did not start: {exit}")]
+pub struct StartError {
+    /// Which.
+    pub subsystem: Name,
+    /// How it ended instead.
+    pub exit: Exit,
+}
+
+/// A shutdown that had to use force.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not stopped within {within:?}: {} killed, {} never returned", killed.len(), left.len())]
+pub struct ShutdownError {
+    /// The time they were given.
+    pub within: Duration,
+    /// Subsystems that had to be killed.
+    pub killed: Vec<Name>,
+    /// Subsystems whose handler does not return, nor reach an await at which it could be killed.
+    pub left: Vec<Name>,
+}
+
+/// The text of a panic.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> Arc<str> {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        Arc::from(*text)
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        Arc::from(text.as_str())
+    } else {
+        Arc::from("(no text)")
+    }
+}

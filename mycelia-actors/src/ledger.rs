@@ -1,0 +1,112 @@
+//! What became of every message of one subsystem.
+
+use mycelia_core::Counter;
+
+/// The part of the ledger that the queue does not know.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    // Written by the run loop only.
+    pub(crate) begun: Counter,
+    pub(crate) handled: Counter,
+    pub(crate) failed: Counter,
+    pub(crate) expired: Counter,
+    pub(crate) undelivered: Counter,
+    pub(crate) restarts: Counter,
+    pub(crate) polls: Counter,
+    // Written by anybody.
+    pub(crate) returned: Counter,
+    pub(crate) drop_panics: Counter,
+}
+
+/// The ledger of one subsystem: every message sent to it has exactly one fate.
+///
+/// ```text
+/// sent = handled + failed + evicted + discarded + returned + expired + undelivered + queued + in_hand
+/// ```
+///
+/// This holds whenever nothing is on its way; in between, a message may have left one column and not yet reached the
+/// next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Messages whose first fate is known: accepted, discarded or given back.
+    pub sent: u64,
+    /// The handler returned.
+    pub handled: u64,
+    /// The handler panicked, or was killed at an await.
+    pub failed: u64,
+    /// Pushed out of a full mailbox by a newer message (`DropOldest`).
+    pub evicted: u64,
+    /// Refused by a full mailbox and dropped (`DropNewest`).
+    pub discarded: u64,
+    /// Given back to the sender inside an error.
+    pub returned: u64,
+    /// Not handled, because the deadline had passed or the asker had gone by the time its turn came.
+    pub expired: u64,
+    /// Still queued when the subsystem ended for good.
+    pub undelivered: u64,
+    /// Accepted, and waiting for their turn.
+    pub queued: u64,
+    /// With the handler right now.
+    pub in_hand: u64,
+    /// Senders waiting for room; their messages are not sent yet.
+    pub waiting: u64,
+    /// Messages the mailbox holds at most.
+    pub capacity: u64,
+    /// Messages for which the mailbox has memory at the moment.
+    pub allocated: u64,
+    /// How often the subsystem was restarted.
+    pub restarts: u64,
+    /// How often its task was woken.
+    pub polls: u64,
+    /// Messages (or states) whose own `drop` panicked; contained.
+    pub drop_panics: u64,
+}
+
+impl Stats {
+    /// The sum over all fates; equal to `sent` whenever nothing is on its way.
+    #[must_use]
+    pub fn accounted(&self) -> u64 {
+        self.handled
+            + self.failed
+            + self.evicted
+            + self.discarded
+            + self.returned
+            + self.expired
+            + self.undelivered
+            + self.queued
+            + self.in_hand
+    }
+
+    /// Messages that will never be handled and were not given back.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.failed + self.evicted + self.discarded + self.expired + self.undelivered
+    }
+}
+
+impl Ledger {
+    pub(crate) fn stats(&self, queue: &mycelia_queue::Stats) -> Stats {
+        let (handled, failed, expired, undelivered) =
+            (self.handled.get(), self.failed.get(), self.expired.get(), self.undelivered.get());
+        let begun = self.begun.get();
+        let returned = self.returned.get();
+        Stats {
+            sent: queue.pushed + returned,
+            handled,
+            failed,
+            evicted: queue.evicted,
+            discarded: queue.discarded,
+            returned: queue.refused + returned,
+            expired,
+            undelivered,
+            queued: queue.len as u64 + queue.popped.saturating_sub(begun),
+            in_hand: begun.saturating_sub(handled + failed + expired + undelivered),
+            waiting: queue.waiting as u64,
+            capacity: queue.capacity as u64,
+            allocated: queue.allocated as u64,
+            restarts: self.restarts.get(),
+            polls: self.polls.get(),
+            drop_panics: self.drop_panics.get(),
+        }
+    }
+}

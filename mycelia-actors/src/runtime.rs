@@ -1,0 +1,296 @@
+//! The runtime: makes subsystems, knows them by name, and ends them in order.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use mycelia_core::sync::Mutex;
+use mycelia_core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use slab::Slab;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use crate::actor::{Actor, Request};
+use crate::address::Address;
+use crate::config::Configure;
+use crate::dead_letters::{DeadLetters, Offices};
+use crate::deadline::Deadlines;
+use crate::envelope::Slots;
+use crate::error::{ShutdownError, SpawnError};
+use crate::message_pool::{MessagePool, PoolStats};
+use crate::subsystem::Subsystem;
+
+/// How long [`Runtime::shutdown`] waits for subsystems to stop.
+const SHUTDOWN_WITHIN: Duration = Duration::from_secs(30);
+/// How long a shutdown waits for those it had to kill.
+const KILL_WITHIN: Duration = Duration::from_millis(50);
+
+/// Makes subsystems, knows them by name, and ends them in order.
+///
+/// Cloning gives another handle. When the last one is dropped, every subsystem is killed; use
+/// [`shutdown`](Self::shutdown) to let them finish.
+///
+/// The runtime runs on tokio: on the one it was made in, or whose handle the builder was given, or in which a
+/// subsystem is spawned.
+#[derive(Clone)]
+pub struct Runtime {
+    owner: Arc<Owner>,
+}
+
+/// Kills everything when the last handle goes.
+struct Owner {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.shared.close();
+        self.shared.latest_first().iter().for_each(|actor| actor.request(Request::Kill));
+        self.shared.deadlines.end();
+    }
+}
+
+/// What subsystems share.
+pub(crate) struct Shared {
+    pub(crate) slots: Slots,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) dead_letters: Offices,
+    tokio: Option<Handle>,
+    names: DashMap<Arc<str>, Arc<Actor>>,
+    actors: Mutex<Actors>,
+    next_id: AtomicU64,
+    closed: AtomicBool,
+}
+
+#[derive(Default)]
+struct Actors {
+    by_place: Slab<Arc<Actor>>,
+}
+
+impl Runtime {
+    /// A runtime with the defaults: a message pool that grows, on the tokio runtime that calls this (if one does).
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Sets up a runtime.
+    pub fn builder() -> Builder {
+        Builder { messages: MessagePool::default(), tokio: None }
+    }
+
+    /// Spawns a subsystem with a name, which must be free. Returns at once; [`Address::started`] waits for its start.
+    ///
+    /// # Errors
+    /// [`SpawnError`], if the name is taken or bad, or there is no tokio runtime, or this one is shutting down.
+    pub fn spawn<S: Subsystem>(&self, name: &str, subsystem: S) -> Result<Address<S>, SpawnError> {
+        self.configure(name).spawn(subsystem)
+    }
+
+    /// Spawns a subsystem without a name, to be reached by its address only.
+    ///
+    /// # Errors
+    /// [`SpawnError`], if there is no tokio runtime, or this one is shutting down.
+    pub fn spawn_unnamed<S: Subsystem>(&self, subsystem: S) -> Result<Address<S>, SpawnError> {
+        self.configure_unnamed().spawn(subsystem)
+    }
+
+    /// Configures a subsystem with a name, to be spawned.
+    pub fn configure<'a>(&'a self, name: &'a str) -> Configure<'a> {
+        Configure::new(&self.owner.shared, Some(name))
+    }
+
+    /// Configures a subsystem without a name, to be spawned.
+    pub fn configure_unnamed(&self) -> Configure<'_> {
+        Configure::new(&self.owner.shared, None)
+    }
+
+    /// Subscribes to dead letters. The queue holds `capacity` of them; the ones beyond are missed (and counted, see
+    /// [`missed_dead_letters`](Self::missed_dead_letters)). Only messages lost while somebody is subscribed are kept.
+    #[must_use]
+    pub fn dead_letters(&self, capacity: usize) -> DeadLetters {
+        self.owner.shared.dead_letters.subscribe(capacity)
+    }
+
+    /// Dead letters that did not fit into a subscriber's queue.
+    #[must_use]
+    pub fn missed_dead_letters(&self) -> u64 {
+        self.owner.shared.dead_letters.missed.get()
+    }
+
+    /// What the message pool has done so far.
+    #[must_use]
+    pub fn pool_stats(&self) -> PoolStats {
+        self.owner.shared.slots.stats()
+    }
+
+    /// Gives the memory of message slots back that a burst needed and nobody uses. See
+    /// [`Pool::trim`](mycelia_pool::Pool::trim).
+    pub fn trim(&self) {
+        self.owner.shared.slots.trim();
+    }
+
+    /// The number of subsystems that have not ended.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.owner.shared.actors.lock().by_place.len()
+    }
+
+    /// True if no subsystem is there.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Stops every subsystem, the latest first (so children before parents), each after what it has accepted. Those that
+    /// have not ended after 30 seconds are killed.
+    ///
+    /// Later spawns are refused.
+    ///
+    /// # Errors
+    /// [`ShutdownError`], which names those that had to be killed, and those that did not even end then.
+    pub async fn shutdown(&self) -> Result<(), ShutdownError> {
+        self.shutdown_within(SHUTDOWN_WITHIN).await
+    }
+
+    /// [`shutdown`](Self::shutdown) with another limit, for all subsystems together.
+    ///
+    /// # Errors
+    /// As [`shutdown`](Self::shutdown).
+    pub async fn shutdown_within(&self, within: Duration) -> Result<(), ShutdownError> {
+        let shared = &self.owner.shared;
+        shared.close();
+        let deadline = Instant::now() + within;
+        for actor in shared.latest_first() {
+            actor.stop();
+            if tokio::time::timeout_at(deadline, ended(&actor)).await.is_err() {
+                break;
+            }
+        }
+        let late = shared.latest_first();
+        if late.is_empty() {
+            return Ok(());
+        }
+        late.iter().for_each(|actor| actor.request(Request::Kill));
+        let deadline = Instant::now() + KILL_WITHIN;
+        let (mut killed, mut left) = (Vec::new(), Vec::new());
+        for actor in late {
+            let in_time = tokio::time::timeout_at(deadline, ended(&actor)).await.is_ok();
+            if in_time { &mut killed } else { &mut left }.push(actor.name.clone());
+        }
+        Err(ShutdownError { within, killed, left })
+    }
+}
+
+async fn ended(actor: &Actor) {
+    poll_fn(|task| actor.life.poll_ended(task)).await;
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("subsystems", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// The tokio runtime to run on: the one given, or the one of the calling thread.
+    pub(crate) fn tokio(&self) -> Option<Handle> {
+        self.tokio.clone().or_else(|| Handle::try_current().ok())
+    }
+
+    pub(crate) fn next_id(&self) -> u64 {
+        // Relaxed: only the number matters.
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn register(&self, actor: Arc<Actor>) -> Result<Arc<Actor>, SpawnError> {
+        let mut actors = self.actors.lock();
+        // Under the lock: whoever closes the runtime finds this actor, or this finds it closed.
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(SpawnError::ShutDown);
+        }
+        if let Some(name) = actor.name.as_arc() {
+            match self.names.entry(name) {
+                Entry::Occupied(taken) => return Err(SpawnError::NameTaken(taken.key().to_string())),
+                Entry::Vacant(free) => drop(free.insert(Arc::clone(&actor))),
+            }
+        }
+        let place = actors.by_place.insert(Arc::clone(&actor));
+        // Relaxed: read by `unregister` under the same lock.
+        actor.place.store(place, Ordering::Relaxed);
+        Ok(actor)
+    }
+
+    pub(crate) fn unregister(&self, actor: &Actor) {
+        let mut actors = self.actors.lock();
+        let registered = actors.by_place.try_remove(actor.place.load(Ordering::Relaxed));
+        drop(actors);
+        let named = actor.name.as_given().and_then(|name| self.names.remove(name));
+        drop((registered, named));
+    }
+
+    fn close(&self) {
+        let _actors = self.actors.lock();
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    fn latest_first(&self) -> Vec<Arc<Actor>> {
+        let mut all: Vec<_> =
+            self.actors.lock().by_place.iter().map(|(_, actor)| Arc::clone(actor)).collect();
+        all.sort_unstable_by_key(|actor| std::cmp::Reverse(actor.id));
+        all
+    }
+}
+
+/// Sets up a [`Runtime`].
+///
+/// ```
+/// use mycelia_actors::prelude::*;
+///
+/// let runtime = Runtime::builder().messages(MessagePool::capacity(10_000).warm(1_000)).build();
+/// assert_eq!(runtime.pool_stats().created, 1_000);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct Builder {
+    messages: MessagePool,
+    tokio: Option<Handle>,
+}
+
+impl Builder {
+    /// The pool that messages travel in; one that grows if this is not called.
+    pub fn messages(mut self, messages: MessagePool) -> Self {
+        self.messages = messages;
+        self
+    }
+
+    /// The tokio runtime to run on, for runtimes that are made outside of one.
+    pub fn tokio(mut self, tokio: Handle) -> Self {
+        self.tokio = Some(tokio);
+        self
+    }
+
+    /// Builds the runtime.
+    #[must_use]
+    pub fn build(self) -> Runtime {
+        let shared = Shared {
+            slots: self.messages.build(),
+            deadlines: Deadlines::new(),
+            dead_letters: Offices::default(),
+            tokio: self.tokio.or_else(|| Handle::try_current().ok()),
+            names: DashMap::new(),
+            actors: Mutex::new(Actors::default()),
+            next_id: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+        };
+        Runtime { owner: Arc::new(Owner { shared: Arc::new(shared) }) }
+    }
+}

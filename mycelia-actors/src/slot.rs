@@ -1,0 +1,360 @@
+//! A slot of the message pool: one message on its way, and its reply on the way back.
+//!
+//! This file is about who may touch what: the reply word and its few transitions. What is in the payload is the
+//! business of `envelope`.
+
+use std::mem::MaybeUninit;
+use std::ptr::{self, NonNull};
+use std::task::{RawWakerVTable, Waker};
+
+use mycelia_core::seeded::bug;
+use mycelia_core::sync::UnsafeCell;
+use mycelia_core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use mycelia_pool::{Guard, Recycle};
+
+use crate::envelope::Table;
+
+/// Messages and replies up to this size and alignment travel inside the slot; others in a box of their own.
+pub(crate) const INLINE_SIZE: usize = 64;
+pub(crate) const INLINE_ALIGN: usize = 16;
+
+/// Memory for a message, and later for its reply.
+#[repr(C, align(16))]
+pub(crate) struct Payload(MaybeUninit<[u8; INLINE_SIZE]>);
+
+/// One message on its way. With the pool's way home it takes 128 bytes, and a small tell touches the first 64 only.
+///
+/// ```text
+/// 0       8      16                                    64            80             96        104
+/// ┌───────┬──────┬──────────────────────────────────────┬─────────────┬──────────────┬─────────┬──
+/// │ table │ word │ payload: a message of up to 64 bytes, then its reply│ asker's waker│ deadline│
+/// └───────┴──────┴──────────────────────────────────────┴─────────────┴──────────────┴─────────┴──
+/// ```
+///
+/// The word of an ask says who still has a share of the slot, and how the ask ended. There are two shares: the
+/// *envelope* (whoever has the message, or has to answer it) and the *asker*. Every transition is one compare-exchange,
+/// so exactly one party decides how an ask ends, and whoever gives up the last share frees the slot.
+///
+/// ```text
+/// 63                16 ─ 9 ─── 5    4      3      2       1        0
+/// ┌───────────────────┬───┬──────┬─────┬──────┬──────┬──────────┬───────┐
+/// │ generation        │   │ fate │ ask │ busy │ done │ envelope │ asker │
+/// └───────────────────┴───┴──────┴─────┴──────┴──────┴──────────┴───────┘
+///
+///   open ──reply, panic, kill, eviction…──▶ done, no envelope      the asker reads the fate and frees the slot
+///    │ ╲──the asker is dropped────────────▶ done, no asker         the envelope frees the slot when it ends
+///    │  ╲─the deadline passes─────────────▶ done, both             whoever ends second frees the slot
+///    └──▶ busy (the asker changes its waker) ──▶ open, next generation
+/// ```
+///
+/// The waker is kept as its two pointers, in atomics. To end an ask, a party reads them first and then exchanges the
+/// word: if the exchange succeeds, the word was the same all along, so the waker was whole, and it now belongs to that
+/// party. The generation changes with every ask and every change of waker, which keeps an old word from fitting.
+pub(crate) struct MessageSlot {
+    pub(crate) table: UnsafeCell<Option<&'static Table>>,
+    word: AtomicU64,
+    pub(crate) payload: UnsafeCell<Payload>,
+    waker_data: AtomicPtr<()>,
+    waker_vtable: AtomicPtr<()>,
+    /// Written before the ask is opened; then the sweeper's.
+    pub(crate) deadline: AtomicU64,
+}
+
+#[cfg(not(mycelia_loom))]
+const _: () = assert!(size_of::<MessageSlot>() + size_of::<usize>() <= 128, "a slot is two cache lines");
+
+// SAFETY: table and payload belong to the party that has them by the word: the envelope until it is done, then the
+// asker. Everything else is atomic. Messages and replies are `Send` (`envelope` asks for it).
+unsafe impl Send for MessageSlot {}
+// SAFETY: as above.
+unsafe impl Sync for MessageSlot {}
+
+const ASKER: u64 = 1;
+const ENVELOPE: u64 = 1 << 1;
+const DONE: u64 = 1 << 2;
+const BUSY: u64 = 1 << 3;
+const ASK: u64 = 1 << 4;
+const FATE_SHIFT: u32 = 5;
+const FATE_MASK: u64 = 0xf << FATE_SHIFT;
+const GENERATION: u64 = 1 << 16;
+
+/// How an ask ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Fate {
+    /// The reply is in the slot.
+    Replied = 1,
+    /// The handler panicked with the message in hand.
+    Panicked,
+    /// The subsystem was killed with the message in hand.
+    Killed,
+    /// The message was pushed out of a full mailbox by a newer one.
+    Evicted,
+    /// The message did not fit into a full mailbox.
+    Discarded,
+    /// The subsystem ended with the message still in its mailbox.
+    Undelivered,
+    /// Nobody kept the promise to reply later.
+    Unanswered,
+    /// The deadline passed.
+    Deadline,
+    /// The asker went away.
+    Cancelled,
+}
+
+impl Fate {
+    const ALL: [Self; 9] = [
+        Self::Replied,
+        Self::Panicked,
+        Self::Killed,
+        Self::Evicted,
+        Self::Discarded,
+        Self::Undelivered,
+        Self::Unanswered,
+        Self::Deadline,
+        Self::Cancelled,
+    ];
+
+    fn of(word: u64) -> Self {
+        Self::ALL[((word & FATE_MASK) >> FATE_SHIFT) as usize - 1]
+    }
+
+    fn bits(self) -> u64 {
+        (self as u64) << FATE_SHIFT
+    }
+}
+
+impl Recycle for MessageSlot {
+    // The sweeper may look at a slot at any time, so nobody may have it to themselves.
+    const RECYCLES: bool = false;
+    fn recycle(&mut self) {}
+}
+
+impl Default for MessageSlot {
+    fn default() -> Self {
+        Self {
+            table: UnsafeCell::new(None),
+            word: AtomicU64::new(ENVELOPE),
+            payload: UnsafeCell::new(Payload(MaybeUninit::uninit())),
+            waker_data: AtomicPtr::new(ptr::null_mut()),
+            waker_vtable: AtomicPtr::new(ptr::null_mut()),
+            deadline: AtomicU64::new(0),
+        }
+    }
+}
+
+/// A waker as its two pointers, to be compared, or turned back by whoever owns it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct WakerBits(*mut (), *mut ());
+
+impl WakerBits {
+    fn of(waker: &Waker) -> Self {
+        Self(waker.data().cast_mut(), ptr::from_ref(waker.vtable()).cast_mut().cast())
+    }
+
+    /// # Safety
+    /// The bits came from a waker that was forgotten, and become a waker once.
+    unsafe fn into_waker(self) -> Waker {
+        // SAFETY: the second pointer came from a `&'static RawWakerVTable`; the caller owns the waker.
+        unsafe { Waker::new(self.0, &*self.1.cast::<RawWakerVTable>()) }
+    }
+}
+
+/// What a party that has just ended an ask owes: to wake the asker, if it has a waker (a busy asker looks by itself).
+#[must_use]
+pub(crate) struct Wake(Option<Waker>);
+
+impl Wake {
+    pub(crate) fn now(self) {
+        if let Some(waker) = self.0 {
+            waker.wake();
+        }
+    }
+}
+
+/// The asker's view of its ask.
+pub(crate) enum Look {
+    /// Still open, and this waker will be woken.
+    Open,
+    /// Ended like this. The asker has the only share left and frees the slot.
+    Mine(Fate),
+    /// Ended like this. The envelope is still out; the asker has given its share up.
+    Over(Fate),
+}
+
+impl MessageSlot {
+    /// Makes an ask of a message that nobody else knows yet. Gives out the asker's share.
+    pub(crate) fn open(&self, waker: &Waker, deadline: u64) {
+        // Relaxed: nobody else has a share; the sweeper only ever exchanges the word of an open ask.
+        let generation = (self.word.load(Ordering::Relaxed) & !(GENERATION - 1)).wrapping_add(GENERATION);
+        self.put_waker(waker.clone());
+        self.deadline.store(deadline, Ordering::Relaxed);
+        // Release, for the sweeper's Acquire in `end`: who sees this ask open sees its waker and deadline.
+        self.word.store(generation | ASK | ASKER | ENVELOPE, Ordering::Release);
+    }
+
+    /// True if a reply is wanted, or was when the message was sent.
+    pub(crate) fn is_ask(&self) -> bool {
+        // Relaxed: constant while the envelope is out.
+        self.word.load(Ordering::Relaxed) & ASK != 0
+    }
+
+    /// True if the ask is over before it was handled: its deadline has passed, or its asker is gone.
+    pub(crate) fn is_over(&self) -> bool {
+        // Relaxed: nothing is read on the strength of it.
+        self.word.load(Ordering::Relaxed) & DONE != 0
+    }
+
+    /// The envelope's end of an ask: publishes its fate, and gives up its share. After this the slot is the asker's.
+    ///
+    /// `None` if somebody else has ended the ask before; then the envelope still has its share.
+    pub(crate) fn publish(&self, fate: Fate) -> Option<Wake> {
+        self.end(fate, ENVELOPE)
+    }
+
+    /// The word of an open ask, for the sweeper.
+    pub(crate) fn open_word(&self) -> Option<u64> {
+        // Acquire: with `open`'s Release.
+        let word = self.word.load(Ordering::Acquire);
+        (word & (ASKER | DONE) == ASKER).then_some(word)
+    }
+
+    /// The sweeper's end of the ask that had this word. `None` if the word is another one by now.
+    pub(crate) fn expire(&self, word: u64) -> Option<Wake> {
+        self.end_from(word, Fate::Deadline, 0).ok()
+    }
+
+    fn end(&self, fate: Fate, share: u64) -> Option<Wake> {
+        // Acquire: with the Release of `open` and `rewake`, for the waker.
+        let mut word = self.word.load(Ordering::Acquire);
+        while word & DONE == 0 {
+            match self.end_from(word, fate, share) {
+                Ok(wake) => return Some(wake),
+                Err(now) => word = now,
+            }
+        }
+        None
+    }
+
+    fn end_from(&self, word: u64, fate: Fate, share: u64) -> Result<Wake, u64> {
+        // Read before the exchange: after it, the slot may belong to somebody else.
+        let waker = if word & BUSY == 0 { Some(self.waker()) } else { None };
+        let next = (word & !share) | DONE | fate.bits();
+        if bug("the waker taken after publishing") {
+            self.word.compare_exchange(word, next, Ordering::AcqRel, Ordering::Acquire)?;
+            let waker = self.waker();
+            // SAFETY: that it is not, is the bug.
+            return Ok(Wake(Some(unsafe { waker.into_waker() })));
+        }
+        // Release: publishes the reply to the asker's Acquire in `look`. Acquire: on failure, as in `end`.
+        self.word.compare_exchange(word, next, Ordering::AcqRel, Ordering::Acquire)?;
+        // SAFETY: the word was `word` from before the read until the exchange, which only one party wins.
+        Ok(Wake(waker.map(|waker| unsafe { waker.into_waker() })))
+    }
+
+    /// The envelope gives up its share of an ask that somebody else has ended. True if the slot is to be freed.
+    pub(crate) fn leave_envelope(&self) -> bool {
+        // AcqRel: the second to leave sees all that the first did with the slot.
+        self.word.fetch_and(!ENVELOPE, Ordering::AcqRel) & ASKER == 0
+    }
+
+    /// The asker looks, and leaves this waker if the ask is still open.
+    pub(crate) fn look(&self, waker: &Waker) -> Look {
+        // Acquire: with the Release in `end_from`, for the reply.
+        let mut word = self.word.load(Ordering::Acquire);
+        loop {
+            if word & DONE != 0 {
+                return self.over(word);
+            }
+            if self.waker() == WakerBits::of(waker) {
+                return Look::Open;
+            }
+            match self.rewake(word, waker) {
+                Ok(()) => return Look::Open,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// The asker is dropped. True if the slot is to be freed, and the fate, if there is one.
+    pub(crate) fn leave_asker(&self) -> (bool, Option<Fate>) {
+        let mut word = self.word.load(Ordering::Acquire);
+        while word & DONE == 0 {
+            let waker = self.waker();
+            let next = (word & !ASKER) | DONE | Fate::Cancelled.bits();
+            // AcqRel: as in `end_from`.
+            match self.word.compare_exchange(word, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => {
+                    // SAFETY: as in `end_from`.
+                    drop(unsafe { waker.into_waker() });
+                    return (false, None);
+                }
+                Err(now) => word = now,
+            }
+        }
+        match self.over(word) {
+            Look::Mine(fate) => (true, Some(fate)),
+            Look::Open | Look::Over(_) => (false, None),
+        }
+    }
+
+    fn over(&self, word: u64) -> Look {
+        let fate = Fate::of(word);
+        if word & ENVELOPE == 0 {
+            return Look::Mine(fate);
+        }
+        // AcqRel: as in `leave_envelope`.
+        if self.word.fetch_and(!ASKER, Ordering::AcqRel) & ENVELOPE == 0 {
+            return Look::Mine(fate);
+        }
+        Look::Over(fate)
+    }
+
+    /// Changes the waker of an open ask. `Err` with the word if it has been ended meanwhile.
+    fn rewake(&self, word: u64, waker: &Waker) -> Result<(), u64> {
+        let busy = if bug("the waker changed in place") { word } else { word | BUSY };
+        // Acquire: later reads and writes of the waker stay behind it.
+        self.word.compare_exchange(word, busy, Ordering::AcqRel, Ordering::Acquire)?;
+        let old = self.waker();
+        self.put_waker(waker.clone());
+        let next = if bug("the waker changed in place") { word } else { word.wrapping_add(GENERATION) };
+        // Release: publishes the new waker to whoever ends the ask. Nobody exchanges the word of a busy ask but to end
+        // it, and then without touching the waker.
+        let changed = self.word.compare_exchange(busy, next, Ordering::AcqRel, Ordering::Acquire);
+        // SAFETY: while busy, both wakers are the asker's; the old one was replaced in the slot.
+        drop(unsafe { old.into_waker() });
+        if changed.is_err() {
+            // SAFETY: the ask was ended while busy, so nobody else takes the new waker.
+            drop(unsafe { self.waker().into_waker() });
+        }
+        changed.map(|_| ())
+    }
+
+    fn waker(&self) -> WakerBits {
+        // Relaxed: ordered by the word, see the type's documentation.
+        WakerBits(self.waker_data.load(Ordering::Relaxed), self.waker_vtable.load(Ordering::Relaxed))
+    }
+
+    fn put_waker(&self, waker: Waker) {
+        let bits = WakerBits::of(&waker);
+        std::mem::forget(waker);
+        // Relaxed: published with the word.
+        self.waker_data.store(bits.0, Ordering::Relaxed);
+        self.waker_vtable.store(bits.1, Ordering::Relaxed);
+    }
+}
+
+/// Gives a slot back to its pool.
+///
+/// # Safety
+/// The pointer came from `Guard::into_raw`, and the caller has the last share of the slot.
+#[inline]
+pub(crate) unsafe fn free(slot: NonNull<MessageSlot>) {
+    // SAFETY: the caller's promise.
+    let guard = unsafe { Guard::from_raw(slot) };
+    // Relaxed: nobody else has a share. The sweeper does not exchange a word without an asker.
+    let word = guard.word.load(Ordering::Relaxed);
+    if word & ASK != 0 {
+        guard.word.store((word & !(GENERATION - 1)) | ENVELOPE, Ordering::Relaxed);
+    }
+}

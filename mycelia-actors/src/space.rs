@@ -1,0 +1,193 @@
+//! Room for handler futures, reused from message to message.
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::ptr::NonNull;
+
+/// A buffer that holds one future at a time. It grows to the largest future it has held, and allocates only for that.
+///
+/// [`place`](Self::place) borrows the space for as long as the future lives, so the borrow checker sees to it that
+/// there is one future at a time, and that it does not outlive what it borrows.
+pub(crate) struct Space {
+    memory: NonNull<u8>,
+    /// What was allocated; of size 0 before the first allocation.
+    layout: Layout,
+}
+
+// SAFETY: a space without a future in it is plain memory, and `Placed` borrows it while there is one.
+unsafe impl Send for Space {}
+
+impl Space {
+    pub(crate) const fn new() -> Self {
+        Self { memory: NonNull::dangling(), layout: Layout::new::<()>() }
+    }
+
+    /// Moves a future in. Its type stays known, for a first poll without indirection.
+    #[inline]
+    pub(crate) fn place<'a, F: Future<Output = ()> + Send + 'a>(&'a mut self, future: F) -> Placed<'a, F> {
+        let needed = Layout::new::<F>();
+        if needed.size() > self.layout.size() || needed.align() > self.layout.align() {
+            self.grow(needed);
+        }
+        let place = self.memory.cast::<F>();
+        // SAFETY: the memory is large and aligned enough, and empty: an earlier `Placed` has dropped its future (or was
+        // forgotten, and then nobody looks at it again).
+        unsafe { place.write(future) };
+        Placed { future: place, space: PhantomData }
+    }
+
+    #[cold]
+    fn grow(&mut self, needed: Layout) {
+        self.free();
+        let align = needed.align().max(self.layout.align());
+        let size = needed.size().max(self.layout.size()).max(1);
+        let Ok(layout) = Layout::from_size_align(size, align) else {
+            unreachable!("the size and alignment of types that exist")
+        };
+        // SAFETY: the size is at least 1.
+        let memory = unsafe { alloc(layout) };
+        self.memory = NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout));
+        self.layout = layout;
+    }
+
+    /// Leaves the pointer dangling: `grow` or the end comes next.
+    fn free(&mut self) {
+        if self.layout.size() > 0 {
+            // SAFETY: allocated by `grow` with this layout.
+            unsafe { dealloc(self.memory.as_ptr(), self.layout) };
+        }
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        self.free();
+    }
+}
+
+/// A future in a space. Dropped in place, whether it has finished or not.
+pub(crate) struct Placed<'a, F: ?Sized + Send + 'a> {
+    future: NonNull<F>,
+    /// Owns an `F`, and borrows the space that it is in.
+    space: PhantomData<(&'a mut Space, Box<F>)>,
+}
+
+/// A future whose type is forgotten.
+pub(crate) type PlacedDyn<'a> = Placed<'a, dyn Future<Output = ()> + Send + 'a>;
+
+// SAFETY: owns an `F`, which is `Send`.
+unsafe impl<F: ?Sized + Send> Send for Placed<'_, F> {}
+
+impl<'a, F: ?Sized + Future<Output = ()> + Send + 'a> Placed<'a, F> {
+    /// The future, which stays where it is until it is dropped.
+    #[inline]
+    pub(crate) fn as_mut(&mut self) -> Pin<&mut F> {
+        // SAFETY: valid and exclusively ours. Pinned, because nothing moves it: the space cannot be reached while this
+        // borrows it, and `drop` drops it in place.
+        unsafe { Pin::new_unchecked(self.future.as_mut()) }
+    }
+}
+
+impl<'a, F: Future<Output = ()> + Send + 'a> Placed<'a, F> {
+    /// Forgets the type.
+    #[inline]
+    pub(crate) fn erase(self) -> PlacedDyn<'a> {
+        let future = std::mem::ManuallyDrop::new(self).future;
+        Placed { future: future as NonNull<dyn Future<Output = ()> + Send + 'a>, space: PhantomData }
+    }
+}
+
+impl<'a, F: ?Sized + Send + 'a> Drop for Placed<'a, F> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: holds a future that was written by `place` and is dropped once, here.
+        unsafe { self.future.drop_in_place() };
+    }
+}
+
+#[cfg(all(test, not(mycelia_loom)))]
+mod tests {
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Waker};
+
+    use super::Space;
+
+    async fn yields(times: usize) {
+        for _ in 0..times {
+            let mut yielded = false;
+            std::future::poll_fn(|_| {
+                if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        }
+    }
+
+    #[test]
+    fn a_future_may_be_dropped_at_every_await() {
+        let mut space = Space::new();
+        let held = Arc::new(());
+        let mut borrowed = 0;
+        for polls in 0..=4 {
+            let (mine, counter) = (Arc::clone(&held), &mut borrowed);
+            let mut placed = space
+                .place(async move {
+                    let guard = mine;
+                    for _ in 0..3 {
+                        *counter += 1;
+                        yields(1).await;
+                    }
+                    drop(guard);
+                })
+                .erase();
+            let cx = &mut Context::from_waker(Waker::noop());
+            let ready = (0..polls).any(|_| placed.as_mut().poll(cx).is_ready());
+            assert_eq!(ready, polls == 4);
+            drop(placed);
+            assert_eq!(Arc::strong_count(&held), 1, "dropped after {polls} polls");
+        }
+        assert_eq!(borrowed, 1 + 2 + 3 + 3);
+    }
+
+    #[test]
+    fn space_grows_in_size_and_alignment_and_is_reused() {
+        #[repr(align(64))]
+        struct Aligned(u8);
+        let mut space = Space::new();
+        let cx = &mut Context::from_waker(Waker::noop());
+        for round in 0..3_u8 {
+            let large = [round; 1000];
+            let aligned = Aligned(round);
+            let mut placed = space.place(async move {
+                yields(1).await;
+                assert_eq!((&raw const aligned).addr() % 64, 0);
+                assert!(large.iter().all(|&byte| byte == aligned.0));
+            });
+            assert!(placed.as_mut().poll(cx).is_pending());
+            assert!(placed.as_mut().poll(cx).is_ready());
+            drop(placed);
+            let memory = space.memory;
+            assert!(space.place(async {}).as_mut().poll(cx).is_ready());
+            assert_eq!(space.memory, memory);
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_future_leaves_the_space_usable() {
+        let mut space = Space::new();
+        let held = Arc::new(());
+        let mine = Arc::clone(&held);
+        let mut placed = space.place(async move {
+            let _guard = mine;
+            yields(1).await;
+            panic!("in the future");
+        });
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert!(placed.as_mut().poll(cx).is_pending());
+        let poll = std::panic::AssertUnwindSafe(|| placed.as_mut().poll(cx).is_ready());
+        std::panic::catch_unwind(poll).unwrap_err();
+        drop(placed);
+        assert_eq!(Arc::strong_count(&held), 1);
+        assert!(space.place(async {}).as_mut().poll(cx).is_ready());
+    }
+}

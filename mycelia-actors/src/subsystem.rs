@@ -1,0 +1,54 @@
+//! What an actor is.
+
+use std::sync::Arc;
+
+use crate::context::Context;
+use crate::lifecycle::Exit;
+
+/// Any error, for [`Subsystem::started`].
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// An actor: a value that one task owns, and that handles one message at a time.
+///
+/// An empty implementation is enough. What it does with messages is said by [`Handler`](crate::Handler).
+///
+/// ```
+/// use mycelia_actors::prelude::*;
+///
+/// struct Database {
+///     open: bool,
+/// }
+///
+/// impl Subsystem for Database {
+///     async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+///         println!("{} opens its file", cx.name());
+///         self.open = true;
+///         Ok(())
+///     }
+///
+///     async fn stopped(&mut self, exit: &Exit, cx: &mut Context<Self>) {
+///         println!("{} closes its file: {exit}", cx.name());
+///     }
+/// }
+/// ```
+pub trait Subsystem: Sized + Send + 'static {
+    /// Runs first in the subsystem's task, before any message, and again after each restart.
+    ///
+    /// # Errors
+    /// An error ends the subsystem, as a panic does: what is in its mailbox becomes undelivered.
+    fn started(&mut self, cx: &mut Context<Self>) -> impl Future<Output = Result<(), BoxError>> + Send {
+        let _ = cx;
+        async { Ok(()) }
+    }
+
+    /// Runs last, unless the subsystem was killed or has panicked for good (its state may be broken then).
+    ///
+    /// The mailbox is closed by now. A panic in here is contained and logged.
+    fn stopped(&mut self, exit: &Exit, cx: &mut Context<Self>) -> impl Future<Output = ()> + Send {
+        let _ = (exit, cx);
+        async {}
+    }
+}
+
+/// Makes the first state of a subsystem and each later one.
+pub(crate) type Factory<S> = Arc<dyn Fn() -> S + Send + Sync>;
