@@ -5,7 +5,6 @@ pub mod by_hand;
 pub mod flume;
 pub mod kameo;
 pub mod kanal;
-#[cfg(feature = "mycelia")]
 pub mod mycelia;
 pub mod ractor;
 pub mod tokio_mpsc;
@@ -47,7 +46,6 @@ impl Entry {
 
 /// All contenders, in the order of the tables.
 pub const ALL: &[Entry] = &[
-    #[cfg(feature = "mycelia")]
     Entry::of::<mycelia::Mycelia>(),
     Entry::of::<kameo::Kameo>(),
     Entry::of::<ractor::Ractor>(),

@@ -14,7 +14,7 @@ use crate::actor::{Actor, Request};
 use crate::context::Context;
 use crate::current;
 use crate::dead_letters::{DeadLetter, Reason};
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, InHand};
 use crate::error::panic_text;
 use crate::lifecycle::Exit;
 use crate::restart::Record;
@@ -201,8 +201,7 @@ async fn handle<S: Subsystem>(
     cx: &mut Context<S>,
     space: &mut Space,
 ) -> Result<(), End> {
-    let message_type = envelope.message_name();
-    let in_hand = envelope.begin();
+    let handling = Handling { actor, message_type: envelope.message_name(), in_hand: Some(envelope.begin()) };
     let ended = {
         let mut start = Some((state, cx, space));
         let mut placed: Option<PlacedDyn<'_>> = None;
@@ -214,7 +213,7 @@ async fn handle<S: Subsystem>(
                 (Some(placed), _) => placed.as_mut().poll(task),
                 (None, Some((state, cx, space))) => {
                     // SAFETY: this mailbox is read by the loop of an `S`, so only envelopes for an `S` are put into it.
-                    placed = unsafe { Envelope::run(&in_hand, state, cx, space, task) };
+                    placed = unsafe { Envelope::run(handling.in_hand(), state, cx, space, task) };
                     if placed.is_some() { Poll::Pending } else { Poll::Ready(()) }
                 }
                 (None, None) => unreachable!("a future that was done is not polled again"),
@@ -229,30 +228,65 @@ async fn handle<S: Subsystem>(
     };
     match ended {
         Ended::Done(()) => {
-            // Counted first: who has the reply finds the message handled.
-            actor.ledger.handled.add_owned(1);
-            in_hand.reply();
+            handling.handled();
             Ok(())
         }
         Ended::Killed => {
-            fail(actor, message_type());
-            in_hand.end(Fate::Killed);
+            handling.failed(Fate::Killed);
             Err(End::Killed)
         }
         Ended::Panicked(text) => {
-            fail(actor, message_type());
-            in_hand.end(Fate::Panicked);
+            handling.failed(Fate::Panicked);
             Err(End::Panicked(text))
         }
     }
 }
 
-#[cold]
-fn fail(actor: &Actor, message_type: &'static str) {
-    actor.ledger.failed.add_owned(1);
-    if actor.runtime.dead_letters.is_watched() {
-        let letter = DeadLetter::new(actor.name.clone(), message_type, Reason::Failed, None);
-        actor.runtime.dead_letters.publish(letter);
+/// The message in hand, whose fate is counted and told exactly once.
+struct Handling<'a> {
+    actor: &'a Actor,
+    message_type: fn() -> &'static str,
+    in_hand: Option<InHand>,
+}
+
+impl Handling<'_> {
+    fn in_hand(&self) -> &InHand {
+        match &self.in_hand {
+            Some(in_hand) => in_hand,
+            None => unreachable!("taken at the end only"),
+        }
+    }
+
+    #[inline]
+    fn handled(mut self) {
+        // Counted first: who has the reply finds the message handled.
+        self.actor.ledger.handled.add_owned(1);
+        if let Some(in_hand) = self.in_hand.take() {
+            in_hand.reply();
+        }
+    }
+
+    #[cold]
+    fn failed(mut self, fate: Fate) {
+        self.fail(fate);
+    }
+
+    fn fail(&mut self, fate: Fate) {
+        let Some(in_hand) = self.in_hand.take() else { return };
+        self.actor.ledger.failed.add_owned(1);
+        if self.actor.runtime.dead_letters.is_watched() {
+            let letter =
+                DeadLetter::new(self.actor.name.clone(), (self.message_type)(), Reason::Failed, None);
+            self.actor.runtime.dead_letters.publish(letter);
+        }
+        in_hand.end(fate);
+    }
+}
+
+impl Drop for Handling<'_> {
+    /// The task is being dropped in the middle of a message: tokio has gone.
+    fn drop(&mut self) {
+        self.fail(Fate::Killed);
     }
 }
 
