@@ -1,1 +1,2 @@
-//! x
+//! 1. `quickstart`: asks and tells between two subsystems, a million of them, timed and accounted for.
+//! 2. `log_pipeline`: a log file through three subsystems, each as fast as the next one has room.

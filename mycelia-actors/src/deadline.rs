@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mycelia_core::Counter;
 use mycelia_core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -47,6 +48,7 @@ pub(crate) struct Deadlines {
     running: AtomicBool,
     ended: AtomicBool,
     wake: Notify,
+    sweeps: Counter,
 }
 
 impl Deadlines {
@@ -56,6 +58,7 @@ impl Deadlines {
             running: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             wake: Notify::new(),
+            sweeps: Counter::new(),
         }
     }
 
@@ -81,6 +84,10 @@ impl Deadlines {
             }
         }
         self.wake.notify_one();
+    }
+
+    pub(crate) fn sweeps(&self) -> u64 {
+        self.sweeps.get()
     }
 
     /// The runtime is gone: the sweeper ends as soon as no ask is out.
@@ -111,6 +118,7 @@ impl Sweeper {
         let _stopped = Stopped(deadlines);
         let mut quiet = 0;
         loop {
+            deadlines.sweeps.add_owned(1);
             let found = sweep(&shared.slots, epoch);
             match found.period {
                 Some(period) => {

@@ -132,6 +132,12 @@ impl Runtime {
         self.owner.shared.slots.trim();
     }
 
+    /// How often the sweeper has looked for asks whose deadline has passed. It does not while no ask is out.
+    #[must_use]
+    pub fn sweeps(&self) -> u64 {
+        self.owner.shared.deadlines.sweeps()
+    }
+
     /// The number of subsystems that have not ended.
     #[must_use]
     pub fn len(&self) -> usize {

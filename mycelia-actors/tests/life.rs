@@ -176,7 +176,7 @@ async fn a_restart_waits_its_pause_and_can_be_killed_meanwhile() {
     let pause = Duration::from_secs(100);
     let address = runtime
         .configure("diary")
-        .restart(Restart::one_for_one().backoff(pause, pause))
+        .restart(Restart::one_for_one().at_most(3, 60 * pause).backoff(pause, pause))
         .spawn_with(move || Diary { events: events.clone(), start: || Ok(()), handled: 0 })
         .unwrap();
     let begun = tokio::time::Instant::now();
