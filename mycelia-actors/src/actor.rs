@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use mycelia_core::seeded::bug;
 use mycelia_core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use mycelia_pool::Exhausted;
 use mycelia_queue::Channel;
@@ -93,6 +94,9 @@ impl Actor {
     pub(crate) fn request(&self, request: Request) {
         // Release, with the Acquire in `take_requests`; the wake-up comes after it, so the loop looks again.
         self.requests.fetch_or(request as u8, Ordering::Release);
+        if bug("a request that wakes nobody") {
+            return;
+        }
         if request == Request::Kill {
             self.queue.close();
         }

@@ -121,7 +121,7 @@ impl<'a> Configure<'a> {
         Ok(Address::new(actor))
     }
 
-    fn register(&self, type_name: &'static str) -> Result<Arc<Actor>, SpawnError> {
+    pub(crate) fn register(&self, type_name: &'static str) -> Result<Arc<Actor>, SpawnError> {
         if let Some(name) = self.name
             && !is_name(name)
         {

@@ -60,6 +60,10 @@ mod name;
 mod restart;
 mod runtime;
 
+#[cfg(mycelia_loom)]
+#[doc(hidden)]
+pub mod model;
+
 mod actor;
 mod current;
 mod deadline;

@@ -57,7 +57,7 @@ pub(crate) fn task<S: Subsystem>(
     state: S,
     plan: Plan<S>,
 ) -> impl Future<Output = ()> + Send {
-    let inner = run(Batch { actor: Arc::clone(&actor), taken: VecDeque::new(), ended: false }, state, plan);
+    let inner = run(Batch::new(Arc::clone(&actor)), state, plan);
     Running { actor, inner }
 }
 
@@ -76,7 +76,11 @@ async fn run<S: Subsystem>(mut batch: Batch, mut state: S, mut plan: Plan<S>) {
     let mut cx = Context::new(Arc::clone(&batch.actor));
     let mut space = Space::new();
     // From now on every request finds somebody to wake.
-    poll_fn(|task| Poll::Ready(actor.queue.register_receiver(task.waker()))).await;
+    poll_fn(|task| {
+        actor.queue.register_receiver(task.waker());
+        Poll::Ready(())
+    })
+    .await;
     let exit = loop {
         let end = live(actor, &mut state, &mut cx, &mut batch, &mut space, &plan).await;
         match end {
@@ -327,21 +331,33 @@ async fn yield_now() {
 }
 
 /// The messages that the loop has taken out of the mailbox and not begun yet, and the duty to settle all when it ends.
-struct Batch {
+pub(crate) struct Batch {
     actor: Arc<Actor>,
     taken: VecDeque<Envelope>,
     ended: bool,
 }
 
-enum Filled {
+pub(crate) enum Filled {
     Messages,
     Request,
     Closed,
 }
 
 impl Batch {
-    fn poll_fill(&mut self, task: &mut Task<'_>, limit: u32, budget: &mut u32, full: u32) -> Poll<Filled> {
+    pub(crate) fn new(actor: Arc<Actor>) -> Self {
+        Self { actor, taken: VecDeque::new(), ended: false }
+    }
+
+    pub(crate) fn poll_fill(
+        &mut self,
+        task: &mut Task<'_>,
+        limit: u32,
+        budget: &mut u32,
+        full: u32,
+    ) -> Poll<Filled> {
         match self.actor.queue.poll_recv_many(task, &mut self.taken, limit as usize) {
+            // A kill closes the queue after it has set its flag, so whoever sees the one sees the other.
+            Poll::Ready(0) if self.actor.has_request() => Poll::Ready(Filled::Request),
             Poll::Ready(0) => Poll::Ready(Filled::Closed),
             Poll::Ready(_) => Poll::Ready(Filled::Messages),
             Poll::Pending if self.actor.has_request() => Poll::Ready(Filled::Request),

@@ -138,6 +138,11 @@ impl Runtime {
         self.owner.shared.deadlines.sweeps()
     }
 
+    #[cfg(mycelia_loom)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.owner.shared
+    }
+
     /// The number of subsystems that have not ended.
     #[must_use]
     pub fn len(&self) -> usize {

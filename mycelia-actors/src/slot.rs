@@ -246,6 +246,11 @@ impl MessageSlot {
             // SAFETY: that it is not, is the bug.
             return Ok(Wake(Some(unsafe { waker.into_waker() })));
         }
+        if bug("an ask ended without an exchange") {
+            self.word.store(next, Ordering::Release);
+            // SAFETY: that nobody else has it, is what the bug is about.
+            return Ok(Wake(waker.map(|waker| unsafe { waker.into_waker() })));
+        }
         // Release: publishes the reply to the asker's Acquire in `look`. Acquire: on failure, as in `end`.
         self.word.compare_exchange(word, next, Ordering::AcqRel, Ordering::Acquire)?;
         // SAFETY: the word was `word` from before the read until the exchange, which only one party wins.
@@ -254,6 +259,9 @@ impl MessageSlot {
 
     /// The envelope gives up its share of an ask that somebody else has ended. True if the slot is to be freed.
     pub(crate) fn leave_envelope(&self) -> bool {
+        if bug("the envelope leaves without looking") {
+            return true;
+        }
         // AcqRel: the second to leave sees all that the first did with the slot.
         self.word.fetch_and(!ENVELOPE, Ordering::AcqRel) & ASKER == 0
     }

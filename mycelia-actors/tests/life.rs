@@ -209,6 +209,17 @@ async fn a_kill_takes_effect_at_the_await() {
 }
 
 #[tokio::test]
+async fn an_idle_subsystem_that_is_killed_does_not_stop_instead() {
+    let runtime = Runtime::new();
+    let (state, diary) = Diary::new(|| Ok(()));
+    let address = runtime.spawn("diary", state).unwrap();
+    address.started().await.unwrap();
+    address.kill();
+    assert!(matches!(address.ended().await, Exit::Killed));
+    assert_eq!(diary.iter().collect::<Vec<_>>(), ["diary started"]);
+}
+
+#[tokio::test]
 async fn shutdown_stops_the_latest_first_and_drains_each() {
     let runtime = Runtime::new();
     let (events, diary) = mpsc::channel();

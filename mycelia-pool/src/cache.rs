@@ -90,7 +90,9 @@ impl<T> Stock<T> {
     pub(crate) fn refill(&mut self, depot: &Mutex<Depot<T>>) -> bool {
         if bug("the depot looked at and traded with in two steps") {
             let found = depot.lock().has_free();
-            return found && (depot.lock().fill(&mut self.loaded) || unreachable!("somebody else took it"));
+            let traded = depot.lock().fill(&mut self.loaded);
+            assert_eq!(found, traded, "somebody else took it");
+            return traded;
         }
         depot.lock().fill(&mut self.loaded)
     }

@@ -151,7 +151,7 @@ async fn run(messages: u64) -> Result<Report, BoxError> {
     let api = runtime.spawn("api", Api { db: db.clone(), visits, waits: Waits::new()? })?;
 
     let bar = ProgressBar::new(messages);
-    bar.set_style(ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} messages, {per_sec}")?);
+    bar.set_style(ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} messages, {eta} left")?);
     let memory_before = Memory::now();
     let mut pace = Pace::start();
     let mut clients = JoinSet::new();

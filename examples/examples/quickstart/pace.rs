@@ -35,7 +35,8 @@ impl Pace {
     /// In slices of a second, or of less if there would not be five. `None` if the run was too short for any.
     pub(crate) fn slices(&self) -> Option<Slices> {
         let &(last, _) = self.looks.last()?;
-        let length = [1000, 100, 20].map(Duration::from_millis).into_iter().find(|length| last >= *length * 5)?;
+        let length =
+            [1000, 100, 20].map(Duration::from_millis).into_iter().find(|length| last >= *length * 5)?;
         let mut rates = Vec::new();
         let mut from = (Duration::ZERO, 0);
         for &(at, handled) in &self.looks {

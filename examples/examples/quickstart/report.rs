@@ -71,7 +71,13 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { sent, pool, .. } = self;
         let rate = self.messages as f64 / self.elapsed.as_secs_f64();
-        writeln!(f, "{} messages in {:.2?}, {} clients", HumanCount(self.messages), self.elapsed, self.clients)?;
+        writeln!(
+            f,
+            "{} messages in {:.2?}, {} clients",
+            HumanCount(self.messages),
+            self.elapsed,
+            self.clients
+        )?;
         writeln!(f, "  asks of api     {:>12}   (each asks db)", count(sent.asks))?;
         writeln!(f, "  tells to api    {:>12}", count(sent.tells))?;
 
@@ -109,7 +115,8 @@ impl fmt::Display for Report {
         writeln!(f, "  after           {:>12}", self.memory.1.to_string())?;
 
         writeln!(f, "\n{}", self.ledger)?;
-        let verdict = if self.problems().is_empty() { "every message was handled" } else { "NOT as it should be" };
+        let verdict =
+            if self.problems().is_empty() { "every message was handled" } else { "NOT as it should be" };
         writeln!(f, "{verdict} (the ledger has 1 more ask each: for the waits above)")
     }
 }

@@ -1,0 +1,172 @@
+//! The crate's inner parts, opened for loom scenes: they run the real code.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as Task, Poll, Waker};
+
+use crate::actor::{Actor, Request};
+use crate::config::Configure;
+use crate::context::Context;
+use crate::envelope::{Asker, Envelope, Promise, Slots};
+use crate::error::AskFailure;
+use crate::handler::Handler;
+use crate::run_loop::{Batch, Filled};
+use crate::runtime::Runtime;
+use crate::slot::Fate;
+use crate::subsystem::Subsystem;
+
+/// A message pool with one slot to begin with, so that a freed slot is used again.
+#[derive(Clone)]
+pub struct Pool(Slots);
+
+impl Pool {
+    /// A warm one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Slots::builder().warm(1).build())
+    }
+
+    /// The two halves of an ask; the asker's first waker does nothing.
+    #[must_use]
+    pub fn ask(&self) -> (Answer, Asking) {
+        let task = Task::from_waker(Waker::noop());
+        let Ok((promise, asker)) = Promise::new(&self.0, &task, 1) else { unreachable!("the pool grows") };
+        (Answer(promise), Asking(Some(asker)))
+    }
+
+    /// A message that is an ask, in an envelope.
+    #[must_use]
+    pub fn message(&self, message: Box<u32>) -> (Message, Asking) {
+        let Ok(envelope) = Envelope::new::<Nobody, Box<u32>>(&self.0, message) else {
+            unreachable!("it grows")
+        };
+        let asker = envelope.ask(&Task::from_waker(Waker::noop()), 1);
+        (Message(envelope), Asking(Some(asker)))
+    }
+
+    /// What the sweeper does to an ask whose deadline has passed.
+    pub fn expire(&self) {
+        let mut wakes = Vec::new();
+        let look = |slot: &crate::slot::MessageSlot| {
+            wakes.extend(slot.open_word().and_then(|word| slot.expire(word)));
+        };
+        // SAFETY: nobody ever holds a `&mut` to a slot.
+        unsafe { self.0.visit(look) };
+        wakes.into_iter().for_each(crate::slot::Wake::now);
+    }
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+struct Nobody;
+impl Subsystem for Nobody {}
+impl Handler<Box<u32>> for Nobody {
+    type Reply = Box<u32>;
+    async fn handle(&mut self, message: Box<u32>, _: &mut Context<Self>) -> Box<u32> {
+        message
+    }
+}
+
+/// The half that answers. Dropping it is an answer too.
+pub struct Answer(Promise<Box<u32>>);
+
+impl Answer {
+    /// Replies.
+    pub fn reply(self, reply: u32) {
+        self.0.keep(Box::new(reply));
+    }
+}
+
+/// A message on its way.
+pub struct Message(Envelope);
+
+impl Message {
+    /// Pushed out of a full mailbox.
+    pub fn evict(self) {
+        self.0.lose(Fate::Evicted);
+    }
+}
+
+/// The half that waits.
+pub struct Asking(Option<Asker<Box<u32>>>);
+
+impl Future for Asking {
+    type Output = Result<u32, AskFailure>;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
+        Asker::poll(&mut self.0, task).map(|outcome| {
+            outcome.map(|reply| *reply).map_err(|fate| crate::ask::failure(fate, <_>::default()))
+        })
+    }
+}
+
+/// A subsystem's mailbox, and the run loop's end of it.
+pub struct Inbox {
+    batch: Batch,
+    actor: Arc<Actor>,
+    _runtime: Runtime,
+}
+
+/// The senders' end.
+#[derive(Clone)]
+pub struct Outside(Arc<Actor>);
+
+/// What woke the run loop.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// A message.
+    Message,
+    /// A request.
+    Request,
+    /// The end.
+    Closed,
+}
+
+/// A mailbox without a task.
+#[must_use]
+pub fn mailbox() -> (Outside, Inbox) {
+    let runtime = Runtime::new();
+    let Ok(actor) = Configure::new(runtime.shared(), None).register("model") else {
+        unreachable!("nothing is wrong")
+    };
+    let inbox = Inbox { batch: Batch::new(Arc::clone(&actor)), actor: Arc::clone(&actor), _runtime: runtime };
+    (Outside(actor), inbox)
+}
+
+impl Outside {
+    /// Hands a message over.
+    #[must_use]
+    pub fn tell(&self) -> bool {
+        crate::tell::tell(&self.0, Box::new(1), Actor::envelope::<Nobody, Box<u32>>).is_ok()
+    }
+
+    /// Makes a request.
+    pub fn kill(&self) {
+        self.0.request(Request::Kill);
+    }
+
+    /// Closes the mailbox.
+    pub fn stop(&self) {
+        self.0.stop();
+    }
+}
+
+impl Inbox {
+    /// Waits as the run loop does.
+    pub fn poll(&mut self, task: &mut Task<'_>) -> Poll<Woken> {
+        self.batch.poll_fill(task, 1, &mut 1, 1).map(|filled| match filled {
+            Filled::Messages => Woken::Message,
+            Filled::Request => Woken::Request,
+            Filled::Closed => Woken::Closed,
+        })
+    }
+
+    /// Says whom requests wake.
+    pub fn register(&self, task: &Task<'_>) {
+        self.actor.queue.register_receiver(task.waker());
+    }
+}

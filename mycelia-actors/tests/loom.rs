@@ -1,0 +1,173 @@
+//! Two or three threads, two or three steps, every order in which they can meet. Run by `cargo loom`.
+#![cfg(mycelia_loom)]
+
+use std::future::poll_fn;
+
+use loom::future::block_on;
+use loom::thread;
+use mycelia_actors::AskFailure;
+use mycelia_actors::model::{Pool, Woken, mailbox};
+use mycelia_core::seeded::scene_fails_with;
+
+/// Every schedule in which threads are interrupted at most three times where they need not be: loom's own advice for
+/// more than two threads. Without the bound the scenes with a sweeper take hours.
+fn explore(story: impl Fn() + Sync + Send + 'static) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(story);
+}
+
+// A pool that is dropped with a slot out, or with one given back twice, fails every scene below.
+
+#[test]
+fn a_reply_beside_a_dropped_ask_frees_the_slot_once() {
+    explore(|| {
+        let pool = Pool::new();
+        let (answer, asking) = pool.ask();
+        let thread = thread::spawn(move || answer.reply(7));
+        drop(asking);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn twin_an_ask_ended_without_an_exchange_leaks_the_slot() {
+    assert!(scene_fails_with(
+        "an ask ended without an exchange",
+        "a_reply_beside_a_dropped_ask_frees_the_slot_once"
+    ));
+}
+
+#[test]
+fn a_reply_beside_its_deadline_is_one_or_the_other() {
+    explore(|| {
+        let pool = Pool::new();
+        let (answer, asking) = pool.ask();
+        let sweeper = pool.clone();
+        let replying = thread::spawn(move || answer.reply(7));
+        let sweeping = thread::spawn(move || sweeper.expire());
+        match block_on(asking) {
+            Ok(reply) => assert_eq!(reply, 7),
+            Err(failure) => assert!(matches!(failure, AskFailure::Deadline(_))),
+        }
+        replying.join().unwrap();
+        sweeping.join().unwrap();
+    });
+}
+
+#[test]
+fn twin_an_envelope_that_leaves_without_looking_frees_the_slot_twice() {
+    assert!(scene_fails_with(
+        "the envelope leaves without looking",
+        "a_reply_beside_its_deadline_is_one_or_the_other"
+    ));
+}
+
+#[test]
+fn an_evicted_ask_is_told_and_its_slot_serves_the_next_at_once() {
+    explore(|| {
+        let pool = Pool::new();
+        let (message, asking) = pool.message(Box::new(1));
+        let evicting = thread::spawn(move || message.evict());
+        assert!(matches!(block_on(asking), Err(AskFailure::Evicted)));
+        // The slot is free while the evictor may still be waking: it must not look into it any more.
+        let (answer, asking) = pool.ask();
+        answer.reply(8);
+        assert_eq!(block_on(asking).unwrap(), 8);
+        evicting.join().unwrap();
+    });
+}
+
+#[test]
+fn twin_a_waker_taken_after_publishing_is_somebody_elses() {
+    assert!(scene_fails_with(
+        "the waker taken after publishing",
+        "an_evicted_ask_is_told_and_its_slot_serves_the_next_at_once"
+    ));
+}
+
+#[test]
+fn an_asker_that_changes_its_waker_beside_the_reply_is_woken() {
+    explore(|| {
+        let pool = Pool::new();
+        let (answer, asking) = pool.ask();
+        let replying = thread::spawn(move || answer.reply(7));
+        // The ask has a waker that does nothing; this poll brings another one.
+        assert_eq!(block_on(asking).unwrap(), 7);
+        replying.join().unwrap();
+    });
+}
+
+#[test]
+fn twin_a_waker_changed_in_place_loses_the_wake_up() {
+    assert!(scene_fails_with(
+        "the waker changed in place",
+        "an_asker_that_changes_its_waker_beside_the_reply_is_woken"
+    ));
+}
+
+#[test]
+fn a_dropped_answer_is_told_beside_a_new_waker_and_a_deadline() {
+    explore(|| {
+        let pool = Pool::new();
+        let (answer, asking) = pool.ask();
+        let sweeper = pool.clone();
+        let dropping = thread::spawn(move || drop(answer));
+        let sweeping = thread::spawn(move || sweeper.expire());
+        let failure = block_on(asking).unwrap_err();
+        assert!(matches!(failure, AskFailure::Unanswered | AskFailure::Deadline(_)));
+        dropping.join().unwrap();
+        sweeping.join().unwrap();
+    });
+}
+
+#[test]
+fn a_run_loop_that_goes_idle_hears_a_request_and_a_message() {
+    explore(|| {
+        let (outside, mut inbox) = mailbox();
+        let thread = thread::spawn(move || {
+            assert!(outside.tell());
+            outside.kill();
+        });
+        let woken = block_on(poll_fn(|task| {
+            inbox.register(task);
+            inbox.poll(task)
+        }));
+        assert!(matches!(woken, Woken::Request | Woken::Message));
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn a_run_loop_that_goes_idle_hears_a_request() {
+    explore(|| {
+        let (outside, mut inbox) = mailbox();
+        let thread = thread::spawn(move || outside.kill());
+        let woken = block_on(poll_fn(|task| {
+            inbox.register(task);
+            inbox.poll(task)
+        }));
+        assert_eq!(woken, Woken::Request);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn twin_a_request_that_wakes_nobody_is_not_heard() {
+    assert!(scene_fails_with("a request that wakes nobody", "a_run_loop_that_goes_idle_hears_a_request"));
+}
+
+#[test]
+fn a_run_loop_that_goes_idle_hears_the_end() {
+    explore(|| {
+        let (outside, mut inbox) = mailbox();
+        let thread = thread::spawn(move || outside.stop());
+        assert_eq!(block_on(poll_fn(|task| inbox.poll(task))), Woken::Closed);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn twin_a_close_that_wakes_nobody_is_not_heard() {
+    assert!(scene_fails_with("a close that wakes nobody", "a_run_loop_that_goes_idle_hears_the_end"));
+}
