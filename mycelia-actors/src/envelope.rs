@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 use std::task::{Context as Task, Poll};
 
 use mycelia_pool::{Exhausted, Guard, Pool};
@@ -147,20 +147,18 @@ impl Envelope {
         message: M,
     ) -> Result<Self, (M, Exhausted)> {
         // The whole of the larger table stays in reach of the pointer.
-        let table: *const HandlingTable<S> = Tables::<S, M, S::Reply>::HANDLING;
-        // SAFETY: the table comes first in it.
-        Self::with_table(pool, unsafe { &*table.cast::<Table>() }, message)
+        Self::with_table(pool, NonNull::from(Tables::<S, M, S::Reply>::HANDLING).cast(), message)
     }
 
     #[inline]
-    fn with_table<M>(pool: &Slots, table: &'static Table, message: M) -> Result<Self, (M, Exhausted)> {
+    fn with_table<M>(pool: &Slots, table: NonNull<Table>, message: M) -> Result<Self, (M, Exhausted)> {
         let guard = match pool.acquire() {
             Ok(guard) => guard,
             Err(exhausted) => return Err((message, exhausted)),
         };
         // SAFETY: a slot fresh from the pool is nobody else's and holds nothing.
         unsafe {
-            guard.table.with_mut(|place| *place = Some(table));
+            guard.table.with_mut(|place| *place = table);
             guard.payload.with_mut(|payload| Stored::write(payload.cast(), message));
         }
         Ok(Self { slot: Guard::into_raw(guard) })
@@ -224,10 +222,7 @@ impl Envelope {
         // SAFETY: the slot is valid while a share of it is held.
         let slot = unsafe { in_hand.slot.as_ref() };
         // SAFETY: the envelope's share covers the table, which was made as a `HandlingTable<S>`.
-        let handling = unsafe {
-            let table = slot.table.with(|table| (*table).unwrap_unchecked());
-            &*ptr::from_ref(table).cast::<HandlingTable<S>>()
-        };
+        let handling = unsafe { slot.table.with(|table| *table).cast::<HandlingTable<S>>().as_ref() };
         // SAFETY: the message is of the table's type, and still in the slot: an `InHand` from `begin` is run once.
         unsafe { (handling.run)(slot, state, cx, space, task) }
     }
@@ -262,7 +257,7 @@ impl Envelope {
 
     fn table(&self) -> &'static Table {
         // SAFETY: written at the start, and the envelope's until it gives its share up.
-        unsafe { self.slot().table.with(|table| (*table).unwrap_unchecked()) }
+        unsafe { self.slot().table.with(|table| *table).as_ref() }
     }
 }
 
@@ -301,7 +296,7 @@ impl InHand {
                 let _leave = Leave(this.slot);
                 // SAFETY: the reply was written, of the table's type, and not published.
                 unsafe {
-                    let drop = slot.table.with(|table| (*table).unwrap_unchecked()).drop_reply;
+                    let drop = slot.table.with(|table| *table).as_ref().drop_reply;
                     slot.payload.with_mut(|payload| drop(payload.cast()));
                 }
             }
@@ -353,7 +348,7 @@ pub(crate) struct Promise<R: Send + 'static> {
 impl<R: Send + 'static> Promise<R> {
     /// Both halves of a reply without a message.
     pub(crate) fn new(pool: &Slots, task: &Task<'_>, deadline: u64) -> Result<(Self, Asker<R>), Exhausted> {
-        let envelope = Envelope::with_table(pool, Tables::<(), (), R>::REPLY_ONLY, ())
+        let envelope = Envelope::with_table(pool, NonNull::from(Tables::<(), (), R>::REPLY_ONLY), ())
             .map_err(|((), exhausted)| exhausted)?;
         let asker = envelope.ask(task, deadline);
         Ok((Self { in_hand: envelope.into_in_hand(), reply: PhantomData }, asker))

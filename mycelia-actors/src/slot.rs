@@ -51,7 +51,8 @@ pub(crate) struct Payload(MaybeUninit<[u8; INLINE_SIZE]>);
 /// word: if the exchange succeeds, the word was the same all along, so the waker was whole, and it now belongs to that
 /// party. The generation changes with every ask and every change of waker, which keeps an old word from fitting.
 pub(crate) struct MessageSlot {
-    pub(crate) table: UnsafeCell<Option<&'static Table>>,
+    /// A pointer, not a reference: a reference to this part of a larger table could not reach the rest.
+    pub(crate) table: UnsafeCell<NonNull<Table>>,
     word: AtomicU64,
     pub(crate) payload: UnsafeCell<Payload>,
     waker_data: AtomicPtr<()>,
@@ -133,7 +134,7 @@ impl Recycle for MessageSlot {
 impl Default for MessageSlot {
     fn default() -> Self {
         Self {
-            table: UnsafeCell::new(None),
+            table: UnsafeCell::new(NonNull::dangling()),
             word: AtomicU64::new(ENVELOPE),
             payload: UnsafeCell::new(Payload(MaybeUninit::uninit())),
             waker_data: AtomicPtr::new(ptr::null_mut()),

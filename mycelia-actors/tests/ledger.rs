@@ -193,7 +193,7 @@ async fn run(
                 let ask =
                     if matches!(step, Step::Ask(_)) { address.ask(parcel) } else { address.try_ask(parcel) };
                 if let Some(Err(error)) = poll_some(ask, polls).await {
-                    error.message.map(defuse);
+                    error.message.into_iter().for_each(defuse);
                 }
                 let after = address.stats();
                 told.sent += after.sent - before.sent;
@@ -227,7 +227,7 @@ async fn run(
     let lost: Vec<_> = letters.drain().collect();
     prop_assert_eq!(lost.len() as u64, stats.lost(), "every loss is a dead letter");
     for letter in lost {
-        letter.take_message::<Parcel>().map(defuse);
+        letter.take_message::<Parcel>().into_iter().for_each(defuse);
     }
     prop_assert_eq!(alive.load(Ordering::SeqCst), 0, "every message was dropped once");
     prop_assert_eq!(runtime.pool_stats().in_use, 0, "every slot is back");

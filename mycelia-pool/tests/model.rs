@@ -25,14 +25,14 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 4 } else { 256 }, failure_persistence: None, ..ProptestConfig::default()
+        cases: if cfg!(miri) { 2 } else { 256 }, failure_persistence: None, ..ProptestConfig::default()
     })]
 
     #[test]
     fn the_counts_agree_and_no_value_has_two_holders(
         capacity in 0_usize..200,
         fails: bool,
-        steps in prop::collection::vec(step(), 0..400),
+        steps in prop::collection::vec(step(), 0..if cfg!(miri) { 30 } else { 400 }),
     ) {
         let exhaustion = if fails { Exhaustion::Fail } else { Exhaustion::Grow };
         let pool: Pool<Vec<usize>> = Pool::builder().capacity(capacity).exhaustion(exhaustion).build();

@@ -87,14 +87,14 @@ impl Model {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 4 } else { 512 }, failure_persistence: None, ..ProptestConfig::default()
+        cases: if cfg!(miri) { 3 } else { 512 }, failure_persistence: None, ..ProptestConfig::default()
     })]
 
     #[test]
     fn a_channel_is_a_bounded_deque_with_a_line(
         capacity in 0_usize..10,
         policy in policy(),
-        steps in prop::collection::vec(step(), 0..200),
+        steps in prop::collection::vec(step(), 0..if cfg!(miri) { 40 } else { 200 }),
     ) {
         let cx = &mut Context::from_waker(Waker::noop());
         let channel = Channel::new(capacity, policy);
