@@ -110,9 +110,9 @@ impl<'a> Configure<'a> {
         let tokio = self.shared.tokio().ok_or(SpawnError::NoTokio)?;
         let actor = self.register(std::any::type_name::<S>())?;
         // A factory that panics here must not leave a name without a subsystem behind.
-        let unwind = Unregister(Some(Arc::clone(&actor)));
+        let mut unwind = Unregister(Some(Arc::clone(&actor)));
         let state = first();
-        std::mem::forget(unwind);
+        drop(unwind.0.take());
         let limit = self.budget.min(self.mailbox.capacity);
         let restarts = factory.map(|factory| Box::new((factory, Record::new(self.restart))));
         let plan = Plan { budget: self.budget as u32, batch: limit as u32, restarts };
