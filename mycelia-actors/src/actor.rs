@@ -10,7 +10,7 @@ use mycelia_queue::Channel;
 
 use crate::dead_letters::{DeadLetter, Reason};
 use crate::envelope::Envelope;
-use crate::error::Refusal;
+use crate::error::{Refusal, TellError};
 use crate::handler::Handler;
 use crate::ledger::{Ledger, Stats};
 use crate::lifecycle::Life;
@@ -60,10 +60,26 @@ impl Actor {
         &self,
         message: M,
     ) -> Result<Envelope, (M, Refusal)> {
-        Envelope::new::<S, M>(&self.runtime.slots, message).map_err(|(message, Exhausted { capacity })| {
-            self.ledger.returned.add(1);
-            (message, Refusal::PoolExhausted { capacity })
-        })
+        Envelope::new::<S, M>(&self.runtime.slots, message)
+            .map_err(|(message, Exhausted { capacity })| (message, Refusal::PoolExhausted { capacity }))
+    }
+
+    /// A message goes back to its sender for a reason that the queue knows nothing of.
+    #[cold]
+    pub(crate) fn give_back<M>(&self, message: M, refusal: Refusal) -> TellError<M> {
+        self.ledger.returned.add(1);
+        TellError { message, subsystem: self.name.clone(), refusal }
+    }
+
+    /// A message that the queue has refused, and counted.
+    ///
+    /// # Safety
+    /// The message is of type `M`.
+    #[cold]
+    pub(crate) unsafe fn refused<M>(&self, envelope: Envelope, refusal: Refusal) -> TellError<M> {
+        // SAFETY: the caller's promise.
+        let message = unsafe { envelope.into_message() };
+        TellError { message, subsystem: self.name.clone(), refusal }
     }
 
     /// A message that will not be handled: counted by the caller, offered to dead letters here, its asker told.

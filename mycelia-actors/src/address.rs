@@ -16,6 +16,7 @@ use crate::lifecycle::Exit;
 use crate::name::Name;
 use crate::recipient::Recipient;
 use crate::reply_to::{self, ReplyTo};
+use crate::sending::Sending;
 use crate::subsystem::Subsystem;
 use crate::tell::{self, TellManyError, Told, ToldMany};
 
@@ -78,37 +79,32 @@ impl<S: Subsystem> Address<S> {
     ///
     /// Waiting senders get freed room in the order of their first polls.
     ///
-    /// # Errors
-    /// [`TellError`], with the message: stopped (also while waiting), the message pool is exhausted, or this code runs
-    /// inside the subsystem itself and would wait for ever.
-    ///
-    /// # Cancel safety
-    /// Dropping the future while it waits leaves no trace; the message is dropped, and was never sent.
+    /// Errors and cancel safety: see [`Sending`].
     #[inline]
-    pub async fn send<M: Send + 'static>(&self, message: M) -> Result<(), TellError<M>>
+    pub fn send<M: Send + 'static>(&self, message: M) -> Sending<'_, M>
     where
         S: Handler<M>,
     {
-        tell::send(&self.actor, message, Actor::envelope::<S, M>).await
+        Sending::new(&self.actor, message, Actor::envelope::<S, M>)
     }
 
     /// Sends a message, waiting for room if need be, and awaits the reply: for 5 seconds, or as
     /// [`within`](Ask::within) says.
     #[inline]
-    pub fn ask<M: Send + 'static>(&self, message: M) -> Ask<'_, S, M>
+    pub fn ask<M: Send + 'static>(&self, message: M) -> Ask<'_, M, S::Reply>
     where
         S: Handler<M>,
     {
-        Ask::new(&self.actor, message, true)
+        Ask::new(&self.actor, message, Actor::envelope::<S, M>, true)
     }
 
     /// Like [`ask`](Self::ask), but does not wait for room: if the mailbox is full, its policy decides.
     #[inline]
-    pub fn try_ask<M: Send + 'static>(&self, message: M) -> Ask<'_, S, M>
+    pub fn try_ask<M: Send + 'static>(&self, message: M) -> Ask<'_, M, S::Reply>
     where
         S: Handler<M>,
     {
-        Ask::new(&self.actor, message, false)
+        Ask::new(&self.actor, message, Actor::envelope::<S, M>, false)
     }
 
     /// Sends a message that carries the duty to reply, and awaits that reply, for 5 seconds.

@@ -13,9 +13,8 @@ use crate::dead_letters::Reason;
 use crate::deadline;
 use crate::envelope::{Asker, Envelope};
 use crate::error::{AskError, AskFailure, Refusal};
-use crate::handler::Handler;
 use crate::slot::Fate;
-use crate::tell::refusal;
+use crate::tell::{Enveloping, refusal};
 
 /// The deadline of an ask that names none.
 pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
@@ -34,27 +33,35 @@ pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
 /// # Cost
 /// No allocation once the message pool is warm, for messages and replies of up to 64 bytes (and an alignment of 16).
 #[must_use = "nothing is asked until the future is polled"]
-pub struct Ask<'a, S: Handler<M>, M: Send + 'static> {
+pub struct Ask<'a, M, R> {
     actor: &'a Actor,
     within: Duration,
     waits: bool,
-    stage: Stage<'a, S::Reply, M>,
+    stage: Stage<'a, M, R>,
 }
 
-enum Stage<'a, R, M> {
-    New(M),
+enum Stage<'a, M, R> {
+    New(Envelope),
+    /// There was no slot for it.
+    Refused(M, Refusal),
     /// In line for room in the mailbox.
     InLine(Option<Asker<R>>, Line<'a, Envelope>),
     Sent(Option<Asker<R>>),
     Done,
 }
 
-// Nothing in here is pinned: the message is moved into its slot.
-impl<S: Handler<M>, M: Send + 'static> Unpin for Ask<'_, S, M> {}
+// Nothing in here is pinned: the message is in its slot.
+impl<M, R> Unpin for Ask<'_, M, R> {}
 
-impl<'a, S: Handler<M>, M: Send + 'static> Ask<'a, S, M> {
-    pub(crate) fn new(actor: &'a Actor, message: M, waits: bool) -> Self {
-        Self { actor, within: DEFAULT_DEADLINE, waits, stage: Stage::New(message) }
+impl<'a, M, R> Ask<'a, M, R> {
+    /// The envelopes are for handlers that reply with an `R`.
+    #[inline]
+    pub(crate) fn new(actor: &'a Actor, message: M, envelop: Enveloping<M>, waits: bool) -> Self {
+        let stage = match envelop(actor, message) {
+            Ok(envelope) => Stage::New(envelope),
+            Err((message, refusal)) => Stage::Refused(message, refusal),
+        };
+        Self { actor, within: DEFAULT_DEADLINE, waits, stage }
     }
 
     /// Sets the deadline, counted from the first poll: 5 seconds if this is not called.
@@ -70,18 +77,14 @@ impl<'a, S: Handler<M>, M: Send + 'static> Ask<'a, S, M> {
     }
 
     /// The message goes back: its asker first, then its envelope.
-    fn refuse(&self, asker: Option<Asker<S::Reply>>, envelope: Envelope, failure: AskFailure) -> AskError<M> {
+    fn refuse(&self, asker: Option<Asker<R>>, envelope: Envelope, failure: AskFailure) -> AskError<M> {
         drop(asker);
         // SAFETY: the callers pass the envelope of this ask's message.
         self.error(Some(unsafe { envelope.into_message() }), failure)
     }
 
     #[inline]
-    fn start(&mut self, message: M, task: &mut Task<'_>) -> Result<Stage<'a, S::Reply, M>, AskError<M>> {
-        let envelope = match self.actor.envelope::<S, M>(message) {
-            Ok(envelope) => envelope,
-            Err((message, refusal)) => return Err(self.error(Some(message), AskFailure::Refused(refusal))),
-        };
+    fn start(&mut self, envelope: Envelope, task: &mut Task<'_>) -> Result<Stage<'a, M, R>, AskError<M>> {
         if current::is(self.actor) {
             self.actor.ledger.returned.add(1);
             return Err(self.refuse(None, envelope, AskFailure::Cycle));
@@ -127,15 +130,15 @@ pub(crate) fn failure(fate: Fate, within: Duration) -> AskFailure {
     }
 }
 
-impl<S: Handler<M>, M: Send + 'static> Future for Ask<'_, S, M> {
-    type Output = Result<S::Reply, AskError<M>>;
+impl<M, R> Future for Ask<'_, M, R> {
+    type Output = Result<R, AskError<M>>;
 
     /// # Panics
     /// If it is polled after it was ready.
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
         loop {
             match std::mem::replace(&mut self.stage, Stage::Done) {
-                Stage::New(message) => match self.start(message, task) {
+                Stage::New(envelope) => match self.start(envelope, task) {
                     // The asker has this very waker already.
                     Ok(stage @ Stage::Sent(_)) => {
                         self.stage = stage;
@@ -144,6 +147,10 @@ impl<S: Handler<M>, M: Send + 'static> Future for Ask<'_, S, M> {
                     Ok(stage) => self.stage = stage,
                     Err(error) => return Poll::Ready(Err(error)),
                 },
+                Stage::Refused(message, refusal) => {
+                    self.actor.ledger.returned.add(1);
+                    return Poll::Ready(Err(self.error(Some(message), AskFailure::Refused(refusal))));
+                }
                 Stage::InLine(mut asker, mut line) => match Pin::new(&mut line).poll(task) {
                     Poll::Ready(Ok(())) => self.stage = Stage::Sent(asker),
                     Poll::Ready(Err(error)) => {
@@ -183,7 +190,7 @@ impl<S: Handler<M>, M: Send + 'static> Future for Ask<'_, S, M> {
     }
 }
 
-impl<S: Handler<M>, M: Send + 'static> fmt::Debug for Ask<'_, S, M> {
+impl<M, R> fmt::Debug for Ask<'_, M, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ask")
             .field("subsystem", &self.actor.name)

@@ -138,7 +138,9 @@ impl<'a> Configure<'a> {
         if self.budget == 0 {
             return Err(SpawnError::NoBudget(name));
         }
-        let queue = Channel::new(self.mailbox.capacity, self.mailbox.policy);
+        // Senders that waited come back when the mailbox is half empty: see `Mailbox`.
+        let (capacity, policy) = (self.mailbox.capacity, self.mailbox.policy);
+        let queue = Channel::with_low_water(capacity, policy, capacity / 2);
         self.shared.register(Arc::new(Actor::new(queue, name, id, Arc::clone(self.shared))))
     }
 }

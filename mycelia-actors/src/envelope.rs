@@ -3,7 +3,7 @@
 //! All unsafe dealings with payloads are here. Each half is an owned value whose `Drop` gives up its share, so no
 //! message and no reply can be leaked, dropped twice or read by the wrong party.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
@@ -32,14 +32,18 @@ pub(crate) struct Table {
 #[repr(C)]
 struct HandlingTable<S: Subsystem> {
     table: Table,
-    run: Run<S>,
+    message_id: fn() -> TypeId,
+    run: Run<S, Held>,
+    /// How many messages of this type may be handled at once, and how, if that is more than one.
+    batch: usize,
+    run_batch: Run<S, Vec<Held>>,
 }
 
-/// Starts to handle the message in the slot. `None` if the handler was done at the first poll.
+/// Starts to handle the message in a slot, or several. `None` if the handler was done at the first poll.
 ///
 /// The lifetimes say that the future in the space borrows all that the handler was given.
-type Run<S> = for<'a> unsafe fn(
-    &'a MessageSlot,
+type Run<S, H> = for<'a> unsafe fn(
+    H,
     &'a mut S,
     &'a mut Context<S>,
     &'a mut Space,
@@ -91,8 +95,13 @@ impl<T> Stored<T> {
 struct Tables<S, M, R>(PhantomData<(S, M, R)>);
 
 impl<S: Handler<M>, M: Send + 'static> Tables<S, M, S::Reply> {
-    const HANDLING: &'static HandlingTable<S> =
-        &HandlingTable { table: Tables::<(), M, S::Reply>::TABLE, run: run::<S, M> };
+    const HANDLING: &'static HandlingTable<S> = &HandlingTable {
+        table: Tables::<(), M, S::Reply>::TABLE,
+        message_id: TypeId::of::<M>,
+        run: run::<S, M>,
+        batch: S::BATCH,
+        run_batch: run_batch::<S, M>,
+    };
 }
 
 impl<M: Send + 'static, R: Send + 'static> Tables<(), M, R> {
@@ -106,10 +115,42 @@ impl<M: Send + 'static, R: Send + 'static> Tables<(), M, R> {
     const REPLY_ONLY: &'static Table = &Self::TABLE;
 }
 
+/// The slot of a message in hand, as the handler's future has it.
+#[derive(Clone, Copy)]
+struct Held(NonNull<MessageSlot>);
+
+// SAFETY: it stands for the share of an `InHand`, which is `Send`.
+unsafe impl Send for Held {}
+
+impl Held {
+    /// # Safety
+    /// The slot holds a message of type `M`, which is moved out, and the share is held.
+    #[inline]
+    unsafe fn message<M>(self) -> M {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.as_ref().payload.with_mut(|payload| Stored::<M>::read(payload.cast())) }
+    }
+
+    /// Leaves the reply for the `InHand` to publish, if there is an asker.
+    ///
+    /// # Safety
+    /// The message is out, the reply is of the table's type, and the share is held.
+    #[inline]
+    unsafe fn reply<R>(self, reply: R) {
+        // SAFETY: the caller's promise; until the envelope publishes, the payload is its own.
+        unsafe {
+            let slot = self.0.as_ref();
+            if slot.is_ask() {
+                slot.payload.with_mut(|payload| Stored::write(payload.cast(), reply));
+            }
+        }
+    }
+}
+
 /// # Safety
-/// The slot holds a message of type `M`, whose envelope is with the caller, and which this takes.
+/// The slot holds a message of type `M`, which this takes. Its `InHand` stays until the future is gone.
 unsafe fn run<'a, S: Handler<M>, M: Send + 'static>(
-    slot: &'a MessageSlot,
+    held: Held,
     state: &'a mut S,
     cx: &'a mut Context<S>,
     space: &'a mut Space,
@@ -118,11 +159,34 @@ unsafe fn run<'a, S: Handler<M>, M: Send + 'static>(
     // `handle` is called inside the future, for it may panic before there is one of its own.
     let mut placed = space.place(async move {
         // SAFETY: the caller's promise; this is the first thing to happen, at the poll below.
-        let message = unsafe { slot.payload.with_mut(|payload| Stored::<M>::read(payload.cast())) };
+        let message = unsafe { held.message() };
         let reply = state.handle(message, cx).await;
-        if slot.is_ask() {
-            // SAFETY: the message is out, and until the envelope publishes the payload is its own.
-            unsafe { slot.payload.with_mut(|payload| Stored::write(payload.cast(), reply)) };
+        // SAFETY: the caller's promise; `S::Reply` is what the table was made for.
+        unsafe { held.reply(reply) };
+    });
+    match placed.as_mut().poll(task) {
+        Poll::Ready(()) => None,
+        Poll::Pending => Some(placed.erase()),
+    }
+}
+
+/// # Safety
+/// As [`run`], for each slot.
+unsafe fn run_batch<'a, S: Handler<M>, M: Send + 'static>(
+    held: Vec<Held>,
+    state: &'a mut S,
+    cx: &'a mut Context<S>,
+    space: &'a mut Space,
+    task: &mut Task<'_>,
+) -> Option<PlacedDyn<'a>> {
+    let mut placed = space.place(async move {
+        // SAFETY: as in `run`.
+        let messages = held.iter().map(|held| unsafe { held.message() }).collect();
+        let replies = state.handle_batch(messages, cx).await;
+        assert_eq!(replies.len(), held.len(), "`handle_batch` must return one reply for each message");
+        for (held, reply) in held.iter().zip(replies) {
+            // SAFETY: as in `run`.
+            unsafe { held.reply(reply) };
         }
     });
     match placed.as_mut().poll(task) {
@@ -194,43 +258,31 @@ impl Envelope {
         (self.table().message_type)()
     }
 
-    /// What gives the name of the message's type, for when the envelope is gone.
-    #[inline]
-    pub(crate) fn message_name(&self) -> fn() -> &'static str {
-        self.table().message_type
-    }
-
     /// True if nobody wants this message handled any more.
     #[inline]
     pub(crate) fn is_over(&self) -> bool {
         self.slot().is_over()
     }
 
-    /// Starts to handle the message. The envelope is then in hand, whatever happens to the future.
+    /// How many messages of this type its handler takes at once.
     ///
     /// # Safety
-    /// The envelope was made for a subsystem of type `S`. `Address<S>` and the recipients made from it are the only ones
-    /// to put envelopes into the mailbox that the run loop of an `S` reads.
+    /// As [`Hands::run`].
     #[inline]
-    pub(crate) unsafe fn run<'a, S: Subsystem>(
-        in_hand: &'a InHand,
-        state: &'a mut S,
-        cx: &'a mut Context<S>,
-        space: &'a mut Space,
-        task: &mut Task<'_>,
-    ) -> Option<PlacedDyn<'a>> {
-        // SAFETY: the slot is valid while a share of it is held.
-        let slot = unsafe { in_hand.slot.as_ref() };
-        // SAFETY: the envelope's share covers the table, which was made as a `HandlingTable<S>`.
-        let handling = unsafe { slot.table.with(|table| *table).cast::<HandlingTable<S>>().as_ref() };
-        // SAFETY: the message is of the table's type, and still in the slot: an `InHand` from `begin` is run once.
-        unsafe { (handling.run)(slot, state, cx, space, task) }
+    pub(crate) unsafe fn batch<S: Subsystem>(&self) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { handling_table::<S>(self.slot) }.batch
     }
 
-    /// From here on the message is the handler's.
-    #[inline]
-    pub(crate) fn begin(self) -> InHand {
-        self.into_in_hand()
+    /// True if the two messages are of one type.
+    ///
+    /// # Safety
+    /// As [`Hands::run`].
+    pub(crate) unsafe fn is_like<S: Subsystem>(&self, other: &Self) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe {
+            (handling_table::<S>(self.slot).message_id)() == (handling_table::<S>(other.slot).message_id)()
+        }
     }
 
     /// Drops the message, and says to the asker what became of it.
@@ -239,6 +291,7 @@ impl Envelope {
         self.into_in_hand().end(fate);
     }
 
+    #[inline]
     fn into_in_hand(self) -> InHand {
         InHand { slot: ManuallyDrop::new(self).slot }
     }
@@ -269,6 +322,86 @@ impl Drop for Envelope {
     }
 }
 
+/// # Safety
+/// A share of the slot is held, and its message was put there for a subsystem of type `S`.
+#[inline]
+unsafe fn handling_table<S: Subsystem>(slot: NonNull<MessageSlot>) -> &'static HandlingTable<S> {
+    // SAFETY: the caller's promise; `Envelope::new` points to the whole of the larger table.
+    unsafe { slot.as_ref().table.with(|table| *table).cast::<HandlingTable<S>>().as_ref() }
+}
+
+/// The messages that a handler is given at once: one, as a rule.
+pub(crate) enum Hands {
+    None,
+    One(InHand),
+    Many(Vec<InHand>),
+}
+
+impl Hands {
+    /// From here on the message is the handler's.
+    #[inline]
+    pub(crate) fn one(envelope: Envelope) -> Self {
+        Self::One(envelope.into_in_hand())
+    }
+
+    /// As `one`, for messages of one type.
+    pub(crate) fn many(envelopes: Vec<Envelope>) -> Self {
+        Self::Many(envelopes.into_iter().map(Envelope::into_in_hand).collect())
+    }
+
+    /// Starts the handler. The messages are then taken, whatever happens to the future.
+    ///
+    /// # Safety
+    /// The envelopes were made for a subsystem of type `S`: `Address<S>` and the recipients made from it are the only
+    /// ones to put envelopes into the mailbox that the run loop of an `S` reads. These hands are run once, and kept until
+    /// the future is gone.
+    #[inline]
+    pub(crate) unsafe fn run<'a, S: Subsystem>(
+        &self,
+        state: &'a mut S,
+        cx: &'a mut Context<S>,
+        space: &'a mut Space,
+        task: &mut Task<'_>,
+    ) -> Option<PlacedDyn<'a>> {
+        match self {
+            // SAFETY: the caller's promise; the message is of the table's type, and still in the slot.
+            Self::One(hand) => unsafe {
+                (handling_table::<S>(hand.slot).run)(Held(hand.slot), state, cx, space, task)
+            },
+            Self::Many(hands) => {
+                let held = hands.iter().map(|hand| Held(hand.slot)).collect();
+                let first = hands.first()?;
+                // SAFETY: as above; all are of one type.
+                unsafe { (handling_table::<S>(first.slot).run_batch)(held, state, cx, space, task) }
+            }
+            Self::None => None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::One(_) => 1,
+            Self::Many(hands) => hands.len(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::None)
+    }
+
+    #[inline]
+    pub(crate) fn for_each(self, mut work: impl FnMut(InHand)) {
+        match self {
+            Self::None => {}
+            Self::One(hand) => work(hand),
+            Self::Many(hands) => hands.into_iter().for_each(work),
+        }
+    }
+}
+
 /// What is left of an envelope when its message has been taken out: the duty to answer.
 pub(crate) struct InHand {
     slot: NonNull<MessageSlot>,
@@ -276,7 +409,7 @@ pub(crate) struct InHand {
 
 // SAFETY: as for `Envelope`; there is no message, and a reply is `Send`.
 unsafe impl Send for InHand {}
-// SAFETY: a `&InHand` can do nothing but start the handler, which its one owner does once.
+// SAFETY: a `&InHand` gives the slot's address and the name of its message's type.
 unsafe impl Sync for InHand {}
 
 impl InHand {
@@ -301,6 +434,12 @@ impl InHand {
                 }
             }
         }
+    }
+
+    /// The name of the message's type.
+    pub(crate) fn message_type(&self) -> &'static str {
+        // SAFETY: as in `Envelope::table`.
+        (unsafe { self.slot.as_ref().table.with(|table| *table).as_ref() }.message_type)()
     }
 
     /// There is no reply, for this reason.

@@ -39,6 +39,62 @@ pub trait Handler<M: Send + 'static>: Subsystem {
     /// What an asker gets; `()` if there is nothing to say.
     type Reply: Send + 'static;
 
+    /// How many queued neighbours of this type [`handle_batch`](Self::handle_batch) is given at once, at the most. With 1,
+    /// the default, it is not called.
+    ///
+    /// A run loop takes [`budget`](crate::Configure::budget) messages at a time out of its mailbox, and looks for
+    /// neighbours among them.
+    const BATCH: usize = 1;
+
     /// Handles one message.
     fn handle(&mut self, message: M, cx: &mut Context<Self>) -> impl Future<Output = Self::Reply> + Send;
+
+    /// Handles messages that were queued next to each other, in order: for one SQL statement or one `fsync` for all of
+    /// them. There may be any number from 1 to [`BATCH`](Self::BATCH); nobody waits for a batch to become full.
+    ///
+    /// Returns one reply for each message, in order. The batch has one fate: a panic or a kill fails all of it, and so does
+    /// a wrong number of replies. Costs two allocations for each batch, beside those of the handler.
+    ///
+    /// By default calls [`handle`](Self::handle) for each.
+    ///
+    /// ```
+    /// use mycelia_actors::prelude::*;
+    ///
+    /// #[derive(Default)]
+    /// struct Table {
+    ///     rows: Vec<u64>,
+    ///     statements: u64,
+    /// }
+    /// impl Subsystem for Table {}
+    ///
+    /// struct Insert(u64);
+    /// impl Handler<Insert> for Table {
+    ///     type Reply = usize;
+    ///     const BATCH: usize = 64;
+    ///
+    ///     async fn handle(&mut self, row: Insert, cx: &mut Context<Self>) -> usize {
+    ///         self.handle_batch(vec![row], cx).await[0]
+    ///     }
+    ///
+    ///     async fn handle_batch(&mut self, rows: Vec<Insert>, _cx: &mut Context<Self>) -> Vec<usize> {
+    ///         let first = self.rows.len();
+    ///         self.rows.extend(rows.into_iter().map(|Insert(row)| row));
+    ///         self.statements += 1;
+    ///         (first..self.rows.len()).collect()
+    ///     }
+    /// }
+    /// ```
+    fn handle_batch(
+        &mut self,
+        messages: Vec<M>,
+        cx: &mut Context<Self>,
+    ) -> impl Future<Output = Vec<Self::Reply>> + Send {
+        async {
+            let mut replies = Vec::with_capacity(messages.len());
+            for message in messages {
+                replies.push(self.handle(message, cx).await);
+            }
+            replies
+        }
+    }
 }

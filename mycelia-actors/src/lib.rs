@@ -32,7 +32,7 @@
 //! # Map
 //!
 //! What a user writes: [`Subsystem`], [`Handler`]. What handlers are given: [`Context`]. How messages are sent:
-//! [`Address`], [`Recipient`], [`Ask`], [`ReplyTo`]. What becomes of them: [`Stats`], [`DeadLetter`], and the errors
+//! [`Address`], [`Recipient`], [`Sending`], [`Ask`], [`ReplyTo`]. What becomes of them: [`Stats`], [`DeadLetter`], and the errors
 //! [`TellError`], [`TellManyError`], [`AskError`]. How subsystems are made and ended: [`Runtime`], [`Configure`],
 //! [`Mailbox`], [`Restart`], [`Exit`].
 
@@ -47,6 +47,7 @@ mod ask;
 mod blocking;
 mod recipient;
 mod reply_to;
+mod sending;
 mod tell;
 
 mod config;
@@ -65,9 +66,11 @@ mod runtime;
 pub mod model;
 
 mod actor;
+mod batch;
 mod current;
 mod deadline;
 mod envelope;
+mod handling;
 mod run_loop;
 mod slot;
 mod space;
@@ -89,5 +92,6 @@ pub use recipient::Recipient;
 pub use reply_to::ReplyTo;
 pub use restart::Restart;
 pub use runtime::{Builder, Runtime};
+pub use sending::Sending;
 pub use subsystem::{BoxError, Subsystem};
 pub use tell::{TellManyError, Told, ToldMany};

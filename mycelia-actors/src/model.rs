@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::task::{Context as Task, Poll, Waker};
 
 use crate::actor::{Actor, Request};
+use crate::batch::{Batch, Filled};
 use crate::config::Configure;
 use crate::context::Context;
 use crate::envelope::{Asker, Envelope, Promise, Slots};
 use crate::error::AskFailure;
 use crate::handler::Handler;
-use crate::run_loop::{Batch, Filled};
 use crate::runtime::Runtime;
 use crate::slot::Fate;
 use crate::subsystem::Subsystem;
@@ -158,7 +158,7 @@ impl Outside {
 impl Inbox {
     /// Waits as the run loop does.
     pub fn poll(&mut self, task: &mut Task<'_>) -> Poll<Woken> {
-        self.batch.poll_fill(task, 1, &mut 1, 1).map(|filled| match filled {
+        self.batch.poll_fill(task, 1).map(|filled| match filled {
             Filled::Messages => Woken::Message,
             Filled::Request => Woken::Request,
             Filled::Closed => Woken::Closed,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::actor::Actor;
 use crate::error::TellError;
 use crate::name::Name;
+use crate::sending::Sending;
 use crate::tell::{self, Enveloping, Told};
 
 /// An [`Address`](crate::Address) that forgot everything about its subsystem but that it handles `M`.
@@ -36,11 +37,8 @@ impl<M: Send + 'static> Recipient<M> {
     }
 
     /// As [`Address::send`](crate::Address::send).
-    ///
-    /// # Errors
-    /// As [`Address::send`](crate::Address::send).
-    pub async fn send(&self, message: M) -> Result<(), TellError<M>> {
-        tell::send(&self.actor, message, self.envelop).await
+    pub fn send(&self, message: M) -> Sending<'_, M> {
+        Sending::new(&self.actor, message, self.envelop)
     }
 }
 

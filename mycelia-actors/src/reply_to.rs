@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -12,8 +12,9 @@ use crate::ask::failure;
 use crate::deadline;
 use crate::envelope::{Asker, Promise};
 use crate::error::{AskError, AskFailure, Refusal};
+use crate::sending::Sending;
 use crate::slot::Fate;
-use crate::tell::{self, Enveloping};
+use crate::tell::Enveloping;
 
 /// The duty to reply, as a value: inside a message, or kept for later, moved to another task, or forwarded.
 ///
@@ -59,11 +60,11 @@ pub(crate) async fn ask_with<M: Send, R: Send + 'static>(
     let mut asker = Some(asker);
     let message = make(ReplyTo { promise, _actor: Arc::clone(actor) });
     actor.runtime.deadlines.ask_is_out(&actor.runtime, within);
-    let mut sending = pin!(tell::send(actor, message, envelop));
+    let mut sending = Sending::new(actor, message, envelop);
     let mut sent = false;
     poll_fn(|task| {
         if !sent {
-            match sending.as_mut().poll(task) {
+            match Pin::new(&mut sending).poll(task) {
                 Poll::Ready(Err(refused)) => {
                     let failure = AskFailure::Refused(refused.refusal);
                     return Poll::Ready(Err(error(Some(refused.message), failure)));

@@ -1,25 +1,22 @@
 //! The task of a subsystem: takes messages in batches, handles one after another, obeys requests before each poll.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as Task, Poll};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::actor::{Actor, Request};
+use crate::batch::{Batch, Filled};
 use crate::context::Context;
 use crate::current;
-use crate::dead_letters::{DeadLetter, Reason};
-use crate::envelope::{Envelope, InHand};
 use crate::error::panic_text;
+use crate::handling::{self, First, Inside};
 use crate::lifecycle::Exit;
 use crate::restart::Record;
-use crate::slot::Fate;
-use crate::space::{PlacedDyn, Space};
+use crate::space::Space;
 use crate::subsystem::{Factory, Subsystem};
 
 /// What the run loop needs to know beside the state.
@@ -57,12 +54,25 @@ pub(crate) fn task<S: Subsystem>(
     state: S,
     plan: Plan<S>,
 ) -> impl Future<Output = ()> + Send {
-    let inner = run(Batch::new(Arc::clone(&actor)), state, plan);
+    let mut run_loop = Loop {
+        inside: Inside { state, cx: Context::new(Arc::clone(&actor)), space: Space::new() },
+        batch: Batch::new(Arc::clone(&actor)),
+        budget: plan.budget,
+        plan,
+    };
+    let inner = async move {
+        let exit = run_loop.run().await;
+        let Loop { inside, mut batch, .. } = run_loop;
+        if catch_unwind(AssertUnwindSafe(|| drop(inside.state))).is_err() {
+            batch.actor.ledger.drop_panics.add(1);
+        }
+        batch.end(exit);
+    };
     Running { actor, inner }
 }
 
 /// Why a state's life ended.
-enum End {
+pub(crate) enum End {
     Stopped,
     Killed,
     Restart,
@@ -70,232 +80,145 @@ enum End {
     Panicked(Arc<str>),
 }
 
-async fn run<S: Subsystem>(mut batch: Batch, mut state: S, mut plan: Plan<S>) {
-    let actor = Arc::clone(&batch.actor);
-    let actor = &*actor;
-    let mut cx = Context::new(Arc::clone(&batch.actor));
-    let mut space = Space::new();
-    // From now on every request finds somebody to wake.
-    poll_fn(|task| {
-        actor.queue.register_receiver(task.waker());
-        Poll::Ready(())
-    })
-    .await;
-    let exit = loop {
-        let end = live(actor, &mut state, &mut cx, &mut batch, &mut space, &plan).await;
-        match end {
-            End::Stopped => {
-                let exit = Exit::Stopped;
-                if let Ended::Panicked(text) = obeying(actor, state.stopped(&exit, &mut cx)).await {
-                    tracing::error!(subsystem = %actor.name, %text, "panicked in `stopped`");
-                }
-                break exit;
-            }
-            End::Killed => break Exit::Killed,
-            End::StartFailed(text) => break Exit::StartFailed(text),
-            End::Restart => match &plan.restarts {
-                None => {
-                    tracing::warn!(subsystem = %actor.name, "asked to restart, but it has no factory");
-                    continue;
-                }
-                Some(restarts) => match renew(actor, &mut state, &restarts.0) {
-                    Ok(()) => {}
-                    Err(text) => break Exit::Panicked(text),
-                },
-            },
-            End::Panicked(mut text) => {
-                tracing::error!(subsystem = %actor.name, %text, "panicked");
-                let Some(restarts) = &mut plan.restarts else { break Exit::Panicked(text) };
-                // A factory that panics has used up a restart; so this ends.
-                let exit = loop {
-                    let Some(pause) = restarts.1.another(Instant::now()) else {
-                        break Some(Exit::Panicked(text));
-                    };
-                    if let Ended::Killed = obeying(actor, wait(pause)).await {
-                        break Some(Exit::Killed);
-                    }
-                    match renew(actor, &mut state, &restarts.0) {
-                        Ok(()) => break None,
-                        Err(again) => text = again,
-                    }
-                };
-                if let Some(exit) = exit {
-                    break exit;
-                }
-            }
-        }
-    };
-    if catch_unwind(AssertUnwindSafe(|| drop(state))).is_err() {
-        actor.ledger.drop_panics.add(1);
-    }
-    batch.end(exit);
+/// All that the task owns. Its futures borrow it, so that what they need is kept once: it decides the memory of an idle
+/// subsystem.
+struct Loop<S: Subsystem> {
+    inside: Inside<S>,
+    batch: Batch,
+    /// Messages left until it yields.
+    budget: u32,
+    plan: Plan<S>,
 }
 
-async fn wait(pause: Duration) {
-    if !pause.is_zero() {
-        tokio::time::sleep(pause).await;
-    }
-}
-
-/// Puts a new state in the place of the old one, whose drop may panic.
-fn renew<S>(actor: &Actor, state: &mut S, factory: &Factory<S>) -> Result<(), Arc<str>> {
-    let new = catch_unwind(AssertUnwindSafe(|| factory())).map_err(|panic| panic_text(&*panic))?;
-    let old = std::mem::replace(state, new);
-    if catch_unwind(AssertUnwindSafe(|| drop(old))).is_err() {
-        actor.ledger.drop_panics.add(1);
-    }
-    actor.ledger.restarts.add_owned(1);
-    tracing::info!(subsystem = %actor.name, "restarted");
-    Ok(())
-}
-
-/// One state's life, from `started` to its end.
-async fn live<S: Subsystem>(
-    actor: &Actor,
-    state: &mut S,
-    cx: &mut Context<S>,
-    batch: &mut Batch,
-    space: &mut Space,
-    plan: &Plan<S>,
-) -> End {
-    match obeying(actor, state.started(cx)).await {
-        Ended::Done(Ok(())) => actor.life.set_started(),
-        Ended::Done(Err(error)) => return End::StartFailed(Arc::from(error.to_string())),
-        Ended::Panicked(text) => return End::Panicked(text),
-        Ended::Killed => return End::Killed,
-    }
-    let mut budget = plan.budget;
-    loop {
-        match actor.next_request() {
-            Some(Request::Kill) => return End::Killed,
-            Some(Request::Restart) => return End::Restart,
-            None => {}
-        }
-        let Some(envelope) = batch.taken.pop_front() else {
-            match poll_fn(|task| batch.poll_fill(task, plan.batch, &mut budget, plan.budget)).await {
-                Filled::Messages => continue,
-                Filled::Request => continue,
-                Filled::Closed => return End::Stopped,
-            }
-        };
-        actor.ledger.begun.add_owned(1);
-        if envelope.is_over() {
-            actor.ledger.expired.add_owned(1);
-            actor.lose(envelope, Reason::Expired, Fate::Deadline);
-            continue;
-        }
-        tracing::trace!(subsystem = %actor.name, message = envelope.message_type(), "handling");
-        if let Err(end) = handle(actor, envelope, state, cx, space).await {
-            return end;
-        }
-        budget -= 1;
-        if budget == 0 {
-            budget = plan.budget;
-            yield_now().await;
-        }
-    }
-}
-
-/// Handles one message, and sees to its fate.
-#[inline]
-async fn handle<S: Subsystem>(
-    actor: &Actor,
-    envelope: Envelope,
-    state: &mut S,
-    cx: &mut Context<S>,
-    space: &mut Space,
-) -> Result<(), End> {
-    let handling = Handling { actor, message_type: envelope.message_name(), in_hand: Some(envelope.begin()) };
-    let ended = {
-        let mut start = Some((state, cx, space));
-        let mut placed: Option<PlacedDyn<'_>> = None;
+impl<S: Subsystem> Loop<S> {
+    async fn run(&mut self) -> Exit {
+        // From now on every request finds somebody to wake.
         poll_fn(|task| {
-            if placed.is_some() && actor.is_killed() {
-                return Poll::Ready(Ended::Killed);
-            }
-            let poll = catch_unwind(AssertUnwindSafe(|| match (&mut placed, start.take()) {
-                (Some(placed), _) => placed.as_mut().poll(task),
-                (None, Some((state, cx, space))) => {
-                    // SAFETY: this mailbox is read by the loop of an `S`, so only envelopes for an `S` are put into it.
-                    placed = unsafe { Envelope::run(handling.in_hand(), state, cx, space, task) };
-                    if placed.is_some() { Poll::Pending } else { Poll::Ready(()) }
-                }
-                (None, None) => unreachable!("a future that was done is not polled again"),
-            }));
-            match poll {
-                Ok(Poll::Ready(())) => Poll::Ready(Ended::Done(())),
-                Ok(Poll::Pending) => Poll::Pending,
-                Err(panic) => Poll::Ready(Ended::Panicked(panic_text(&*panic))),
-            }
+            self.batch.actor.queue.register_receiver(task.waker());
+            Poll::Ready(())
         })
-        .await
-    };
-    match ended {
-        Ended::Done(()) => {
-            handling.handled();
-            Ok(())
-        }
-        Ended::Killed => {
-            handling.failed(Fate::Killed);
-            Err(End::Killed)
-        }
-        Ended::Panicked(text) => {
-            handling.failed(Fate::Panicked);
-            Err(End::Panicked(text))
+        .await;
+        loop {
+            match self.live().await {
+                End::Stopped => {
+                    let exit = Exit::Stopped;
+                    let actor = &*self.batch.actor;
+                    let stopped = obeying(actor, self.inside.state.stopped(&exit, &mut self.inside.cx)).await;
+                    if let Ended::Panicked(text) = stopped {
+                        tracing::error!(subsystem = %actor.name, %text, "panicked in `stopped`");
+                    }
+                    return exit;
+                }
+                End::Killed => return Exit::Killed,
+                End::StartFailed(text) => return Exit::StartFailed(text),
+                End::Restart => {
+                    if let Err(text) = self.renew() {
+                        return Exit::Panicked(text);
+                    }
+                }
+                End::Panicked(text) => {
+                    tracing::error!(subsystem = %self.batch.actor.name, %text, "panicked");
+                    // In a box: few subsystems ever need the room.
+                    if let Some(exit) = Box::pin(self.recover(text)).await {
+                        return exit;
+                    }
+                }
+            }
         }
     }
-}
 
-/// The message in hand, whose fate is counted and told exactly once.
-struct Handling<'a> {
-    actor: &'a Actor,
-    message_type: fn() -> &'static str,
-    in_hand: Option<InHand>,
-}
+    /// Gives the subsystem another life after a panic, or says why there is none.
+    async fn recover(&mut self, mut text: Arc<str>) -> Option<Exit> {
+        loop {
+            let pause = self.plan.restarts.as_mut().and_then(|restarts| restarts.1.another(Instant::now()));
+            let Some(pause) = pause else { return Some(Exit::Panicked(text)) };
+            if !pause.is_zero()
+                && let Ended::Killed = obeying(&self.batch.actor, tokio::time::sleep(pause)).await
+            {
+                return Some(Exit::Killed);
+            }
+            // A factory that panics has used up a restart; so this ends.
+            match self.renew() {
+                Ok(()) => return None,
+                Err(again) => text = again,
+            }
+        }
+    }
 
-impl Handling<'_> {
-    fn in_hand(&self) -> &InHand {
-        match &self.in_hand {
-            Some(in_hand) => in_hand,
-            None => unreachable!("taken at the end only"),
+    /// Puts a new state in the place of the old one, whose drop may panic. Without a factory the old one stays.
+    fn renew(&mut self) -> Result<(), Arc<str>> {
+        let actor = &*self.batch.actor;
+        let Some(restarts) = &self.plan.restarts else { return Ok(()) };
+        let new = catch_unwind(AssertUnwindSafe(|| (restarts.0)())).map_err(|panic| panic_text(&*panic))?;
+        let old = std::mem::replace(&mut self.inside.state, new);
+        if catch_unwind(AssertUnwindSafe(|| drop(old))).is_err() {
+            actor.ledger.drop_panics.add(1);
+        }
+        actor.ledger.restarts.add_owned(1);
+        tracing::info!(subsystem = %actor.name, "restarted");
+        Ok(())
+    }
+
+    /// One state's life, from `started` to its end.
+    async fn live(&mut self) -> End {
+        match obeying(&self.batch.actor, self.inside.state.started(&mut self.inside.cx)).await {
+            Ended::Done(Ok(())) => self.batch.actor.life.set_started(),
+            Ended::Done(Err(error)) => return End::StartFailed(Arc::from(error.to_string())),
+            Ended::Panicked(text) => return End::Panicked(text),
+            Ended::Killed => return End::Killed,
+        }
+        self.budget = self.plan.budget;
+        loop {
+            match self.batch.actor.next_request() {
+                Some(Request::Kill) => return End::Killed,
+                Some(Request::Restart) if self.plan.restarts.is_some() => return End::Restart,
+                Some(Request::Restart) => {
+                    let actor = &*self.batch.actor;
+                    tracing::warn!(subsystem = %actor.name, "asked to restart, but it has no factory");
+                }
+                None => {}
+            }
+            let Some(envelope) = self.batch.taken.pop_front() else {
+                match poll_fn(|task| self.poll_fill(task)).await {
+                    Filled::Messages | Filled::Request => continue,
+                    Filled::Closed => return End::Stopped,
+                }
+            };
+            let Batch { actor, taken } = &mut self.batch;
+            let mut next = Some((&mut self.inside, envelope));
+            let first = poll_fn(|task| {
+                let Some((inside, envelope)) = next.take() else { unreachable!("ready at its first poll") };
+                Poll::Ready(handling::start(actor, inside, envelope, taken, task))
+            });
+            let settled = match first.await {
+                First::Done(count) => count,
+                First::Ended(end) => return end,
+                First::Pending(handling) => match handling.await {
+                    Ok(count) => count,
+                    Err(end) => return end,
+                },
+            };
+            self.budget = self.budget.saturating_sub(settled as u32);
+            if self.budget == 0 {
+                self.budget = self.plan.budget;
+                // Truly lets others run: tokio polls this task again only after every other task that is ready.
+                tokio::task::yield_now().await;
+            }
         }
     }
 
     #[inline]
-    fn handled(mut self) {
-        // Counted first: who has the reply finds the message handled.
-        self.actor.ledger.handled.add_owned(1);
-        if let Some(in_hand) = self.in_hand.take() {
-            in_hand.reply();
+    fn poll_fill(&mut self, task: &mut Task<'_>) -> Poll<Filled> {
+        let poll = self.batch.poll_fill(task, self.plan.batch);
+        if poll.is_pending() {
+            self.budget = self.plan.budget;
         }
-    }
-
-    #[cold]
-    fn failed(mut self, fate: Fate) {
-        self.fail(fate);
-    }
-
-    fn fail(&mut self, fate: Fate) {
-        let Some(in_hand) = self.in_hand.take() else { return };
-        self.actor.ledger.failed.add_owned(1);
-        if self.actor.runtime.dead_letters.is_watched() {
-            let letter =
-                DeadLetter::new(self.actor.name.clone(), (self.message_type)(), Reason::Failed, None);
-            self.actor.runtime.dead_letters.publish(letter);
-        }
-        in_hand.end(fate);
-    }
-}
-
-impl Drop for Handling<'_> {
-    /// The task is being dropped in the middle of a message: tokio has gone.
-    fn drop(&mut self) {
-        self.fail(Fate::Killed);
+        poll
     }
 }
 
 /// How a piece of the user's code ended.
-enum Ended<T> {
+pub(crate) enum Ended<T> {
     Done(T),
     Panicked(Arc<str>),
     Killed,
@@ -308,90 +231,21 @@ async fn obeying<T>(actor: &Actor, hook: impl Future<Output = T>) -> Ended<T> {
         if actor.is_killed() {
             return Poll::Ready(Ended::Killed);
         }
-        match catch_unwind(AssertUnwindSafe(|| hook.as_mut().poll(task))) {
-            Ok(poll) => poll.map(Ended::Done),
-            Err(panic) => Poll::Ready(Ended::Panicked(panic_text(&*panic))),
-        }
+        polled(actor, catch_unwind(AssertUnwindSafe(|| hook.as_mut().poll(task))))
     })
     .await
 }
 
-/// Lets every other task of the worker run first.
-async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|task| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
+/// What a poll of the user's code means for the loop.
+#[inline]
+pub(crate) fn polled<T>(actor: &Actor, poll: std::thread::Result<Poll<T>>) -> Poll<Ended<T>> {
+    match poll {
+        Ok(Poll::Ready(output)) => Poll::Ready(Ended::Done(output)),
+        Ok(Poll::Pending) => {
+            // What it waits for may be up to a sender who waits for room.
+            actor.queue.wake_senders();
+            Poll::Pending
         }
-        // A task that wakes itself while it runs goes to the back of tokio's queue.
-        task.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
-/// The messages that the loop has taken out of the mailbox and not begun yet, and the duty to settle all when it ends.
-pub(crate) struct Batch {
-    actor: Arc<Actor>,
-    taken: VecDeque<Envelope>,
-    ended: bool,
-}
-
-pub(crate) enum Filled {
-    Messages,
-    Request,
-    Closed,
-}
-
-impl Batch {
-    pub(crate) fn new(actor: Arc<Actor>) -> Self {
-        Self { actor, taken: VecDeque::new(), ended: false }
-    }
-
-    pub(crate) fn poll_fill(
-        &mut self,
-        task: &mut Task<'_>,
-        limit: u32,
-        budget: &mut u32,
-        full: u32,
-    ) -> Poll<Filled> {
-        match self.actor.queue.poll_recv_many(task, &mut self.taken, limit as usize) {
-            // A kill closes the queue after it has set its flag, so whoever sees the one sees the other.
-            Poll::Ready(0) if self.actor.has_request() => Poll::Ready(Filled::Request),
-            Poll::Ready(0) => Poll::Ready(Filled::Closed),
-            Poll::Ready(_) => Poll::Ready(Filled::Messages),
-            Poll::Pending if self.actor.has_request() => Poll::Ready(Filled::Request),
-            Poll::Pending => {
-                *budget = full;
-                Poll::Pending
-            }
-        }
-    }
-
-    /// Nothing is handled any more: what is left is undelivered, and everybody who waits is told.
-    fn end(&mut self, exit: Exit) {
-        self.ended = true;
-        let actor = &*self.actor;
-        actor.queue.close();
-        let mut left = std::mem::take(&mut self.taken);
-        left.extend(actor.queue.drain());
-        actor.ledger.begun.add_owned(left.len() as u64);
-        actor.ledger.undelivered.add_owned(left.len() as u64);
-        for envelope in left {
-            actor.lose(envelope, Reason::Undelivered, Fate::Undelivered);
-        }
-        actor.queue.forget_receiver();
-        actor.runtime.unregister(actor);
-        tracing::info!(subsystem = %actor.name, %exit, "ended");
-        actor.life.set_ended(exit);
-    }
-}
-
-impl Drop for Batch {
-    /// The task was dropped in the middle: tokio has gone.
-    fn drop(&mut self) {
-        if !self.ended {
-            self.end(Exit::Abandoned);
-        }
+        Err(panic) => Poll::Ready(Ended::Panicked(panic_text(&*panic))),
     }
 }

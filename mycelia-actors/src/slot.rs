@@ -22,13 +22,15 @@ pub(crate) const INLINE_ALIGN: usize = 16;
 #[repr(C, align(16))]
 pub(crate) struct Payload(MaybeUninit<[u8; INLINE_SIZE]>);
 
-/// One message on its way. With the pool's way home it takes 128 bytes, and a small tell touches the first 64 only.
+/// One message on its way. With the pool's way home before it, it takes 128 bytes; a tell of up to 32 bytes touches the
+/// first 64 of them only.
 ///
 /// ```text
-/// 0       8      16                                    64            80             96        104
-/// ┌───────┬──────┬──────────────────────────────────────┬─────────────┬──────────────┬─────────┬──
-/// │ table │ word │ payload: a message of up to 64 bytes, then its reply│ asker's waker│ deadline│
-/// └───────┴──────┴──────────────────────────────────────┴─────────────┴──────────────┴─────────┴──
+/// 0        16      24     32                                         96             112        120
+/// ┌────────┬───────┬──────┬──────────────────────────────────────────┬──────────────┬──────────┬──
+/// │ (home) │ table │ word │ payload: a message of up to 64 bytes,    │ asker's waker│ deadline │
+/// │        │       │      │ then its reply                           │              │          │
+/// └────────┴───────┴──────┴──────────────────────────────────────────┴──────────────┴──────────┴──
 /// ```
 ///
 /// The word of an ask says who still has a share of the slot, and how the ask ended. There are two shares: the
@@ -62,7 +64,7 @@ pub(crate) struct MessageSlot {
 }
 
 #[cfg(not(mycelia_loom))]
-const _: () = assert!(size_of::<MessageSlot>() + size_of::<usize>() <= 128, "a slot is two cache lines");
+const _: () = assert!(size_of::<MessageSlot>() + INLINE_ALIGN <= 128, "a slot is two cache lines");
 
 // SAFETY: table and payload belong to the party that has them by the word: the envelope until it is done, then the
 // asker. Everything else is atomic. Messages and replies are `Send` (`envelope` asks for it).
@@ -195,12 +197,14 @@ impl MessageSlot {
     }
 
     /// True if a reply is wanted, or was when the message was sent.
+    #[inline]
     pub(crate) fn is_ask(&self) -> bool {
         // Relaxed: constant while the envelope is out.
         self.word.load(Ordering::Relaxed) & ASK != 0
     }
 
     /// True if the ask is over before it was handled: its deadline has passed, or its asker is gone.
+    #[inline]
     pub(crate) fn is_over(&self) -> bool {
         // Relaxed: nothing is read on the strength of it.
         self.word.load(Ordering::Relaxed) & DONE != 0

@@ -1,4 +1,4 @@
-//! Handing a message over without a reply: now, when there is room, or many at once.
+//! Handing messages over without waiting: one, or many at once.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -6,7 +6,6 @@ use std::fmt;
 use mycelia_queue::{PushError, Pushed, Rest};
 
 use crate::actor::Actor;
-use crate::current;
 use crate::dead_letters::Reason;
 use crate::envelope::Envelope;
 use crate::error::{Refusal, TellError};
@@ -62,11 +61,6 @@ impl<M> fmt::Debug for TellManyError<M> {
 /// How messages of type `M` get into envelopes for one type of subsystem.
 pub(crate) type Enveloping<M> = fn(&Actor, M) -> Result<Envelope, (M, Refusal)>;
 
-#[cold]
-fn refused<M>(actor: &Actor, message: M, refusal: Refusal) -> TellError<M> {
-    TellError { message, subsystem: actor.name.clone(), refusal }
-}
-
 /// The refusal of the queue, and the envelope.
 pub(crate) fn refusal(error: PushError<Envelope>) -> (Envelope, Refusal) {
     match error {
@@ -79,7 +73,7 @@ pub(crate) fn refusal(error: PushError<Envelope>) -> (Envelope, Refusal) {
 pub(crate) fn tell<M>(actor: &Actor, message: M, envelop: Enveloping<M>) -> Result<Told, TellError<M>> {
     let envelope = match envelop(actor, message) {
         Ok(envelope) => envelope,
-        Err((message, refusal)) => return Err(refused(actor, message, refusal)),
+        Err((message, refusal)) => return Err(actor.give_back(message, refusal)),
     };
     match actor.queue.push(envelope) {
         Ok(Pushed::Queued) => Ok(Told::Queued),
@@ -94,33 +88,9 @@ pub(crate) fn tell<M>(actor: &Actor, message: M, envelop: Enveloping<M>) -> Resu
         Err(error) => {
             let (envelope, refusal) = refusal(error);
             // SAFETY: this is the envelope of the message from above.
-            let message = unsafe { envelope.into_message() };
-            Err(refused(actor, message, refusal))
+            Err(unsafe { actor.refused(envelope, refusal) })
         }
     }
-}
-
-#[inline]
-pub(crate) async fn send<M>(actor: &Actor, message: M, envelop: Enveloping<M>) -> Result<(), TellError<M>> {
-    let envelope = match envelop(actor, message) {
-        Ok(envelope) => envelope,
-        Err((message, refusal)) => return Err(refused(actor, message, refusal)),
-    };
-    let (envelope, refusal) = match actor.queue.try_send(envelope).map_err(refusal) {
-        Ok(()) => return Ok(()),
-        Err((envelope, Refusal::Full { capacity })) if current::is(actor) => {
-            actor.ledger.returned.add(1);
-            (envelope, Refusal::WaitsForItself { capacity })
-        }
-        Err((envelope, Refusal::Full { .. })) => match actor.queue.send(envelope).await {
-            Ok(()) => return Ok(()),
-            Err(error) => (error.0, Refusal::Stopped),
-        },
-        Err(refused) => refused,
-    };
-    // SAFETY: this is the envelope of the message from above.
-    let message = unsafe { envelope.into_message() };
-    Err(refused(actor, message, refusal))
 }
 
 pub(crate) fn tell_many<M>(
@@ -165,11 +135,11 @@ pub(crate) fn tell_many<M>(
         }
     }
     if let Some((message, refusal)) = exhausted {
+        let queued = back.len();
         back.push(message);
+        back.extend(messages);
+        actor.ledger.returned.add((back.len() - queued) as u64);
         why = why.or(Some(refusal));
-        let rest = messages.collect::<Vec<_>>();
-        actor.ledger.returned.add(rest.len() as u64);
-        back.extend(rest);
     }
     match why {
         None => Ok(told),

@@ -383,7 +383,7 @@ trait IntoError {
     fn into_error(self) -> AskFailure;
 }
 
-impl<S: Handler<M>, M: Send + 'static> IntoError for mycelia_actors::Ask<'_, S, M> {
+impl<M, R> IntoError for mycelia_actors::Ask<'_, M, R> {
     fn into_error(self) -> AskFailure {
         let mut ask = std::pin::pin!(self);
         match ask.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {

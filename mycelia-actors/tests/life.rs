@@ -315,3 +315,57 @@ async fn panics_in_the_drop_of_messages_and_states_are_contained_and_counted() {
     accounted(&address);
     assert_eq!(runtime.pool_stats().in_use, 0);
 }
+
+#[tokio::test]
+async fn a_restart_without_a_factory_changes_nothing() {
+    let runtime = Runtime::new();
+    let (state, diary) = Diary::new(|| Ok(()));
+    let address = runtime.spawn("diary", state).unwrap();
+    assert_eq!(address.ask(Note("one")).await.unwrap(), 1);
+    address.restart();
+    assert_eq!(address.ask(Note("two")).await.unwrap(), 2, "the same state");
+    runtime.shutdown().await.unwrap();
+    assert_eq!(diary.iter().collect::<Vec<_>>(), ["diary started", "one", "two", "stopped"], "started once");
+    assert_eq!(address.stats().restarts, 0);
+}
+
+/// A future that panics when it is dropped.
+struct Mine;
+impl Future for Mine {
+    type Output = ();
+    fn poll(self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+        std::task::Poll::Pending
+    }
+}
+impl Drop for Mine {
+    fn drop(&mut self) {
+        panic!("stepped on");
+    }
+}
+
+struct Step;
+impl Handler<Step> for Diary {
+    type Reply = ();
+    async fn handle(&mut self, _: Step, _: &mut Context<Self>) {
+        Mine.await;
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_while_it_is_killed_is_contained() {
+    let runtime = Runtime::new();
+    let (state, _diary) = Diary::new(|| Ok(()));
+    let address = runtime.spawn("diary", state).unwrap();
+    let asking = tokio::spawn({
+        let address = address.clone();
+        async move { address.ask(Step).await.unwrap_err().failure }
+    });
+    while address.stats().in_hand == 0 {
+        tokio::task::yield_now().await;
+    }
+    address.kill();
+    assert_eq!(asking.await.unwrap(), AskFailure::Killed);
+    assert!(matches!(address.ended().await, Exit::Killed));
+    assert_eq!(address.stats().drop_panics, 1);
+    accounted(&address);
+}

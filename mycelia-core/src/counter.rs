@@ -18,12 +18,14 @@ impl Counter {
     }
 
     /// The count.
+    #[inline]
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
     /// Counts `n` more, from any thread.
+    #[inline]
     pub fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
@@ -31,6 +33,7 @@ impl Counter {
     /// Counts `n` more on behalf of the only writer.
     ///
     /// Two writers at the same time would lose counts (but never do worse than that).
+    #[inline]
     pub fn add_owned(&self, n: u64) {
         self.0.store(self.get().wrapping_add(n), Ordering::Relaxed);
     }

@@ -4,6 +4,8 @@
 //! `--cfg mycelia_loom` (run by `cargo loom`) they are loom's, which explore every order in which threads can meet.
 //! The cfg has a name of its own because parts of tokio do not compile under the plain `cfg(loom)`.
 
+use std::sync::TryLockError;
+
 /// A box made on first use. In a model it stays the library's own: loom trusts it.
 pub use once_cell::race::OnceBox;
 
@@ -35,6 +37,26 @@ impl<T> Mutex<T> {
     /// Waits for the lock. Blocks the thread: hold it for a few instructions, never across an await.
     #[inline]
     pub fn lock(&self) -> MutexGuard<'_, T> {
+        match self.0.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => self.lock_contended(),
+        }
+    }
+
+    #[cold]
+    fn lock_contended(&self) -> MutexGuard<'_, T> {
+        let mut pauses = 64;
+        while pauses <= 256 {
+            for _ in 0..pauses {
+                hint::spin_loop();
+            }
+            match self.0.try_lock() {
+                Ok(guard) => return guard,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => pauses *= 2,
+            }
+        }
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 

@@ -1,7 +1,7 @@
 //! A value on loan.
 
 use std::fmt;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, offset_of};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
@@ -41,8 +41,9 @@ impl<T: Recycle + Send + 'static> Guard<T> {
     #[inline]
     #[must_use]
     pub fn into_raw(guard: Self) -> NonNull<T> {
-        // The value is the first field, so the pointers are the same; the cast keeps the slot in reach.
-        ManuallyDrop::new(guard).slot.cast()
+        let slot = ManuallyDrop::new(guard).slot;
+        // SAFETY: inside the slot. The sum keeps the whole slot in reach, for `from_raw`.
+        unsafe { slot.byte_add(offset_of!(Slot<T>, value)).cast() }
     }
 
     /// Turns a pointer from [`into_raw`](Self::into_raw) back into the guard.
@@ -52,7 +53,8 @@ impl<T: Recycle + Send + 'static> Guard<T> {
     #[inline]
     #[must_use]
     pub unsafe fn from_raw(value: NonNull<T>) -> Self {
-        Self { slot: value.cast() }
+        // SAFETY: `into_raw` added this to a pointer to the slot.
+        Self { slot: unsafe { value.byte_sub(offset_of!(Slot<T>, value)).cast() } }
     }
 }
 

@@ -24,6 +24,8 @@ const LARGEST_CHUNK_BYTES: usize = 256 * 1024;
 pub(crate) struct Shared<T> {
     /// By thread number, made on first use. Empty for a pool that must be exact: see [`Exhaustion::Fail`].
     caches: Box<[OnceBox<Cache<T>>]>,
+    /// One more than the highest thread number with a cache.
+    caches_made: Counter,
     depot: Mutex<Depot<T>>,
     /// Locked before `depot` where both are.
     slabs: Mutex<Vec<Slab<T>>>,
@@ -49,6 +51,7 @@ impl<T> Shared<T> {
         };
         Self {
             caches: (0..caches).map(|_| cache()).collect(),
+            caches_made: Counter::new(),
             depot: Mutex::new(Depot::new()),
             slabs: Mutex::new(Vec::new()),
             limits,
@@ -147,8 +150,15 @@ impl<T> Shared<T> {
     /// The cache of this thread, if it may have one.
     #[inline]
     fn own_cache(&self) -> Option<&Cache<T>> {
-        let cell = self.caches.get(thread::number()?)?;
-        Some(cell.get().unwrap_or_else(|| cell.get_or_init(|| Box::new(Cache::new()))))
+        let number = thread::number()?;
+        let cell = self.caches.get(number)?;
+        Some(cell.get().unwrap_or_else(|| self.first_use(cell, number)))
+    }
+
+    #[cold]
+    fn first_use<'a>(&self, cell: &'a OnceBox<Cache<T>>, number: usize) -> &'a Cache<T> {
+        self.caches_made.raise(number as u64 + 1);
+        cell.get_or_init(|| Box::new(Cache::new()))
     }
 
     #[inline]
@@ -172,7 +182,10 @@ impl<T> Shared<T> {
                 unsafe { cache.stock(|stock| stock.refill(&self.depot).then(|| stock.take()).flatten()) };
             if let Some(slot) = slot {
                 cache.acquired.add_owned(1);
-                let (acquired, released) = self.traffic();
+                // A moment late for a cache that is just being made, as a mark may be: a refill is no place for a walk
+                // over hundreds of caches that nobody uses.
+                let made = (self.caches_made.get() as usize).min(self.caches.len());
+                let (acquired, released) = self.traffic_of(&self.caches[..made]);
                 self.high_water.raise(acquired.saturating_sub(released));
                 return Ok(slot);
             }
@@ -288,7 +301,11 @@ impl<T> Shared<T> {
 
     /// Acquisitions and releases, over all caches and the depot.
     fn traffic(&self) -> (u64, u64) {
-        let caches = || self.caches.iter().filter_map(|cell| cell.get());
+        self.traffic_of(&self.caches)
+    }
+
+    fn traffic_of(&self, caches: &[OnceBox<Cache<T>>]) -> (u64, u64) {
+        let caches = || caches.iter().filter_map(|cell| cell.get());
         // Releases first: a slot released in between is then counted as in use rather than twice.
         let released: u64 = caches().map(Cache::released).sum();
         let acquired: u64 = caches().map(|cache| cache.acquired.get()).sum();

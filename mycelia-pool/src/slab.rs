@@ -18,7 +18,7 @@ unsafe impl<T: Send> Send for Slab<T> {}
 impl<T> Slab<T> {
     /// Makes `count` slots with values from `make`, which may panic: then nothing was made.
     pub(crate) fn make(count: usize, home: NonNull<Shared<T>>, make: impl Fn() -> T) -> Self {
-        let slots: Box<[Slot<T>]> = (0..count).map(|_| Slot { value: make(), home }).collect();
+        let slots: Box<[Slot<T>]> = (0..count).map(|_| Slot { home, value: make() }).collect();
         Self { slots: NonNull::from(Box::leak(slots)) }
     }
 

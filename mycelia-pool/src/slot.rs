@@ -6,16 +6,18 @@ use crate::shared::Shared;
 
 /// One reusable cell. It starts on a cache line pair of its own, so that two threads never share one.
 ///
+/// The way home comes first, in the cache line that a small value begins in: giving it back touches no other.
+///
 /// ```text
-/// ┌──────────────────────────┬────────┐  128 bytes for values up to 120
-/// │ value: T                 │ home   │
-/// └──────────────────────────┴────────┘
+/// ┌────────┬──────────────────────────┐  128 bytes for values up to 120 (112, if they are aligned to 16)
+/// │ home   │ value: T                 │
+/// └────────┴──────────────────────────┘
 /// ```
 #[repr(C, align(128))]
 pub(crate) struct Slot<T> {
-    pub(crate) value: T,
     /// The pool this slot belongs to; valid as long as any slot is out.
     pub(crate) home: NonNull<Shared<T>>,
+    pub(crate) value: T,
 }
 
 /// A free slot, owned by whoever holds this pointer: a cache, the depot, or a guard being made or dropped.

@@ -7,7 +7,8 @@ use std::task::{Context, Poll, Waker};
 
 use mycelia_core::OverflowPolicy;
 use mycelia_core::seeded::bug;
-use mycelia_core::sync::Mutex;
+use mycelia_core::sync::atomic::{AtomicBool, Ordering};
+use mycelia_core::sync::{Mutex, MutexGuard};
 
 use crate::error::{PushError, SendError};
 use crate::pushed::{Pushed, PushedMany};
@@ -54,6 +55,8 @@ const WAKES: usize = 16;
 /// ```
 pub struct Channel<T> {
     state: Mutex<State<T>>,
+    /// Senders were let in and not woken yet. Written under the lock.
+    owes_wakes: AtomicBool,
 }
 
 struct State<T> {
@@ -62,6 +65,8 @@ struct State<T> {
     receiver: Option<Waker>,
     /// The receiver found nothing and waits: the next item wakes it.
     idle: bool,
+    /// Senders that were let in are woken when no more items than this are left.
+    low_water: usize,
     /// Made when the first sender waits. While any waits the ring has no room to spare.
     senders: Option<Box<WaitList<T>>>,
 }
@@ -97,13 +102,25 @@ impl<T> Channel<T> {
     /// A channel of at most `capacity` items, and what becomes of one pushed too many. A capacity of 0 never has room.
     #[must_use]
     pub fn new(capacity: usize, policy: OverflowPolicy) -> Self {
+        Self::with_low_water(capacity, policy, capacity)
+    }
+
+    /// A channel that wakes waiting senders late: not before it holds at most `low_water` items.
+    ///
+    /// Their items go in as soon as there is room all the same. A receiver that is slower than its senders then trades
+    /// with each of them once for many items, instead of once for every item or batch. In return it must call
+    /// [`wake_senders`](Self::wake_senders) before it waits for anything but this channel.
+    #[must_use]
+    pub fn with_low_water(capacity: usize, policy: OverflowPolicy, low_water: usize) -> Self {
         Self {
             state: Mutex::new(State {
                 ring: Ring::new(capacity, policy),
                 receiver: None,
                 idle: false,
+                low_water,
                 senders: None,
             }),
+            owes_wakes: AtomicBool::new(false),
         }
     }
 
@@ -195,7 +212,7 @@ impl<T> Channel<T> {
     ) -> Poll<Option<R>> {
         let mut state = self.state.lock();
         if let Some(taken) = take(&mut state.ring) {
-            if state.reserved() {
+            if state.senders.is_some() {
                 self.let_senders_in(state);
             }
             return Poll::Ready(Some(taken));
@@ -245,15 +262,24 @@ impl<T> Channel<T> {
     pub fn close(&self) {
         let mut state = self.state.lock();
         state.ring.close();
-        let senders = state.senders.as_mut().map_or_else(Vec::new, |senders| senders.refuse_all());
-        state.ring.count_refused(senders.len());
+        let refused = state.senders.as_mut().map_or(0, |senders| senders.refuse_all());
+        state.ring.count_refused(refused);
         state.idle = false;
         let receiver = state.receiver.clone();
-        drop(state);
+        self.wake_senders_of(state);
         if !bug("a close that wakes nobody") {
             wake_if(receiver);
         }
-        senders.into_iter().for_each(Waker::wake);
+    }
+
+    /// Wakes the senders that were let in and not woken yet. To be called by the receiver of a channel
+    /// [with low water](Self::with_low_water) that is about to wait for something else. Costs a load if there are none.
+    #[inline]
+    pub fn wake_senders(&self) {
+        // Relaxed: only the receiver lets senders in, so it has written this itself.
+        if self.owes_wakes.load(Ordering::Relaxed) {
+            self.wake_senders_of(self.state.lock());
+        }
     }
 
     /// Takes everything that is in the queue, at once. Meant for a closed channel: waiting senders are not let in.
@@ -349,24 +375,33 @@ impl<T> Channel<T> {
         }
     }
 
-    /// Moves items of waiting senders into the room that was freed, and wakes them.
+    /// Moves items of waiting senders into the room that was freed, and wakes them if few items are left.
+    fn let_senders_in<'a>(&'a self, mut state: MutexGuard<'a, State<T>>) {
+        let inner = &mut *state;
+        let Some(senders) = &mut inner.senders else { return };
+        while inner.ring.has_room() {
+            let Some(item) = senders.accept_first() else { break };
+            inner.ring.accept(item);
+        }
+        if inner.ring.len() <= inner.low_water {
+            self.wake_senders_of(state);
+        } else if senders.owes_wakes() {
+            self.owes_wakes.store(true, Ordering::Relaxed);
+        }
+    }
+
     #[cold]
-    fn let_senders_in<'a>(&'a self, mut state: mycelia_core::sync::MutexGuard<'a, State<T>>) {
+    fn wake_senders_of<'a>(&'a self, mut state: MutexGuard<'a, State<T>>) {
+        self.owes_wakes.store(false, Ordering::Relaxed);
         loop {
             let mut wakers = [const { None }; WAKES];
-            let mut let_in = 0;
-            let inner = &mut *state;
-            if let Some(senders) = &mut inner.senders {
-                while let_in < WAKES && inner.ring.has_room() {
-                    let Some((item, waker)) = senders.accept_first() else { break };
-                    inner.ring.accept(item);
-                    wakers[let_in] = Some(waker);
-                    let_in += 1;
-                }
+            if let Some(senders) = &mut state.senders {
+                wakers.fill_with(|| senders.next_to_wake());
             }
+            let more = wakers[WAKES - 1].is_some();
             drop(state);
             wakers.into_iter().flatten().for_each(Waker::wake);
-            if let_in < WAKES {
+            if !more {
                 return;
             }
             state = self.state.lock();

@@ -1,5 +1,6 @@
 //! The senders that wait for room, in order.
 
+use std::collections::VecDeque;
 use std::task::Waker;
 
 use slab::Slab;
@@ -7,6 +8,7 @@ use slab::Slab;
 const NONE: usize = usize::MAX;
 
 /// Waiting senders, first come first served. A sender is known by its key until it asks for the outcome.
+/// Accepted ones are woken later: the receiver says when.
 ///
 /// ```text
 /// first ─▶ ┌──────────┐ next ┌──────────┐ next ┌──────────┐ ◀─ last      accepted or refused ones
@@ -19,6 +21,8 @@ pub(crate) struct WaitList<T> {
     first: usize,
     last: usize,
     waiting: usize,
+    /// The wakers of accepted senders, in order.
+    to_wake: VecDeque<Waker>,
 }
 
 enum Entry<T> {
@@ -40,7 +44,7 @@ pub(crate) enum Outcome<T> {
 
 impl<T> WaitList<T> {
     pub(crate) fn new() -> Self {
-        Self { entries: Slab::new(), first: NONE, last: NONE, waiting: 0 }
+        Self { entries: Slab::new(), first: NONE, last: NONE, waiting: 0, to_wake: VecDeque::new() }
     }
 
     /// How many wait.
@@ -86,28 +90,38 @@ impl<T> WaitList<T> {
         }
     }
 
-    /// Refuses every waiting sender, and says whom to wake.
-    pub(crate) fn refuse_all(&mut self) -> Vec<Waker> {
-        let mut wakers = Vec::with_capacity(self.waiting);
+    /// Refuses every waiting sender, and says how many that were. They are to be woken.
+    pub(crate) fn refuse_all(&mut self) -> usize {
+        let refused = self.waiting;
         while self.first != NONE {
             let key = self.first;
-            let Some((item, waker)) = self.accept_first() else { break };
+            let Some(item) = self.accept_first() else { break };
             self.entries[key] = Entry::Refused(item);
-            wakers.push(waker);
         }
-        wakers
+        refused
     }
 
-    /// Accepts the first sender: its item, and whom to wake.
-    pub(crate) fn accept_first(&mut self) -> Option<(T, Waker)> {
+    /// Accepts the first sender, which is to be woken. Its item.
+    pub(crate) fn accept_first(&mut self) -> Option<T> {
         let entry = self.entries.get_mut(self.first)?;
         match std::mem::replace(entry, Entry::Accepted) {
             Entry::Waiting { item, waker, prev, next } => {
                 self.unlink(prev, next);
-                Some((item, waker))
+                self.to_wake.push_back(waker);
+                Some(item)
             }
             Entry::Accepted | Entry::Refused(_) => unreachable!("only waiting senders are linked"),
         }
+    }
+
+    /// True if an accepted or refused sender has not been woken.
+    pub(crate) fn owes_wakes(&self) -> bool {
+        !self.to_wake.is_empty()
+    }
+
+    /// The next sender to wake.
+    pub(crate) fn next_to_wake(&mut self) -> Option<Waker> {
+        self.to_wake.pop_front()
     }
 
     fn unlink(&mut self, prev: usize, next: usize) {

@@ -202,3 +202,49 @@ fn a_forgotten_receiver_keeps_nothing_alive() {
     channel.forget_receiver();
     assert_eq!(Arc::strong_count(&bell), 1);
 }
+
+#[test]
+fn with_low_water_senders_are_let_in_at_once_and_woken_late() {
+    let channel = Channel::with_low_water(4, OverflowPolicy::Error, 2);
+    (0..4).for_each(|item| assert_eq!(channel.push(item), Ok(Pushed::Queued)));
+    let (bells, receiver): ([Arc<Bell>; 3], Arc<Bell>) = Default::default();
+    let mut sends = [channel.send(4), channel.send(5), channel.send(6)];
+    for (send, bell) in sends.iter_mut().zip(&bells) {
+        assert!(poll(send, bell).is_pending());
+    }
+    assert_eq!(receive(&channel, &receiver, 2), Poll::Ready(vec![0, 1]));
+    assert_eq!((channel.len(), channel.stats().waiting), (4, 1), "let in");
+    assert_eq!(bells.each_ref().map(|bell| bell.rings()), [0, 0, 0], "but not woken");
+    assert_eq!(poll(&mut sends[0], &bells[0]), Poll::Ready(Ok(())), "who asks is told");
+    assert_eq!(receive(&channel, &receiver, 3), Poll::Ready(vec![2, 3, 4]));
+    assert_eq!(bells.each_ref().map(|bell| bell.rings()), [1, 1, 1], "two items are left");
+    assert_eq!(receive(&channel, &receiver, 9), Poll::Ready(vec![5, 6]));
+}
+
+#[test]
+fn late_wakes_come_when_the_receiver_says_so_and_at_close() {
+    for close in [false, true] {
+        let channel = Channel::with_low_water(4, OverflowPolicy::Error, 0);
+        (0..4).for_each(|item| assert_eq!(channel.push(item), Ok(Pushed::Queued)));
+        let (bells, receiver): ([Arc<Bell>; 40], Arc<Bell>) =
+            (std::array::from_fn(|_| Arc::default()), Arc::default());
+        let mut sends: Vec<_> = (4..44).map(|item| channel.send(item)).collect();
+        for (send, bell) in sends.iter_mut().zip(&bells) {
+            assert!(poll(send, bell).is_pending());
+        }
+        assert_eq!(receive(&channel, &receiver, 3), Poll::Ready(vec![0, 1, 2]));
+        let rings = || bells.iter().map(|bell| bell.rings()).sum::<usize>();
+        assert_eq!(rings(), 0);
+        if close {
+            channel.close();
+            assert_eq!(rings(), 40, "three were let in, the others refused");
+        } else {
+            channel.wake_senders();
+            assert_eq!(rings(), 3);
+            channel.wake_senders();
+            assert_eq!(rings(), 0, "once is enough");
+        }
+        let polls = sends.iter_mut().zip(&bells).map(|(send, bell)| poll(send, bell));
+        assert_eq!(polls.filter(|poll| *poll == Poll::Ready(Ok(()))).count(), 3);
+    }
+}

@@ -1,0 +1,67 @@
+//! The messages between the mailbox and the handler.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context as Task, Poll};
+
+use crate::actor::Actor;
+use crate::dead_letters::Reason;
+use crate::envelope::Envelope;
+use crate::lifecycle::Exit;
+use crate::slot::Fate;
+
+/// The messages that the loop has taken out of the mailbox and not begun yet, and the duty to settle all when it ends.
+pub(crate) struct Batch {
+    pub(crate) actor: Arc<Actor>,
+    pub(crate) taken: VecDeque<Envelope>,
+}
+
+pub(crate) enum Filled {
+    Messages,
+    Request,
+    Closed,
+}
+
+impl Batch {
+    pub(crate) fn new(actor: Arc<Actor>) -> Self {
+        Self { actor, taken: VecDeque::new() }
+    }
+
+    #[inline]
+    pub(crate) fn poll_fill(&mut self, task: &mut Task<'_>, limit: u32) -> Poll<Filled> {
+        match self.actor.queue.poll_recv_many(task, &mut self.taken, limit as usize) {
+            // A kill closes the queue after it has set its flag, so whoever sees the one sees the other.
+            Poll::Ready(0) if self.actor.has_request() => Poll::Ready(Filled::Request),
+            Poll::Ready(0) => Poll::Ready(Filled::Closed),
+            Poll::Ready(_) => Poll::Ready(Filled::Messages),
+            Poll::Pending if self.actor.has_request() => Poll::Ready(Filled::Request),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Nothing is handled any more: what is left is undelivered, and everybody who waits is told.
+    pub(crate) fn end(&mut self, exit: Exit) {
+        let actor = &*self.actor;
+        actor.queue.close();
+        let mut left = std::mem::take(&mut self.taken);
+        left.extend(actor.queue.drain());
+        actor.ledger.begun.add_owned(left.len() as u64);
+        actor.ledger.undelivered.add_owned(left.len() as u64);
+        for envelope in left {
+            actor.lose(envelope, Reason::Undelivered, Fate::Undelivered);
+        }
+        actor.queue.forget_receiver();
+        actor.runtime.unregister(actor);
+        tracing::info!(subsystem = %actor.name, %exit, "ended");
+        actor.life.set_ended(exit);
+    }
+}
+
+impl Drop for Batch {
+    /// The task was dropped in the middle: tokio has gone.
+    fn drop(&mut self) {
+        if self.actor.life.exit().is_none() {
+            self.end(Exit::Abandoned);
+        }
+    }
+}
