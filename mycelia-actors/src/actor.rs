@@ -67,7 +67,7 @@ impl Actor {
     /// A message goes back to its sender for a reason that the queue knows nothing of.
     #[cold]
     pub(crate) fn give_back<M>(&self, message: M, refusal: Refusal) -> TellError<M> {
-        self.ledger.returned.add(1);
+        self.ledger.rare().returned.add(1);
         TellError { message, subsystem: self.name.clone(), refusal }
     }
 
@@ -98,7 +98,7 @@ impl Actor {
             }
         }));
         if lost.is_err() {
-            self.ledger.drop_panics.add(1);
+            self.ledger.rare().drop_panics.add(1);
         }
     }
 

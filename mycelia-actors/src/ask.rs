@@ -86,7 +86,7 @@ impl<'a, M, R> Ask<'a, M, R> {
     #[inline]
     fn start(&mut self, envelope: Envelope, task: &mut Task<'_>) -> Result<Stage<'a, M, R>, AskError<M>> {
         if current::is(self.actor) {
-            self.actor.ledger.returned.add(1);
+            self.actor.ledger.rare().returned.add(1);
             return Err(self.refuse(None, envelope, AskFailure::Cycle));
         }
         let asker = Some(envelope.ask(task, deadline::unstamped(self.within)));
@@ -148,7 +148,7 @@ impl<M, R> Future for Ask<'_, M, R> {
                     Err(error) => return Poll::Ready(Err(error)),
                 },
                 Stage::Refused(message, refusal) => {
-                    self.actor.ledger.returned.add(1);
+                    self.actor.ledger.rare().returned.add(1);
                     return Poll::Ready(Err(self.error(Some(message), AskFailure::Refused(refusal))));
                 }
                 Stage::InLine(mut asker, mut line) => match Pin::new(&mut line).poll(task) {
@@ -168,7 +168,7 @@ impl<M, R> Future for Ask<'_, M, R> {
                                 // Let in at this very moment; it will expire in the mailbox.
                                 return Poll::Ready(Err(self.error(None, failure)));
                             };
-                            self.actor.ledger.returned.add(1);
+                            self.actor.ledger.rare().returned.add(1);
                             return Poll::Ready(Err(self.refuse(None, envelope, failure)));
                         }
                     },

@@ -45,8 +45,10 @@ impl Batch {
         actor.queue.close();
         let mut left = std::mem::take(&mut self.taken);
         left.extend(actor.queue.drain());
-        actor.ledger.begun.add_owned(left.len() as u64);
-        actor.ledger.undelivered.add_owned(left.len() as u64);
+        if !left.is_empty() {
+            actor.ledger.begun.add_owned(left.len() as u64);
+            actor.ledger.rare().undelivered.add_owned(left.len() as u64);
+        }
         for envelope in left {
             actor.lose(envelope, Reason::Undelivered, Fate::Undelivered);
         }

@@ -334,8 +334,11 @@ unsafe fn handling_table<S: Subsystem>(slot: NonNull<MessageSlot>) -> &'static H
 pub(crate) enum Hands {
     None,
     One(InHand),
-    Many(Vec<InHand>),
+    Many(Box<Many>),
 }
+
+/// Several messages in hand. In a box, so that they take no room where there is one.
+pub(crate) struct Many(Vec<InHand>);
 
 impl Hands {
     /// From here on the message is the handler's.
@@ -346,7 +349,7 @@ impl Hands {
 
     /// As `one`, for messages of one type.
     pub(crate) fn many(envelopes: Vec<Envelope>) -> Self {
-        Self::Many(envelopes.into_iter().map(Envelope::into_in_hand).collect())
+        Self::Many(Box::new(Many(envelopes.into_iter().map(Envelope::into_in_hand).collect())))
     }
 
     /// Starts the handler. The messages are then taken, whatever happens to the future.
@@ -368,7 +371,8 @@ impl Hands {
             Self::One(hand) => unsafe {
                 (handling_table::<S>(hand.slot).run)(Held(hand.slot), state, cx, space, task)
             },
-            Self::Many(hands) => {
+            Self::Many(many) => {
+                let hands = &many.0;
                 let held = hands.iter().map(|hand| Held(hand.slot)).collect();
                 let first = hands.first()?;
                 // SAFETY: as above; all are of one type.
@@ -383,7 +387,7 @@ impl Hands {
         match self {
             Self::None => 0,
             Self::One(_) => 1,
-            Self::Many(hands) => hands.len(),
+            Self::Many(many) => many.0.len(),
         }
     }
 
@@ -397,7 +401,7 @@ impl Hands {
         match self {
             Self::None => {}
             Self::One(hand) => work(hand),
-            Self::Many(hands) => hands.into_iter().for_each(work),
+            Self::Many(many) => many.0.into_iter().for_each(work),
         }
     }
 }

@@ -22,99 +22,115 @@ pub(crate) struct Inside<S: Subsystem> {
     pub(crate) space: Space,
 }
 
-/// What became of a message, or of several handled at once, at the first poll of their handler.
-pub(crate) enum First<'a> {
-    /// Settled, this many.
-    Done(usize),
+/// One message being handled, or several at once. Ready when their fate is settled, with how many they were.
+///
+/// Most handlers are done at the first poll, and then nothing but this has been moved.
+pub(crate) enum Handling<'a, S: Subsystem> {
+    /// Not begun.
+    New(New<'a, S>),
     /// The handler waits for something.
-    Pending(Handling<'a>),
-    /// Failed, and with it the state.
-    Ended(End),
+    Waiting(Waiting<'a>),
+    /// Settled.
+    Over,
 }
 
-/// Takes a message into hand, and those after it that it may be handled together with, and polls their handler once.
-///
-/// Most handlers are done then, and nothing of this outlives the call.
-#[inline]
-pub(crate) fn start<'a, S: Subsystem>(
-    actor: &'a Actor,
-    inside: &'a mut Inside<S>,
-    first: Envelope,
-    later: &mut VecDeque<Envelope>,
-    task: &mut Task<'_>,
-) -> First<'a> {
-    let Some(first) = wanted(actor, first) else { return First::Done(0) };
-    // SAFETY: this mailbox is read by the loop of an `S`, so only envelopes for an `S` are put into it.
-    let most = unsafe { first.batch::<S>() };
-    let hands = if most <= 1 { Hands::one(first) } else { neighbours::<S>(actor, first, later, most) };
-    let poll = catch_unwind(AssertUnwindSafe(|| {
-        let Inside { state, cx, space } = { inside };
-        // SAFETY: as above; and the hands are kept until the future is gone.
-        unsafe { hands.run(state, cx, space, task) }
-    }));
-    match poll {
-        Ok(None) => First::Done(handled(actor, hands)),
-        Ok(Some(placed)) => {
-            actor.queue.wake_senders();
-            First::Pending(Handling { placed: Some(placed), duty: Duty { actor, hands }, polled: true })
-        }
-        Err(panic) => {
-            fail(actor, hands, Fate::Panicked);
-            First::Ended(End::Panicked(panic_text(&*panic)))
+/// A message to be handled, with those after it that it may be handled together with.
+pub(crate) struct New<'a, S: Subsystem> {
+    pub(crate) actor: &'a Actor,
+    pub(crate) inside: &'a mut Inside<S>,
+    pub(crate) first: Envelope,
+    pub(crate) later: &'a mut VecDeque<Envelope>,
+}
+
+/// A handler's future.
+pub(crate) struct Waiting<'a> {
+    /// Goes before the duty, whose slots it uses.
+    placed: Option<PlacedDyn<'a>>,
+    duty: Duty<'a>,
+}
+
+impl<S: Subsystem> Future for Handling<'_, S> {
+    type Output = Result<usize, End>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        match std::mem::replace(this, Self::Over) {
+            Self::New(new) => {
+                new.start(task).map_err(|waiting| *this = Self::Waiting(waiting)).unwrap_or(Poll::Pending)
+            }
+            Self::Waiting(mut waiting) => {
+                let poll = waiting.poll(task);
+                if poll.is_pending() {
+                    *this = Self::Waiting(waiting);
+                }
+                poll
+            }
+            Self::Over => unreachable!("a handler that was done is not polled again"),
         }
     }
 }
 
-/// Messages whose handler waits for something. Ready when their fate is settled, with how many they were.
-pub(crate) struct Handling<'a> {
-    /// Goes before the duty, whose slots it uses.
-    placed: Option<PlacedDyn<'a>>,
-    duty: Duty<'a>,
-    /// The handler was polled in this very poll of the task.
-    polled: bool,
+impl<'a, S: Subsystem> New<'a, S> {
+    /// Takes the message into hand, and polls its handler for the first time. `Err` if it was not done then.
+    #[inline]
+    fn start(self, task: &mut Task<'_>) -> Result<Poll<Result<usize, End>>, Waiting<'a>> {
+        let Self { actor, inside, first, later } = self;
+        let Some(first) = wanted(actor, first) else { return Ok(Poll::Ready(Ok(0))) };
+        // SAFETY: this mailbox is read by the loop of an `S`, so only envelopes for an `S` are put into it.
+        let most = unsafe { first.batch::<S>() };
+        let hands = if most <= 1 { Hands::one(first) } else { neighbours::<S>(actor, first, later, most) };
+        let poll = catch_unwind(AssertUnwindSafe(|| {
+            let Inside { state, cx, space } = { inside };
+            // SAFETY: as above; and the hands are kept until the future is gone.
+            unsafe { hands.run(state, cx, space, task) }
+        }));
+        match poll {
+            Ok(None) => Ok(Poll::Ready(Ok(handled(actor, hands)))),
+            Ok(Some(placed)) => {
+                actor.queue.wake_senders();
+                Err(Waiting { placed: Some(placed), duty: Duty { actor, hands } })
+            }
+            Err(panic) => {
+                fail(actor, hands, Fate::Panicked);
+                Ok(Poll::Ready(Err(End::Panicked(panic_text(&*panic)))))
+            }
+        }
+    }
 }
 
-impl Handling<'_> {
+impl Waiting<'_> {
+    fn poll(&mut self, task: &mut Task<'_>) -> Poll<Result<usize, End>> {
+        let Poll::Ready(ended) = self.poll_handler(task) else { return Poll::Pending };
+        self.drop_future();
+        Poll::Ready(match ended {
+            Ended::Done(()) => Ok(handled(self.duty.actor, self.duty.hands.take())),
+            Ended::Killed => {
+                self.duty.fail(Fate::Killed);
+                Err(End::Killed)
+            }
+            Ended::Panicked(text) => {
+                self.duty.fail(Fate::Panicked);
+                Err(End::Panicked(text))
+            }
+        })
+    }
+
     fn poll_handler(&mut self, task: &mut Task<'_>) -> Poll<Ended<()>> {
-        let Some(placed) = &mut self.placed else {
-            unreachable!("a handler that was done is not polled again")
-        };
-        if self.duty.actor.is_killed() {
+        let actor = self.duty.actor;
+        if actor.is_killed() {
             return Poll::Ready(Ended::Killed);
         }
-        polled(self.duty.actor, catch_unwind(AssertUnwindSafe(|| placed.as_mut().poll(task))))
+        let Some(placed) = &mut self.placed else { unreachable!("dropped at the end only") };
+        polled(actor, catch_unwind(AssertUnwindSafe(|| placed.as_mut().poll(task))))
     }
 
     /// Ends the handler's future, whose drop may panic.
     fn drop_future(&mut self) {
         let placed = self.placed.take();
         if catch_unwind(AssertUnwindSafe(|| drop(placed))).is_err() {
-            self.duty.actor.ledger.drop_panics.add(1);
+            self.duty.actor.ledger.rare().drop_panics.add(1);
         }
-    }
-}
-
-impl Future for Handling<'_> {
-    type Output = Result<usize, End>;
-
-    fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        if std::mem::take(&mut this.polled) {
-            return Poll::Pending;
-        }
-        let Poll::Ready(ended) = this.poll_handler(task) else { return Poll::Pending };
-        this.drop_future();
-        Poll::Ready(match ended {
-            Ended::Done(()) => Ok(handled(this.duty.actor, this.duty.hands.take())),
-            Ended::Killed => {
-                this.duty.fail(Fate::Killed);
-                Err(End::Killed)
-            }
-            Ended::Panicked(text) => {
-                this.duty.fail(Fate::Panicked);
-                Err(End::Panicked(text))
-            }
-        })
     }
 }
 
@@ -123,7 +139,7 @@ impl Future for Handling<'_> {
 fn wanted(actor: &Actor, envelope: Envelope) -> Option<Envelope> {
     actor.ledger.begun.add_owned(1);
     if envelope.is_over() {
-        actor.ledger.expired.add_owned(1);
+        actor.ledger.rare().expired.add_owned(1);
         actor.lose(envelope, Reason::Expired, Fate::Deadline);
         return None;
     }
@@ -175,7 +191,7 @@ fn handled(actor: &Actor, hands: Hands) -> usize {
     hands.for_each(|in_hand| {
         // A reply that nobody waits for any more is dropped in here.
         if catch_unwind(AssertUnwindSafe(|| in_hand.reply())).is_err() {
-            actor.ledger.drop_panics.add(1);
+            actor.ledger.rare().drop_panics.add(1);
         }
     });
     count
@@ -183,7 +199,7 @@ fn handled(actor: &Actor, hands: Hands) -> usize {
 
 #[cold]
 fn fail(actor: &Actor, hands: Hands, fate: Fate) {
-    actor.ledger.failed.add_owned(hands.count() as u64);
+    actor.ledger.rare().failed.add_owned(hands.count() as u64);
     hands.for_each(|in_hand| {
         if actor.runtime.dead_letters.is_watched() {
             let letter = DeadLetter::new(actor.name.clone(), in_hand.message_type(), Reason::Failed, None);

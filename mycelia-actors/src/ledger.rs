@@ -1,6 +1,7 @@
 //! What became of every message of one subsystem.
 
 use mycelia_core::Counter;
+use mycelia_core::sync::OnceBox;
 
 /// The part of the ledger that the queue does not know.
 #[derive(Debug, Default)]
@@ -8,11 +9,18 @@ pub(crate) struct Ledger {
     // Written by the run loop only.
     pub(crate) begun: Counter,
     pub(crate) handled: Counter,
+    pub(crate) polls: Counter,
+    rare: OnceBox<Rare>,
+}
+
+/// What most subsystems never see. Made on first use, for it decides the memory of an idle subsystem.
+#[derive(Debug, Default)]
+pub(crate) struct Rare {
+    // Written by the run loop only.
     pub(crate) failed: Counter,
     pub(crate) expired: Counter,
     pub(crate) undelivered: Counter,
     pub(crate) restarts: Counter,
-    pub(crate) polls: Counter,
     // Written by anybody.
     pub(crate) returned: Counter,
     pub(crate) drop_panics: Counter,
@@ -85,11 +93,17 @@ impl Stats {
 }
 
 impl Ledger {
+    #[cold]
+    pub(crate) fn rare(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
+    }
+
     pub(crate) fn stats(&self, queue: &mycelia_queue::Stats) -> Stats {
-        let (handled, failed, expired, undelivered) =
-            (self.handled.get(), self.failed.get(), self.expired.get(), self.undelivered.get());
+        let rare = |column: fn(&Rare) -> &Counter| self.rare.get().map_or(0, |rare| column(rare).get());
+        let (handled, failed) = (self.handled.get(), rare(|rare| &rare.failed));
+        let (expired, undelivered) = (rare(|rare| &rare.expired), rare(|rare| &rare.undelivered));
         let begun = self.begun.get();
-        let returned = self.returned.get();
+        let returned = rare(|rare| &rare.returned);
         Stats {
             sent: queue.pushed + returned,
             handled,
@@ -104,9 +118,9 @@ impl Ledger {
             waiting: queue.waiting as u64,
             capacity: queue.capacity as u64,
             allocated: queue.allocated as u64,
-            restarts: self.restarts.get(),
+            restarts: rare(|rare| &rare.restarts),
             polls: self.polls.get(),
-            drop_panics: self.drop_panics.get(),
+            drop_panics: rare(|rare| &rare.drop_panics),
         }
     }
 }

@@ -44,8 +44,12 @@ pub(crate) struct Life {
 struct State {
     started: bool,
     exit: Option<Box<Exit>>,
-    watchers: Vec<Waker>,
+    /// In a box: most subsystems are never waited for.
+    watchers: Option<Box<Watchers>>,
 }
+
+#[derive(Default)]
+struct Watchers(Vec<Waker>);
 
 impl Life {
     pub(crate) fn set_started(&self) {
@@ -74,9 +78,9 @@ impl Life {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();
         change(&mut state);
-        let watchers = std::mem::take(&mut state.watchers);
+        let watchers = state.watchers.take();
         drop(state);
-        watchers.into_iter().for_each(Waker::wake);
+        watchers.into_iter().flat_map(|watchers| watchers.0).for_each(Waker::wake);
     }
 
     fn poll<T>(&self, cx: &mut Context<'_>, look: impl FnOnce(&State) -> Option<T>) -> Poll<T> {
@@ -84,8 +88,9 @@ impl Life {
         if let Some(found) = look(&state) {
             return Poll::Ready(found);
         }
-        if !state.watchers.iter().any(|waker| waker.will_wake(cx.waker())) {
-            state.watchers.push(cx.waker().clone());
+        let watchers = &mut state.watchers.get_or_insert_default().0;
+        if !watchers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            watchers.push(cx.waker().clone());
         }
         Poll::Pending
     }

@@ -13,7 +13,7 @@ use crate::batch::{Batch, Filled};
 use crate::context::Context;
 use crate::current;
 use crate::error::panic_text;
-use crate::handling::{self, First, Inside};
+use crate::handling::{Handling, Inside, New};
 use crate::lifecycle::Exit;
 use crate::restart::Record;
 use crate::space::Space;
@@ -64,7 +64,7 @@ pub(crate) fn task<S: Subsystem>(
         let exit = run_loop.run().await;
         let Loop { inside, mut batch, .. } = run_loop;
         if catch_unwind(AssertUnwindSafe(|| drop(inside.state))).is_err() {
-            batch.actor.ledger.drop_panics.add(1);
+            batch.actor.ledger.rare().drop_panics.add(1);
         }
         batch.end(exit);
     };
@@ -152,9 +152,9 @@ impl<S: Subsystem> Loop<S> {
         let new = catch_unwind(AssertUnwindSafe(|| (restarts.0)())).map_err(|panic| panic_text(&*panic))?;
         let old = std::mem::replace(&mut self.inside.state, new);
         if catch_unwind(AssertUnwindSafe(|| drop(old))).is_err() {
-            actor.ledger.drop_panics.add(1);
+            actor.ledger.rare().drop_panics.add(1);
         }
-        actor.ledger.restarts.add_owned(1);
+        actor.ledger.rare().restarts.add_owned(1);
         tracing::info!(subsystem = %actor.name, "restarted");
         Ok(())
     }
@@ -185,18 +185,10 @@ impl<S: Subsystem> Loop<S> {
                 }
             };
             let Batch { actor, taken } = &mut self.batch;
-            let mut next = Some((&mut self.inside, envelope));
-            let first = poll_fn(|task| {
-                let Some((inside, envelope)) = next.take() else { unreachable!("ready at its first poll") };
-                Poll::Ready(handling::start(actor, inside, envelope, taken, task))
-            });
-            let settled = match first.await {
-                First::Done(count) => count,
-                First::Ended(end) => return end,
-                First::Pending(handling) => match handling.await {
-                    Ok(count) => count,
-                    Err(end) => return end,
-                },
+            let new = New { actor, inside: &mut self.inside, first: envelope, later: taken };
+            let settled = match Handling::New(new).await {
+                Ok(settled) => settled,
+                Err(end) => return end,
             };
             self.budget = self.budget.saturating_sub(settled as u32);
             if self.budget == 0 {

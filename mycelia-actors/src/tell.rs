@@ -138,7 +138,7 @@ pub(crate) fn tell_many<M>(
         let queued = back.len();
         back.push(message);
         back.extend(messages);
-        actor.ledger.returned.add((back.len() - queued) as u64);
+        actor.ledger.rare().returned.add((back.len() - queued) as u64);
         why = why.or(Some(refusal));
     }
     match why {

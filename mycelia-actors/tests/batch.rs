@@ -50,7 +50,8 @@ impl Handler<Statements> for Table {
 /// Polls an ask once, so that its message is in the mailbox.
 async fn send(ask: &mut Ask<'_, Insert, u32>) {
     let mut ask = Pin::new(ask);
-    poll_fn(|task| Poll::Ready(assert!(ask.as_mut().poll(task).is_pending()))).await;
+    let sent = poll_fn(|task| Poll::Ready(ask.as_mut().poll(task).is_pending())).await;
+    assert!(sent);
 }
 
 fn open() -> Gate {

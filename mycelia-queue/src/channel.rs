@@ -66,7 +66,7 @@ struct State<T> {
     /// The receiver found nothing and waits: the next item wakes it.
     idle: bool,
     /// Senders that were let in are woken when no more items than this are left.
-    low_water: usize,
+    low_water: u32,
     /// Made when the first sender waits. While any waits the ring has no room to spare.
     senders: Option<Box<WaitList<T>>>,
 }
@@ -117,7 +117,8 @@ impl<T> Channel<T> {
                 ring: Ring::new(capacity, policy),
                 receiver: None,
                 idle: false,
-                low_water,
+                // More than 32 bits of items fit into no memory.
+                low_water: u32::try_from(low_water).unwrap_or(u32::MAX),
                 senders: None,
             }),
             owes_wakes: AtomicBool::new(false),
@@ -383,7 +384,7 @@ impl<T> Channel<T> {
             let Some(item) = senders.accept_first() else { break };
             inner.ring.accept(item);
         }
-        if inner.ring.len() <= inner.low_water {
+        if inner.ring.len() <= inner.low_water as usize {
             self.wake_senders_of(state);
         } else if senders.owes_wakes() {
             self.owes_wakes.store(true, Ordering::Relaxed);
