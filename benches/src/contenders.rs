@@ -46,7 +46,8 @@ impl Entry {
 
 /// All contenders, in the order of the tables.
 pub const ALL: &[Entry] = &[
-    Entry::of::<mycelia::Mycelia>(),
+    Entry::of::<mycelia::Mycelia<2>>(),
+    Entry::of::<mycelia::Mycelia<1>>(),
     Entry::of::<kameo::Kameo>(),
     Entry::of::<ractor::Ractor>(),
     Entry::of::<actix::Actix<1>>(),

@@ -4,6 +4,18 @@ use std::future::Future;
 
 use tokio::runtime::Builder;
 
+/// Runs a future on a new runtime of this thread alone, and ends the runtime.
+///
+/// The future is spawned, as below.
+pub fn run_on_one_thread<F, T>(future: F) -> T
+where
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    let runtime = Builder::new_current_thread().enable_time().build().expect("a thread can be had");
+    runtime.block_on(runtime.spawn(future)).expect("the scene does not panic")
+}
+
 /// Runs a future on a new runtime of two workers, and ends the runtime.
 ///
 /// The future is spawned, so that it runs on a worker like every other task: `block_on` alone would leave it on

@@ -66,7 +66,8 @@ impl<'a, M, R> Ask<'a, M, R> {
 
     /// Sets the deadline, counted from the first poll: 5 seconds if this is not called.
     ///
-    /// It covers waiting for room as well as the reply. Never early, and at most 10 ms or 1 % late.
+    /// It covers waiting for room as well as the reply. Never early, and at most 10 ms or 1 % late. [`Duration::MAX`] is
+    /// for ever.
     pub fn within(mut self, within: Duration) -> Self {
         self.within = within;
         self

@@ -1,8 +1,10 @@
 //! What can be chosen when a subsystem is spawned.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use mycelia_queue::Channel;
+use tracing::Instrument;
 
 use crate::actor::Actor;
 use crate::address::Address;
@@ -116,8 +118,16 @@ impl<'a> Configure<'a> {
         let limit = self.budget.min(self.mailbox.capacity);
         let restarts = factory.map(|factory| Box::new((factory, Record::new(self.restart))));
         let plan = Plan { budget: self.budget as u32, batch: limit as u32, restarts };
-        tracing::info!(subsystem = %actor.name, "spawned");
-        tokio.spawn(run_loop::task(Arc::clone(&actor), state, plan));
+        let span = tracing::info_span!("subsystem", name = %actor.name);
+        let task = run_loop::task(Arc::clone(&actor), state, plan);
+        if span.is_disabled() {
+            tokio.spawn(task);
+        } else {
+            // In a box, so that subsystems nobody traces do not pay for the span.
+            span.in_scope(|| tracing::info!("spawned"));
+            let task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(task);
+            tokio.spawn(task.instrument(span));
+        }
         Ok(Address::new(actor))
     }
 

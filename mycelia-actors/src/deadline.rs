@@ -28,12 +28,14 @@ const ASLEEP: u64 = u64::MAX;
 const QUIET_SWEEPS: u32 = 3;
 
 /// A deadline this long from when the sweeper first sees it. Parts of a millisecond count as one.
+#[inline]
 pub(crate) fn unstamped(within: Duration) -> u64 {
     UNSTAMPED | millis(within)
 }
 
 fn millis(within: Duration) -> u64 {
-    u64::try_from(within.as_nanos().div_ceil(1_000_000)).map_or(LONGEST, |millis| millis.min(LONGEST))
+    let part = u64::from(within.subsec_nanos().div_ceil(1_000_000));
+    within.as_secs().saturating_mul(1000).saturating_add(part).min(LONGEST)
 }
 
 /// How long the sweeper may sleep for the sake of a deadline of this length.
@@ -66,7 +68,7 @@ impl Deadlines {
     #[inline]
     pub(crate) fn ask_is_out(&self, shared: &Arc<Shared>, within: Duration) {
         // Most asks find a sweeper that is quick enough. The division is by a constant.
-        let wanted = period(u64::try_from(within.as_millis()).unwrap_or(LONGEST));
+        let wanted = period(millis(within));
         // Relaxed: the sweeper that falls asleep at this moment looks once more afterwards, see `run`.
         if self.period.load(Ordering::Relaxed) > wanted {
             self.hurry(shared, wanted);

@@ -37,6 +37,9 @@ use crate::subsystem::Subsystem;
 )]
 pub trait Handler<M: Send + 'static>: Subsystem {
     /// What an asker gets; `()` if there is nothing to say.
+    ///
+    /// A reply to a message that nobody asked for is dropped, also if it is an error: a handler that may fail at a `tell`
+    /// should see to its failure itself.
     type Reply: Send + 'static;
 
     /// How many queued neighbours of this type [`handle_batch`](Self::handle_batch) is given at once, at the most. With 1,

@@ -143,7 +143,7 @@ fn wanted(actor: &Actor, envelope: Envelope) -> Option<Envelope> {
         actor.lose(envelope, Reason::Expired, Fate::Deadline);
         return None;
     }
-    tracing::trace!(subsystem = %actor.name, message = envelope.message_type(), "handling");
+    tracing::trace!(subsystem = %actor.name, message_type = envelope.message_type(), "handling");
     Some(envelope)
 }
 

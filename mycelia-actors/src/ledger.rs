@@ -1,5 +1,7 @@
 //! What became of every message of one subsystem.
 
+use std::fmt;
+
 use mycelia_core::Counter;
 use mycelia_core::sync::OnceBox;
 
@@ -34,6 +36,13 @@ pub(crate) struct Rare {
 ///
 /// This holds whenever nothing is on its way; in between, a message may have left one column and not yet reached the
 /// next.
+///
+/// ```
+/// # use mycelia_actors::Stats;
+/// let stats = Stats { sent: 3, handled: 2, failed: 1, ..Stats::default() };
+/// assert_eq!(stats.accounted(), stats.sent);
+/// assert_eq!(stats.to_string(), "sent 3 = handled 2 + failed 1");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Messages whose first fate is known: accepted, discarded or given back.
@@ -71,24 +80,45 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// The columns of the ledger: each fate with its count, in the order of the equation.
+    #[must_use]
+    pub fn fates(&self) -> [(&'static str, u64); 9] {
+        [
+            ("handled", self.handled),
+            ("failed", self.failed),
+            ("evicted", self.evicted),
+            ("discarded", self.discarded),
+            ("returned", self.returned),
+            ("expired", self.expired),
+            ("undelivered", self.undelivered),
+            ("queued", self.queued),
+            ("in hand", self.in_hand),
+        ]
+    }
+
     /// The sum over all fates; equal to `sent` whenever nothing is on its way.
     #[must_use]
     pub fn accounted(&self) -> u64 {
-        self.handled
-            + self.failed
-            + self.evicted
-            + self.discarded
-            + self.returned
-            + self.expired
-            + self.undelivered
-            + self.queued
-            + self.in_hand
+        self.fates().iter().map(|(_, count)| count).sum()
     }
 
     /// Messages that will never be handled and were not given back.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.failed + self.evicted + self.discarded + self.expired + self.undelivered
+    }
+}
+
+/// The equation, without the fates that no message had: `sent 3 = handled 2 + failed 1`.
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sent {}", self.sent)?;
+        let mut sign = '=';
+        for (fate, count) in self.fates().into_iter().filter(|&(_, count)| count > 0) {
+            write!(f, " {sign} {fate} {count}")?;
+            sign = '+';
+        }
+        Ok(())
     }
 }
 

@@ -37,60 +37,90 @@ impl fmt::Display for Exit {
 /// The life of one subsystem.
 #[derive(Default)]
 pub(crate) struct Life {
-    state: Mutex<State>,
+    phase: Mutex<Phase>,
 }
 
-#[derive(Default)]
-struct State {
-    started: bool,
-    exit: Option<Box<Exit>>,
-    /// In a box: most subsystems are never waited for.
-    watchers: Option<Box<Watchers>>,
+/// Two words: whatever a subsystem may never need is in a box.
+enum Phase {
+    Starting(Option<Box<Watchers>>),
+    Started(Option<Box<Watchers>>),
+    /// Without having started.
+    NotStarted(Box<Exit>),
+    Ended(Box<Exit>),
 }
 
+/// Who is to be woken at the next change.
 #[derive(Default)]
 struct Watchers(Vec<Waker>);
 
+impl Default for Phase {
+    fn default() -> Self {
+        Self::Starting(None)
+    }
+}
+
+impl Phase {
+    fn exit(&self) -> Option<&Exit> {
+        match self {
+            Self::NotStarted(exit) | Self::Ended(exit) => Some(exit),
+            Self::Starting(_) | Self::Started(_) => None,
+        }
+    }
+}
+
 impl Life {
     pub(crate) fn set_started(&self) {
-        self.change(|state| state.started = true);
+        self.change(|phase| match phase {
+            Phase::Starting(_) => Phase::Started(None),
+            later => later,
+        });
     }
 
     pub(crate) fn set_ended(&self, exit: Exit) {
-        self.change(|state| state.exit = Some(Box::new(exit)));
+        self.change(|phase| match phase {
+            Phase::Starting(_) => Phase::NotStarted(Box::new(exit)),
+            _ => Phase::Ended(Box::new(exit)),
+        });
     }
 
     pub(crate) fn exit(&self) -> Option<Exit> {
-        self.state.lock().exit.as_deref().cloned()
+        self.phase.lock().exit().cloned()
     }
 
     pub(crate) fn poll_started(&self, cx: &mut Context<'_>) -> Poll<Result<(), Exit>> {
-        self.poll(cx, |state| match &state.exit {
-            Some(exit) if !state.started => Some(Err((**exit).clone())),
-            _ => state.started.then_some(Ok(())),
+        self.poll(cx, |phase| match phase {
+            Phase::Starting(_) => None,
+            Phase::NotStarted(exit) => Some(Err((**exit).clone())),
+            Phase::Started(_) | Phase::Ended(_) => Some(Ok(())),
         })
     }
 
     pub(crate) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<Exit> {
-        self.poll(cx, |state| state.exit.as_deref().cloned())
+        self.poll(cx, |phase| phase.exit().cloned())
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.state.lock();
-        change(&mut state);
-        let watchers = state.watchers.take();
-        drop(state);
+    fn change(&self, change: impl FnOnce(Phase) -> Phase) {
+        let mut phase = self.phase.lock();
+        let mut old = std::mem::take(&mut *phase);
+        let watchers = match &mut old {
+            Phase::Starting(watchers) | Phase::Started(watchers) => watchers.take(),
+            Phase::NotStarted(_) | Phase::Ended(_) => None,
+        };
+        *phase = change(old);
+        drop(phase);
         watchers.into_iter().flat_map(|watchers| watchers.0).for_each(Waker::wake);
     }
 
-    fn poll<T>(&self, cx: &mut Context<'_>, look: impl FnOnce(&State) -> Option<T>) -> Poll<T> {
-        let mut state = self.state.lock();
-        if let Some(found) = look(&state) {
+    fn poll<T>(&self, cx: &mut Context<'_>, look: impl FnOnce(&Phase) -> Option<T>) -> Poll<T> {
+        let mut phase = self.phase.lock();
+        if let Some(found) = look(&phase) {
             return Poll::Ready(found);
         }
-        let watchers = &mut state.watchers.get_or_insert_default().0;
-        if !watchers.iter().any(|waker| waker.will_wake(cx.waker())) {
-            watchers.push(cx.waker().clone());
+        if let Phase::Starting(watchers) | Phase::Started(watchers) = &mut *phase {
+            let watchers = &mut watchers.get_or_insert_default().0;
+            if !watchers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                watchers.push(cx.waker().clone());
+            }
         }
         Poll::Pending
     }

@@ -7,6 +7,10 @@ use mycelia_core::OverflowPolicy;
 /// The memory for the messages' places (8 bytes each) is taken with the first message, grows with the content up to the
 /// capacity, and is given back after a burst. The messages themselves are in the runtime's pool.
 ///
+/// Freed room belongs to the senders that wait, in order: their messages go in at once. The senders themselves come back
+/// when the mailbox is half empty, or the handler waits for something; so a busy subsystem trades with a sender once for
+/// hundreds of messages.
+///
 /// ```
 /// use mycelia_actors::prelude::*;
 ///
@@ -21,7 +25,7 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
-    /// Room for `capacity` messages, and the policy `Error`. A capacity of 0 is refused at spawn.
+    /// Room for `capacity` messages (2³² - 1 at the most), and the policy `Error`. A capacity of 0 is refused at spawn.
     pub fn bounded(capacity: usize) -> Self {
         Self { capacity, policy: OverflowPolicy::Error }
     }

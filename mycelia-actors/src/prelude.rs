@@ -1,6 +1,6 @@
 //! What most programs use: `use mycelia_actors::prelude::*;`
 
 pub use crate::{
-    Address, AskError, BoxError, Context, Exit, Handler, Mailbox, MessagePool, OverflowPolicy, Recipient,
-    ReplyTo, Restart, Runtime, Subsystem, TellError, Told,
+    Address, AskError, AskFailure, BoxError, Context, Exit, Handler, Mailbox, MessagePool, OverflowPolicy,
+    PoolStats, Recipient, Refusal, ReplyTo, Restart, Runtime, SpawnError, Stats, Subsystem, TellError, Told,
 };

@@ -236,13 +236,13 @@ impl Shared {
         }
         let place = actors.by_place.insert(Arc::clone(&actor));
         // Relaxed: read by `unregister` under the same lock.
-        actor.place.store(place, Ordering::Relaxed);
+        actor.place.store(place as u32, Ordering::Relaxed);
         Ok(actor)
     }
 
     pub(crate) fn unregister(&self, actor: &Actor) {
         let mut actors = self.actors.lock();
-        let registered = actors.by_place.try_remove(actor.place.load(Ordering::Relaxed));
+        let registered = actors.by_place.try_remove(actor.place.load(Ordering::Relaxed) as usize);
         drop(actors);
         let named = actor.name.as_given().and_then(|name| self.names.remove(name));
         drop((registered, named));

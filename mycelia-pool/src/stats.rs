@@ -10,7 +10,8 @@ pub struct Stats {
     pub created: u64,
     /// Acquisitions so far.
     pub acquired: u64,
-    /// Acquisitions that found a slot already made, by `warm` or by earlier use.
+    /// Acquisitions less the slots that were made on demand, each of which counts as new once, used yet or not. What
+    /// `warm` made counts as reused from the first time on.
     pub reused: u64,
     /// Slots out at the moment.
     pub in_use: u64,

@@ -34,7 +34,7 @@ pub struct BoundedQueue<T> {
 }
 
 impl<T> BoundedQueue<T> {
-    /// A queue of at most `capacity` items, and what becomes of one too many.
+    /// A queue of at most `capacity` items (and 2³² - 1), and what becomes of one too many.
     #[must_use]
     pub fn new(capacity: usize, policy: OverflowPolicy) -> Self {
         Self { ring: Mutex::new(Ring::new(capacity, policy)) }

@@ -99,7 +99,8 @@ impl<T> State<T> {
 }
 
 impl<T> Channel<T> {
-    /// A channel of at most `capacity` items, and what becomes of one pushed too many. A capacity of 0 never has room.
+    /// A channel of at most `capacity` items (and 2³² - 1), and what becomes of one pushed too many. A capacity of 0 never
+    /// has room.
     #[must_use]
     pub fn new(capacity: usize, policy: OverflowPolicy) -> Self {
         Self::with_low_water(capacity, policy, capacity)
@@ -267,7 +268,11 @@ impl<T> Channel<T> {
         state.ring.count_refused(refused);
         state.idle = false;
         let receiver = state.receiver.clone();
-        self.wake_senders_of(state);
+        if state.senders.is_some() {
+            self.wake_senders_of(state);
+        } else {
+            drop(state);
+        }
         if !bug("a close that wakes nobody") {
             wake_if(receiver);
         }

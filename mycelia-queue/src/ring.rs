@@ -10,6 +10,8 @@ use crate::stats::Stats;
 
 /// The first allocation, in items.
 const SMALLEST: usize = 4;
+/// A ring with at most this much room is taken as a whole, in exchange for the empty batch.
+const LARGEST_SWAP: usize = 64;
 /// A ring that goes idle with more room than this gives it back at once.
 const LARGE: usize = 1024;
 /// A smaller ring gives its room back when it went idle this often in a row without having used an eighth of it.
@@ -26,13 +28,20 @@ const SPARSE_IDLES: u32 = 1024;
 /// ```
 pub(crate) struct Ring<T> {
     items: VecDeque<T>,
-    capacity: usize,
+    /// 32 bits: more items fit into no memory.
+    capacity: u32,
     policy: OverflowPolicy,
     closed: bool,
     /// The most items seen by a receiver since the ring was last idle, and how often in a row that was few.
     peak: u32,
     sparse: u32,
     accepted: u64,
+    /// Made with the first loss: most queues never have one.
+    losses: Option<Box<Losses>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Losses {
     evicted: u64,
     discarded: u64,
     refused: u64,
@@ -42,15 +51,13 @@ impl<T> Ring<T> {
     pub(crate) fn new(capacity: usize, policy: OverflowPolicy) -> Self {
         Self {
             items: VecDeque::new(),
-            capacity,
+            capacity: u32::try_from(capacity).unwrap_or(u32::MAX),
             policy,
             closed: false,
             peak: 0,
             sparse: 0,
             accepted: 0,
-            evicted: 0,
-            discarded: 0,
-            refused: 0,
+            losses: None,
         }
     }
 
@@ -63,11 +70,11 @@ impl<T> Ring<T> {
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.items.len() < self.capacity
+        self.items.len() < self.capacity()
     }
 
     pub(crate) fn capacity(&self) -> usize {
-        self.capacity
+        self.capacity as usize
     }
 
     pub(crate) fn policy(&self) -> OverflowPolicy {
@@ -86,7 +93,7 @@ impl<T> Ring<T> {
     #[inline]
     pub(crate) fn push(&mut self, item: T, reserved: bool) -> Result<Pushed<T>, PushError<T>> {
         if self.closed {
-            self.refused += 1;
+            self.losses().refused += 1;
             return Err(PushError::Closed { item });
         }
         if self.has_room() && !reserved {
@@ -96,7 +103,7 @@ impl<T> Ring<T> {
         match self.policy {
             OverflowPolicy::DropOldest => match self.items.pop_front() {
                 Some(oldest) => {
-                    self.evicted += 1;
+                    self.losses().evicted += 1;
                     self.accept(item);
                     Ok(Pushed::Evicted(oldest))
                 }
@@ -105,8 +112,8 @@ impl<T> Ring<T> {
             },
             OverflowPolicy::DropNewest => Ok(self.discard(item)),
             OverflowPolicy::Error => {
-                self.refused += 1;
-                Err(PushError::Full { item, capacity: self.capacity })
+                self.losses().refused += 1;
+                Err(PushError::Full { item, capacity: self.capacity() })
             }
         }
     }
@@ -115,10 +122,10 @@ impl<T> Ring<T> {
     pub(crate) fn push_many(&mut self, batch: &mut VecDeque<T>, reserved: bool) -> PushedMany {
         let count = batch.len();
         if self.closed {
-            self.refused += count as u64;
+            self.losses().refused += count as u64;
             return PushedMany { queued: 0, rest: Rest::Closed };
         }
-        let room = if reserved { 0 } else { (self.capacity - self.items.len()).min(count) };
+        let room = if reserved { 0 } else { (self.capacity() - self.items.len()).min(count) };
         for item in batch.drain(..room) {
             self.accept(item);
         }
@@ -133,15 +140,15 @@ impl<T> Ring<T> {
                     batch.extend(oldest);
                     item.into_iter().for_each(|item| self.accept(item));
                 }
-                self.evicted += over as u64;
+                self.losses().evicted += over as u64;
                 PushedMany { queued: count, rest: Rest::Evicted }
             }
             OverflowPolicy::DropOldest | OverflowPolicy::DropNewest => {
-                self.discarded += over as u64;
+                self.losses().discarded += over as u64;
                 PushedMany { queued: room, rest: Rest::Discarded }
             }
             OverflowPolicy::Error => {
-                self.refused += over as u64;
+                self.losses().refused += over as u64;
                 PushedMany { queued: room, rest: Rest::Full }
             }
         }
@@ -159,7 +166,9 @@ impl<T> Ring<T> {
 
     /// Counts an item that goes back to a sender who waited, at close.
     pub(crate) fn count_refused(&mut self, items: usize) {
-        self.refused += items as u64;
+        if items > 0 {
+            self.losses().refused += items as u64;
+        }
     }
 
     pub(crate) fn pop(&mut self) -> Option<T> {
@@ -171,8 +180,12 @@ impl<T> Ring<T> {
     pub(crate) fn pop_many(&mut self, batch: &mut VecDeque<T>, limit: usize) -> usize {
         let count = self.items.len().min(limit);
         self.peak = self.peak.max(self.items.len() as u32);
+        if batch.is_empty() && self.items.len() <= limit && self.items.capacity() <= LARGEST_SWAP {
+            std::mem::swap(batch, &mut self.items);
+            return count;
+        }
         batch.reserve(count);
-        // One by one is shorter than `drain`: a queue in use holds one item or two, and pointers at that.
+        // One by one is shorter than `drain` for items of a few words.
         for _ in 0..count {
             if let Some(item) = self.items.pop_front() {
                 batch.push_back(item);
@@ -201,27 +214,32 @@ impl<T> Ring<T> {
     }
 
     pub(crate) fn stats(&self, waiting: usize) -> Stats {
+        let Losses { evicted, discarded, refused } = self.losses.as_deref().copied().unwrap_or_default();
         Stats {
-            pushed: self.accepted + self.discarded + self.refused,
-            popped: self.accepted - self.evicted - self.len() as u64,
-            evicted: self.evicted,
-            discarded: self.discarded,
-            refused: self.refused,
+            pushed: self.accepted + discarded + refused,
+            popped: self.accepted - evicted - self.len() as u64,
+            evicted,
+            discarded,
+            refused,
             len: self.len(),
             waiting,
-            capacity: self.capacity,
+            capacity: self.capacity(),
             allocated: self.items.capacity(),
         }
     }
 
+    fn losses(&mut self) -> &mut Losses {
+        self.losses.get_or_insert_default()
+    }
+
     fn discard(&mut self, item: T) -> Pushed<T> {
-        self.discarded += 1;
+        self.losses().discarded += 1;
         Pushed::Discarded(item)
     }
 
     #[cold]
     fn grow(&mut self) {
-        let target = (self.items.capacity() * 2).max(SMALLEST).min(self.capacity);
+        let target = (self.items.capacity() * 2).max(SMALLEST).min(self.capacity());
         self.items.reserve_exact(target - self.items.len());
     }
 }

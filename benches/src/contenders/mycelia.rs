@@ -1,20 +1,21 @@
-//! Mycelia.
+//! Mycelia, on two workers and on one thread.
 
-use std::sync::Arc;
+use std::future::Future;
 
 use mycelia_actors::prelude::*;
 
 use crate::contender::{Address as _, Contender};
 use crate::message::{Ask, AskReport, Item, Link, Token};
 use crate::tally::{Report, Tally};
+use crate::workers::{run_on_one_thread, run_on_two_workers};
 
-/// Subsystems of Mycelia, unnamed, with the default mailbox.
+/// Subsystems of Mycelia, unnamed, with the default mailbox. `Mycelia<1>` is what to compare actix on one arbiter with.
 #[derive(Clone)]
-pub struct Mycelia(Arc<Runtime>);
+pub struct Mycelia<const WORKERS: usize>(Runtime);
 
-impl Default for Mycelia {
+impl<const WORKERS: usize> Default for Mycelia<WORKERS> {
     fn default() -> Self {
-        Self(Arc::new(Runtime::new()))
+        Self(Runtime::new())
     }
 }
 
@@ -97,14 +98,33 @@ impl crate::contender::Address for Address<Counter> {
     }
 }
 
-impl Contender for Mycelia {
-    const NAME: &'static str = "mycelia";
+impl<const WORKERS: usize> Contender for Mycelia<WORKERS> {
+    const NAME: &'static str = if WORKERS == 1 { "mycelia-1thread" } else { "mycelia" };
     const PACKAGE: &'static str = "mycelia-actors";
     type Address = Address<Counter>;
 
     fn notes() -> &'static str {
-        "the default mailbox (1024, policy Error); a tell is send(..).await, which waits for room; every ask has its \
-         default deadline of 5 s; panics are contained, the ledger is kept"
+        if WORKERS == 1 {
+            "as mycelia, but on tokio's scheduler for one thread: like actix on one arbiter, nothing ever crosses threads"
+        } else {
+            "the default mailbox (1024, policy Error); a tell is send(..).await, which waits for room; every ask has its \
+             default deadline of 5 s; panics are contained, the ledger is kept"
+        }
+    }
+
+    fn run<S, F, T>(scene: S) -> T
+    where
+        S: FnOnce(Self) -> F + Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let play = async {
+            let contender = Self::default();
+            let outcome = scene(contender.clone()).await;
+            contender.end().await;
+            outcome
+        };
+        if WORKERS == 1 { run_on_one_thread(play) } else { run_on_two_workers(play) }
     }
 
     async fn end(self) {

@@ -8,21 +8,6 @@ use mycelia_actors::Stats;
 /// The stats of each subsystem, by name.
 pub(crate) struct Ledger(pub(crate) Vec<(&'static str, Stats)>);
 
-type Column = (&'static str, fn(&Stats) -> u64);
-
-/// Every message sent has exactly one of these fates.
-const FATES: [Column; 9] = [
-    ("handled", |stats| stats.handled),
-    ("failed", |stats| stats.failed),
-    ("evicted", |stats| stats.evicted),
-    ("discarded", |stats| stats.discarded),
-    ("returned", |stats| stats.returned),
-    ("expired", |stats| stats.expired),
-    ("undelivered", |stats| stats.undelivered),
-    ("queued", |stats| stats.queued),
-    ("in hand", |stats| stats.in_hand),
-];
-
 impl Ledger {
     /// What is wrong with it, for a program that wants every message handled. Empty if all is well.
     pub(crate) fn problems(&self) -> Vec<String> {
@@ -31,16 +16,16 @@ impl Ledger {
             if stats.accounted() != stats.sent {
                 problems.push(format!("{name}: sent {}, accounted for {}", stats.sent, stats.accounted()));
             }
-            for (fate, count) in &FATES[1..] {
-                if count(stats) != 0 {
-                    problems.push(format!("{name}: {} messages {fate}", count(stats)));
+            for (fate, count) in stats.fates() {
+                if fate != "handled" && count != 0 {
+                    problems.push(format!("{name}: {count} messages {fate}"));
                 }
             }
         }
         problems
     }
 
-    fn row(&self, f: &mut fmt::Formatter<'_>, title: &str, count: fn(&Stats) -> u64) -> fmt::Result {
+    fn row(&self, f: &mut fmt::Formatter<'_>, title: &str, count: impl Fn(&Stats) -> u64) -> fmt::Result {
         write!(f, "  {title:<12}")?;
         for (_, stats) in &self.0 {
             write!(f, "{:>14}", HumanCount(count(stats)).to_string())?;
@@ -57,8 +42,8 @@ impl fmt::Display for Ledger {
         }
         writeln!(f)?;
         self.row(f, "sent", |stats| stats.sent)?;
-        for (fate, count) in FATES {
-            self.row(f, fate, count)?;
+        for (column, (fate, _)) in Stats::default().fates().into_iter().enumerate() {
+            self.row(f, fate, |stats| stats.fates()[column].1)?;
         }
         self.row(f, "sum", Stats::accounted)
     }
