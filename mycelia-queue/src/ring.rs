@@ -10,7 +10,7 @@ use crate::stats::Stats;
 
 /// The first allocation, in items.
 const SMALLEST: usize = 4;
-/// A ring with at most this much room is taken as a whole, in exchange for the empty batch.
+/// A ring with at most this much room is taken as a whole by a batch that has no room of its own yet.
 const LARGEST_SWAP: usize = 64;
 /// A ring that goes idle with more room than this gives it back at once.
 const LARGE: usize = 1024;
@@ -180,7 +180,7 @@ impl<T> Ring<T> {
     pub(crate) fn pop_many(&mut self, batch: &mut VecDeque<T>, limit: usize) -> usize {
         let count = self.items.len().min(limit);
         self.peak = self.peak.max(self.items.len() as u32);
-        if batch.is_empty() && self.items.len() <= limit && self.items.capacity() <= LARGEST_SWAP {
+        if batch.capacity() == 0 && self.items.len() <= limit && self.items.capacity() <= LARGEST_SWAP {
             std::mem::swap(batch, &mut self.items);
             return count;
         }
