@@ -2,10 +2,11 @@
 #![cfg(not(mycelia_loom))]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use mycelia_actors::Reason;
 use mycelia_actors::prelude::*;
+use mycelia_core::Counter;
 use proptest::prelude::*;
 
 /// What the handler does with a message.
@@ -17,43 +18,90 @@ enum Deed {
     PanicAfterYield,
 }
 
-/// Counts the messages alive, and may panic when it is dropped.
+/// What became of the messages, as the world outside of the ledger saw it.
+#[derive(Default)]
+struct World {
+    made: Counter,
+    dropped: Counter,
+    begun: Counter,
+    finished: Counter,
+    returned: Counter,
+    /// Their sender dropped its future, whatever it was waiting for.
+    given_up: Counter,
+}
+
+/// Counts itself, and may panic when it is dropped.
 struct Parcel {
     deed: Deed,
     drop_panics: bool,
-    alive: Arc<AtomicU64>,
+    world: Arc<World>,
 }
 
 impl Drop for Parcel {
     fn drop(&mut self) {
-        self.alive.fetch_sub(1, Ordering::SeqCst);
+        self.world.dropped.add(1);
         if self.drop_panics && !std::thread::panicking() {
             panic!("in the message's drop");
         }
     }
 }
 
-struct Worker;
-impl Subsystem for Worker {}
-impl Handler<Parcel> for Worker {
-    type Reply = String;
-    async fn handle(&mut self, parcel: Parcel, _: &mut Context<Self>) -> String {
-        match parcel.deed {
-            Deed::Return => {}
-            Deed::Yield => tokio::task::yield_now().await,
-            Deed::Panic => panic!("on purpose"),
-            Deed::PanicAfterYield => {
+impl Deed {
+    async fn perform(self) {
+        match self {
+            Self::Return => {}
+            Self::Yield => tokio::task::yield_now().await,
+            Self::Panic => panic!("on purpose"),
+            Self::PanicAfterYield => {
                 tokio::task::yield_now().await;
                 panic!("on purpose, later");
             }
         }
+    }
+}
+
+struct Worker;
+impl Subsystem for Worker {}
+
+impl Handler<Parcel> for Worker {
+    type Reply = String;
+    async fn handle(&mut self, parcel: Parcel, _: &mut Context<Self>) -> String {
+        let world = Arc::clone(&parcel.world);
+        world.begun.add(1);
+        parcel.deed.perform().await;
+        // A panic in the drop is the handler's.
+        drop(parcel);
+        world.finished.add(1);
         "a reply with memory of its own".to_owned()
+    }
+}
+
+/// A parcel that is handled together with its neighbours.
+struct Bulk(Parcel);
+impl Handler<Bulk> for Worker {
+    type Reply = ();
+    const BATCH: usize = 3;
+
+    async fn handle(&mut self, _: Bulk, _: &mut Context<Self>) {
+        unreachable!("batches only")
+    }
+
+    async fn handle_batch(&mut self, bulk: Vec<Bulk>, _: &mut Context<Self>) -> Vec<()> {
+        let (count, world) = (bulk.len(), Arc::clone(&bulk[0].0.world));
+        world.begun.add(count as u64);
+        for Bulk(parcel) in &bulk {
+            parcel.deed.perform().await;
+        }
+        bulk.into_iter().for_each(|Bulk(parcel)| defuse(parcel));
+        world.finished.add(count as u64);
+        vec![(); count]
     }
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Tell,
+    TellBulk,
     TellMany(usize),
     /// Sends, and gives up after so many polls.
     Send(usize),
@@ -78,6 +126,7 @@ fn deed() -> impl Strategy<Value = (Deed, bool)> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => Just(Step::Tell),
+        6 => Just(Step::TellBulk),
         2 => (0_usize..12).prop_map(Step::TellMany),
         4 => (1_usize..6).prop_map(Step::Send),
         4 => (1_usize..6).prop_map(Step::Ask),
@@ -94,15 +143,6 @@ fn policy() -> impl Strategy<Value = OverflowPolicy> {
         Just(OverflowPolicy::DropNewest),
         Just(OverflowPolicy::Error)
     ]
-}
-
-/// How often messages met a fate, as the senders were told.
-#[derive(Default)]
-struct Told {
-    sent: u64,
-    evicted: u64,
-    discarded: u64,
-    returned: u64,
 }
 
 /// Polls a future up to `polls` times, with a turn for the others in between, and drops it.
@@ -123,6 +163,52 @@ fn defuse(mut parcel: Parcel) {
     parcel.drop_panics = false;
 }
 
+fn given_back(parcel: Parcel) {
+    parcel.world.returned.add(1);
+    defuse(parcel);
+}
+
+/// Sends one message, or some, and notes what came back.
+async fn send(step: Step, address: &Address<Worker>, world: &Arc<World>, (deed, drop_panics): (Deed, bool)) {
+    let parcel = |drop_panics| {
+        world.made.add(1);
+        Parcel { deed, drop_panics, world: Arc::clone(world) }
+    };
+    match step {
+        Step::Tell => {
+            if let Err(error) = address.tell(parcel(drop_panics)) {
+                given_back(error.message);
+            }
+        }
+        Step::TellBulk => {
+            if let Err(error) = address.tell(Bulk(parcel(drop_panics))) {
+                given_back(error.message.0);
+            }
+        }
+        Step::TellMany(count) => {
+            if let Err(error) = address.tell_many((0..count).map(|_| parcel(drop_panics))) {
+                error.messages.into_iter().for_each(given_back);
+            }
+        }
+        // A send or an ask that is dropped while it waits drops its message here, in the test.
+        Step::Send(polls) => match poll_some(address.send(parcel(false)), polls).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => given_back(error.message),
+            None => world.given_up.add(1),
+        },
+        Step::Ask(polls) | Step::TryAsk(polls) => {
+            let waits = matches!(step, Step::Ask(_));
+            let ask = if waits { address.ask(parcel(false)) } else { address.try_ask(parcel(false)) };
+            match poll_some(ask, polls).await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => error.message.into_iter().for_each(given_back),
+                None => world.given_up.add(1),
+            }
+        }
+        Step::LetRun(_) | Step::Restart | Step::Stop | Step::Kill => unreachable!("no message"),
+    }
+}
+
 async fn run(
     capacity: usize,
     budget: usize,
@@ -130,7 +216,7 @@ async fn run(
     restarts: u32,
     steps: Vec<(Step, (Deed, bool))>,
 ) -> Result<(), TestCaseError> {
-    let alive = Arc::new(AtomicU64::new(0));
+    let world = Arc::new(World::default());
     let runtime = Runtime::new();
     let letters = runtime.dead_letters(10_000);
     let address = runtime
@@ -140,67 +226,8 @@ async fn run(
         .restart(Restart::one_for_one().at_most(restarts, Duration::from_secs(3600)))
         .spawn_with(|| Worker)
         .unwrap();
-    let mut told = Told::default();
-    for (step, (deed, drop_panics)) in steps {
-        let parcel = || {
-            alive.fetch_add(1, Ordering::SeqCst);
-            Parcel { deed, drop_panics, alive: Arc::clone(&alive) }
-        };
-        let before = address.stats();
+    for (step, deed) in steps {
         match step {
-            Step::Tell => {
-                told.sent += 1;
-                match address.tell(parcel()) {
-                    Ok(mycelia_actors::Told::Queued) => {}
-                    Ok(mycelia_actors::Told::Evicted) => told.evicted += 1,
-                    Ok(mycelia_actors::Told::Discarded) => told.discarded += 1,
-                    Err(error) => {
-                        told.returned += 1;
-                        defuse(error.message);
-                    }
-                }
-            }
-            Step::TellMany(count) => {
-                told.sent += count as u64;
-                let many = match address.tell_many((0..count).map(|_| parcel())) {
-                    Ok(many) => many,
-                    Err(error) => {
-                        told.returned += error.messages.len() as u64;
-                        error.messages.into_iter().for_each(defuse);
-                        error.told
-                    }
-                };
-                told.evicted += many.evicted as u64;
-                told.discarded += many.discarded as u64;
-            }
-            Step::Send(polls) => {
-                // A send that is dropped while it waits drops its message here, in the test.
-                let mut parcel = parcel();
-                parcel.drop_panics = false;
-                match poll_some(address.send(parcel), polls).await {
-                    Some(Ok(())) => told.sent += 1,
-                    Some(Err(error)) => {
-                        (told.sent, told.returned) = (told.sent + 1, told.returned + 1);
-                        defuse(error.message);
-                    }
-                    // Never sent, or let in at the last moment.
-                    None => told.sent += address.stats().sent - before.sent,
-                }
-            }
-            Step::Ask(polls) | Step::TryAsk(polls) => {
-                let mut parcel = parcel();
-                parcel.drop_panics = false;
-                let ask =
-                    if matches!(step, Step::Ask(_)) { address.ask(parcel) } else { address.try_ask(parcel) };
-                if let Some(Err(error)) = poll_some(ask, polls).await {
-                    error.message.into_iter().for_each(defuse);
-                }
-                let after = address.stats();
-                told.sent += after.sent - before.sent;
-                told.evicted += after.evicted - before.evicted;
-                told.discarded += after.discarded - before.discarded;
-                told.returned += after.returned - before.returned;
-            }
             Step::LetRun(turns) => {
                 for _ in 0..turns {
                     tokio::task::yield_now().await;
@@ -209,27 +236,37 @@ async fn run(
             Step::Restart => address.restart(),
             Step::Stop => address.stop(),
             Step::Kill => address.kill(),
+            step => send(step, &address, &world, deed).await,
         }
         let stats = address.stats();
-        prop_assert_eq!(stats.sent, stats.accounted(), "{:?}", stats);
-        prop_assert!(stats.queued <= (capacity + budget.min(capacity)) as u64, "{:?}", stats);
-        prop_assert!(stats.in_hand <= 1);
+        prop_assert_eq!(stats.sent, stats.accounted(), "{}", stats);
+        prop_assert!(stats.queued <= (capacity + budget.min(capacity)) as u64, "{}", stats);
+        prop_assert!(stats.in_hand <= 3, "{}", stats);
     }
     address.stop();
     address.ended().await;
     let stats = address.stats();
     prop_assert_eq!((stats.queued, stats.in_hand, stats.waiting), (0, 0, 0));
-    prop_assert_eq!(stats.sent, stats.accounted(), "{:?}", stats);
-    prop_assert_eq!(
-        (stats.sent, stats.evicted, stats.discarded, stats.returned),
-        (told.sent, told.evicted, told.discarded, told.returned),
-    );
+    prop_assert_eq!(stats.sent, stats.accounted(), "{}", stats);
+    prop_assert_eq!(stats.handled, world.finished.get());
+    prop_assert_eq!(stats.failed, world.begun.get() - world.finished.get());
+    prop_assert!(stats.returned >= world.returned.get(), "{}", stats);
     let lost: Vec<_> = letters.drain().collect();
-    prop_assert_eq!(lost.len() as u64, stats.lost(), "every loss is a dead letter");
+    let of = |reason| lost.iter().filter(|letter| letter.reason() == reason).count() as u64;
+    prop_assert_eq!(stats.failed, of(Reason::Failed));
+    prop_assert_eq!(stats.evicted, of(Reason::Evicted));
+    prop_assert_eq!(stats.discarded, of(Reason::Discarded));
+    prop_assert_eq!(stats.expired, of(Reason::Expired));
+    prop_assert_eq!(stats.undelivered, of(Reason::Undelivered));
+    // Whoever gave up may have done so before its message was sent, or before it took it back.
+    let never_sent = world.made.get() - stats.sent;
+    let left_behind = stats.returned - world.returned.get();
+    prop_assert!(never_sent + left_behind <= world.given_up.get(), "{} of {}", stats, world.made.get());
     for letter in lost {
         letter.take_message::<Parcel>().into_iter().for_each(defuse);
+        letter.take_message::<Bulk>().into_iter().for_each(|Bulk(parcel)| defuse(parcel));
     }
-    prop_assert_eq!(alive.load(Ordering::SeqCst), 0, "every message was dropped once");
+    prop_assert_eq!(world.made.get(), world.dropped.get(), "every message was dropped once");
     prop_assert_eq!(runtime.pool_stats().in_use, 0, "every slot is back");
     Ok(())
 }
