@@ -14,6 +14,10 @@ pub use self::model::*;
 #[cfg(not(mycelia_loom))]
 pub use self::native::*;
 
+/// How long a contended lock is left alone, in spin hints of some 10 to 50 ns each.
+const SHORTEST_PAUSE: u32 = 64;
+const LONGEST_PAUSE: u32 = 256;
+
 /// A lock that does not poison.
 ///
 /// No code of a user runs while one of Mycelia's locks is held, so a panic cannot leave broken state behind it,
@@ -44,10 +48,12 @@ impl<T> Mutex<T> {
         }
     }
 
+    /// Keeps away from the lock for some microseconds, so that its holder gets through a few more operations while its
+    /// core has the cache lines; then for twice as long, and again; then blocks.
     #[cold]
     fn lock_contended(&self) -> MutexGuard<'_, T> {
-        let mut pauses = 64;
-        while pauses <= 256 {
+        let mut pauses = SHORTEST_PAUSE;
+        while pauses <= LONGEST_PAUSE {
             for _ in 0..pauses {
                 hint::spin_loop();
             }
