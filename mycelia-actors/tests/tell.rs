@@ -3,6 +3,11 @@
 
 mod subsystems;
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
 use mycelia_actors::prelude::*;
 use mycelia_actors::{Refusal, ToldMany};
 use subsystems::{Add, Gate, Gated, Total, accounted};
@@ -229,4 +234,24 @@ async fn a_recipient_forgets_whom_it_is_for() {
     assert_eq!(format!("{:?}", all[0]), "Recipient(other)");
     runtime.shutdown().await.unwrap();
     assert_eq!((other.stats().handled, gated.stats().handled), (2, 2));
+}
+
+// Time is paused: it passes when everybody waits for ever.
+#[tokio::test(start_paused = true)]
+async fn a_sender_that_was_let_in_is_woken_before_the_handler_waits_for_it() {
+    let runtime = Runtime::new();
+    let (gated, gate) = Gated::new();
+    // One message at a time, so that the mailbox is not half empty when the sender is let in.
+    let address = runtime.configure("gated").mailbox(Mailbox::bounded(4)).budget(1).spawn(gated).unwrap();
+    address.tell_many((1..=4).map(Add)).unwrap();
+    let mut sending = address.send(Add(5));
+    let waits = poll_fn(|task| Poll::Ready(Pin::new(&mut sending).poll(task).is_pending())).await;
+    assert!(waits);
+    let began = tokio::time::Instant::now();
+    tokio::time::timeout(Duration::from_secs(1), sending).await.expect("let in").unwrap();
+    assert_eq!(began.elapsed(), Duration::ZERO, "woken, and not by the timeout");
+    // The handler of the first message waits for this.
+    gate.open();
+    assert_eq!(address.ask(Total).await.unwrap(), [1, 2, 3, 4, 5]);
+    accounted(&address);
 }
