@@ -1,6 +1,5 @@
 //! What everybody shares of one subsystem: its queue, its requests, its numbers, its life.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use mycelia_core::seeded::bug;
@@ -15,6 +14,7 @@ use crate::handler::Handler;
 use crate::ledger::{Ledger, Stats};
 use crate::lifecycle::Life;
 use crate::name::Name;
+use crate::panics::contain;
 use crate::runtime::Shared;
 use crate::slot::Fate;
 
@@ -91,7 +91,7 @@ impl Actor {
     #[cold]
     pub(crate) fn lose(&self, envelope: Envelope, reason: Reason, fate: Fate) {
         tracing::debug!(subsystem = %self.name, message_type = envelope.message_type(), %reason, "dead letter");
-        let lost = catch_unwind(AssertUnwindSafe(|| {
+        let lost = contain(|| {
             if self.runtime.dead_letters.is_watched() {
                 let message_type = envelope.message_type();
                 let (message, in_hand) = envelope.take();
@@ -101,8 +101,15 @@ impl Actor {
             } else {
                 envelope.lose(fate);
             }
-        }));
+        });
         if lost.is_err() {
+            self.ledger.rare().drop_panics.add(1);
+        }
+    }
+
+    /// Drops something of the user's, which may panic.
+    pub(crate) fn drop_contained<T>(&self, something: T) {
+        if contain(|| drop(something)).is_err() {
             self.ledger.rare().drop_panics.add(1);
         }
     }
@@ -113,7 +120,7 @@ impl Actor {
     }
 
     pub(crate) fn request(&self, request: Request) {
-        // Release, with the Acquire in `take_requests`; the wake-up comes after it, so the loop looks again.
+        // Release, with the Acquire in `take_request`; the wake-up comes after it, so the loop looks again.
         self.requests.fetch_or(request as u8, Ordering::Release);
         if bug("a request that wakes nobody") {
             return;

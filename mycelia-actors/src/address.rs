@@ -1,7 +1,6 @@
 //! The typed handle of a subsystem.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,9 +23,25 @@ use crate::tell::{self, TellManyError, Told, ToldMany};
 ///
 /// Cheap to clone (a reference count). Dropping addresses ends nothing; an address outlives its subsystem, and gives
 /// every later message back.
+///
+/// It is for exactly this type of subsystem:
+///
+/// ```compile_fail,E0308
+/// # use mycelia_actors::prelude::*;
+/// # type Any = for<'a> fn(&'a str);
+/// # type Static = fn(&'static str);
+/// # struct Calls<T>(T);
+/// # #[allow(coherence_leak_check)]
+/// # impl Subsystem for Calls<Any> {}
+/// # impl Subsystem for Calls<Static> {}
+/// fn coerce(address: Address<Calls<Static>>) -> Address<Calls<Any>> {
+///     address
+/// }
+/// ```
 pub struct Address<S: Subsystem> {
     actor: Arc<Actor>,
-    subsystem: PhantomData<fn(S)>,
+    /// Invariant: an `Address` must never pass for one of another type, not even of a subtype.
+    subsystem: PhantomData<fn(S) -> S>,
 }
 
 impl<S: Subsystem> Address<S> {
@@ -50,7 +65,8 @@ impl<S: Subsystem> Address<S> {
     /// If the mailbox is full, its [`OverflowPolicy`](crate::OverflowPolicy) decides; [`Told`] says what happened.
     ///
     /// # Errors
-    /// [`TellError`], with the message: full (under the policy `Error`), stopped, or the message pool is exhausted.
+    /// [`TellError`], with the message: full (under the policy `Error`), stopped, or the message pool is exhausted. Where `?`
+    /// does not take it, because the message is not `Sync`: `map_err(TellError::without_message)?`.
     #[inline]
     pub fn tell<M: Send + 'static>(&self, message: M) -> Result<Told, TellError<M>>
     where
@@ -164,7 +180,7 @@ impl<S: Subsystem> Address<S> {
     where
         S: Handler<M>,
     {
-        reply_to::ask_with(&self.actor, within, make, Actor::envelope::<S, M>).await
+        reply_to::ask_with::<M, R, S::Reply>(&self.actor, within, make, Actor::envelope::<S, M>).await
     }
 
     /// [`send`](Self::send) for threads without an async runtime: blocks the thread until there is room.
@@ -230,13 +246,12 @@ impl<S: Subsystem> Address<S> {
     /// # Errors
     /// [`StartError`], if the subsystem ended instead.
     pub async fn started(&self) -> Result<(), StartError> {
-        let started = poll_fn(|cx| self.actor.life.poll_started(cx)).await;
-        started.map_err(|exit| StartError { subsystem: self.name().clone(), exit })
+        self.actor.life.started().await.map_err(|exit| StartError { subsystem: self.name().clone(), exit })
     }
 
     /// Waits until the subsystem has ended, and says how.
     pub async fn ended(&self) -> Exit {
-        poll_fn(|cx| self.actor.life.poll_ended(cx)).await
+        self.actor.life.ended().await
     }
 
     /// How the subsystem ended, if it has.

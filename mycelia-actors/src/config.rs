@@ -9,6 +9,7 @@ use tracing::Instrument;
 use crate::actor::Actor;
 use crate::address::Address;
 use crate::error::SpawnError;
+use crate::lifecycle::Exit;
 use crate::mailbox::Mailbox;
 use crate::name::Name;
 use crate::restart::{Record, Restart};
@@ -76,6 +77,9 @@ impl<'a> Configure<'a> {
 
     /// How many messages it handles before it yields to the scheduler, 64 if this is not called: more for throughput, less
     /// for the latency of others on the same worker.
+    ///
+    /// It also takes as many out of its mailbox at a time (but not more than the mailbox holds). These have left the mailbox:
+    /// its capacity does not count them, and `DropOldest` does not evict them.
     pub fn budget(mut self, messages: usize) -> Self {
         self.budget = messages;
         self
@@ -109,15 +113,16 @@ impl<'a> Configure<'a> {
         first: impl FnOnce() -> S,
         factory: Option<Factory<S>>,
     ) -> Result<Address<S>, SpawnError> {
-        let tokio = self.shared.tokio().ok_or(SpawnError::NoTokio)?;
+        let tokio = self.shared.tokio()?;
         let actor = self.register(std::any::type_name::<S>())?;
         // A factory that panics here must not leave a name without a subsystem behind.
         let mut unwind = Unregister(Some(Arc::clone(&actor)));
         let state = first();
         drop(unwind.0.take());
-        let limit = self.budget.min(self.mailbox.capacity);
+        let budget = u32::try_from(self.budget).unwrap_or(u32::MAX);
+        let batch = budget.min(u32::try_from(self.mailbox.capacity).unwrap_or(u32::MAX));
         let restarts = factory.map(|factory| Box::new((factory, Record::new(self.restart))));
-        let plan = Plan { budget: self.budget as u32, batch: limit as u32, restarts };
+        let plan = Plan { budget, batch, restarts };
         let span = tracing::info_span!("subsystem", name = %actor.name);
         let task = run_loop::task(Arc::clone(&actor), state, plan);
         if span.is_disabled() {
@@ -161,6 +166,7 @@ impl Drop for Unregister {
     fn drop(&mut self) {
         if let Some(actor) = self.0.take() {
             actor.runtime.unregister(&actor);
+            actor.life.set_ended(Exit::Panicked(Arc::from("its factory, at the first state")));
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use mycelia_core::Counter;
 use mycelia_core::sync::atomic::{AtomicBool, Ordering};
@@ -38,12 +39,11 @@ impl fmt::Display for Reason {
 }
 
 /// A message that will never be handled. Clones share the one message.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct DeadLetter {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     subsystem: Name,
     message_type: &'static str,
@@ -92,45 +92,110 @@ impl DeadLetter {
     }
 }
 
+/// ``a `post::Mail` for `mailer`: evicted``.
+impl fmt::Display for DeadLetter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a `{}` for `{}`: {}", self.message_type(), self.subsystem(), self.reason())
+    }
+}
+
+impl fmt::Debug for DeadLetter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeadLetter")
+            .field("subsystem", self.subsystem())
+            .field("message_type", &self.message_type())
+            .field("reason", &self.reason())
+            .finish_non_exhaustive()
+    }
+}
+
 /// A subscription to dead letters: read it with [`recv_async`](flume::Receiver::recv_async) in async code, or
-/// [`recv`](flume::Receiver::recv) in a thread. Dropping it unsubscribes.
-pub type DeadLetters = flume::Receiver<DeadLetter>;
+/// [`recv`](flume::Receiver::recv) in a thread, both of which wait; [`drain`](flume::Receiver::drain) takes what is there.
+/// Dropping it unsubscribes.
+pub struct DeadLetters {
+    subscribers: Weak<Subscribers>,
+    id: u64,
+    receiver: flume::Receiver<DeadLetter>,
+}
+
+impl Deref for DeadLetters {
+    type Target = flume::Receiver<DeadLetter>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.receiver
+    }
+}
+
+impl Drop for DeadLetters {
+    fn drop(&mut self) {
+        if let Some(subscribers) = self.subscribers.upgrade() {
+            subscribers.remove(self.id);
+        }
+    }
+}
+
+impl fmt::Debug for DeadLetters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeadLetters").field("queued", &self.receiver.len()).finish_non_exhaustive()
+    }
+}
 
 /// Who gets dead letters.
 #[derive(Default)]
-pub(crate) struct Offices {
+pub(crate) struct Subscribers {
     watched: AtomicBool,
-    subscribers: RwLock<Vec<flume::Sender<DeadLetter>>>,
+    senders: RwLock<Senders>,
     pub(crate) missed: Counter,
 }
 
-impl Offices {
+#[derive(Default)]
+struct Senders {
+    next_id: u64,
+    by_id: Vec<(u64, flume::Sender<DeadLetter>)>,
+}
+
+impl Subscribers {
     /// True if somebody may be subscribed; then letters carry their message.
     pub(crate) fn is_watched(&self) -> bool {
         // Relaxed: a subscriber that comes at this very moment may miss this letter.
         self.watched.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn subscribe(&self, capacity: usize) -> DeadLetters {
+    pub(crate) fn subscribe(self: &Arc<Self>, capacity: usize) -> DeadLetters {
         let (sender, receiver) = flume::bounded(capacity);
-        self.subscribers.write().unwrap_or_else(PoisonError::into_inner).push(sender);
+        let mut senders = self.senders.write().unwrap_or_else(PoisonError::into_inner);
+        let id = senders.next_id;
+        senders.next_id += 1;
+        senders.by_id.push((id, sender));
         self.watched.store(true, Ordering::Relaxed);
-        receiver
+        DeadLetters { subscribers: Arc::downgrade(self), id, receiver }
+    }
+
+    /// Letters that were not read are dropped with the receiver, and not under the lock.
+    fn remove(&self, id: u64) {
+        let mut senders = self.senders.write().unwrap_or_else(PoisonError::into_inner);
+        let removed =
+            senders.by_id.iter().position(|(other, _)| *other == id).map(|at| senders.by_id.remove(at));
+        self.watched.store(!senders.by_id.is_empty(), Ordering::Relaxed);
+        drop(senders);
+        drop(removed);
+    }
+
+    /// There will be no more letters.
+    pub(crate) fn close(&self) {
+        let mut senders = self.senders.write().unwrap_or_else(PoisonError::into_inner);
+        let removed = std::mem::take(&mut senders.by_id);
+        self.watched.store(false, Ordering::Relaxed);
+        drop(senders);
+        drop(removed);
     }
 
     pub(crate) fn publish(&self, letter: DeadLetter) {
-        let mut gone = false;
-        for subscriber in self.subscribers.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            match subscriber.try_send(letter.clone()) {
-                Ok(()) => {}
-                Err(flume::TrySendError::Full(_)) => self.missed.add(1),
-                Err(flume::TrySendError::Disconnected(_)) => gone = true,
+        for (_, sender) in &self.senders.read().unwrap_or_else(PoisonError::into_inner).by_id {
+            // What does not go in is a reference to a letter that is still here: its message is not dropped.
+            if let Err(flume::TrySendError::Full(_)) = sender.try_send(letter.clone()) {
+                self.missed.add(1);
             }
-        }
-        if gone {
-            let mut subscribers = self.subscribers.write().unwrap_or_else(PoisonError::into_inner);
-            subscribers.retain(|subscriber| !subscriber.is_disconnected());
-            self.watched.store(!subscribers.is_empty(), Ordering::Relaxed);
         }
     }
 }

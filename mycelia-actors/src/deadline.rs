@@ -10,13 +10,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mycelia_core::Counter;
 use mycelia_core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use mycelia_core::{Counter, wake_all};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::envelope::Slots;
 use crate::runtime::Shared;
+use crate::slot::{Fate, MessageSlot, Wake};
 
 /// Marks a deadline that is still a duration.
 const UNSTAMPED: u64 = 1 << 63;
@@ -77,15 +78,21 @@ impl Deadlines {
 
     #[cold]
     fn hurry(&self, shared: &Arc<Shared>, wanted: u64) {
-        self.period.fetch_min(wanted, Ordering::Relaxed);
-        if !self.running.swap(true, Ordering::AcqRel) {
-            let sweeper = Sweeper { shared: Arc::clone(shared), epoch: None };
-            match shared.tokio() {
-                Some(tokio) => drop(tokio.spawn(sweeper.run())),
-                None => self.running.store(false, Ordering::Release),
+        self.period.fetch_min(wanted, Ordering::SeqCst);
+        if !self.running.swap(true, Ordering::SeqCst) {
+            let sweeper = Sweeper { shared: Arc::clone(shared), left: false };
+            if let Ok(tokio) = shared.tokio() {
+                drop(tokio.spawn(sweeper.run()));
             }
         }
         self.wake.notify_one();
+    }
+
+    /// The sweeper wants to end. False if an ask has come in between that counts on it.
+    fn leave(&self) -> bool {
+        // SeqCst, here and in `hurry`: either an ask sees that nobody runs, or this sees the ask's period.
+        self.running.store(false, Ordering::SeqCst);
+        self.period.load(Ordering::SeqCst) == ASLEEP || self.running.swap(true, Ordering::SeqCst)
     }
 
     pub(crate) fn sweeps(&self) -> u64 {
@@ -101,7 +108,8 @@ impl Deadlines {
 
 struct Sweeper {
     shared: Arc<Shared>,
-    epoch: Option<Instant>,
+    /// It has ended by itself, and may have a successor.
+    left: bool,
 }
 
 /// What a sweep found.
@@ -116,8 +124,7 @@ impl Sweeper {
     async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let deadlines = &shared.deadlines;
-        let epoch = *self.epoch.get_or_insert_with(Instant::now);
-        let _stopped = Stopped(deadlines);
+        let epoch = Instant::now();
         let mut quiet = 0;
         loop {
             deadlines.sweeps.add_owned(1);
@@ -129,16 +136,21 @@ impl Sweeper {
                 }
                 None => quiet += 1,
             }
-            if quiet >= QUIET_SWEEPS {
+            let ended = deadlines.ended.load(Ordering::Acquire);
+            if quiet >= QUIET_SWEEPS || (ended && quiet > 0) {
                 // An ask that came after the sweep and before this store saw an awake sweeper, and did not wake it. But
                 // it has written its slot before; so a sweep after the store sees it, and each later ask sees the store.
                 deadlines.period.store(ASLEEP, Ordering::SeqCst);
                 tokio::time::sleep(Duration::from_millis(SHORTEST_PERIOD)).await;
                 if sweep(&shared.slots, epoch).period.is_none() {
                     if deadlines.ended.load(Ordering::Acquire) {
-                        return;
+                        self.left = deadlines.leave();
+                        if self.left {
+                            return;
+                        }
+                    } else {
+                        deadlines.wake.notified().await;
                     }
-                    deadlines.wake.notified().await;
                 }
                 quiet = 0;
                 continue;
@@ -151,13 +163,21 @@ impl Sweeper {
     }
 }
 
-/// Says that there is no sweeper any more, even if tokio drops it.
-struct Stopped<'a>(&'a Deadlines);
-
-impl Drop for Stopped<'_> {
+impl Drop for Sweeper {
+    /// Dropped by tokio, perhaps before it ran: nobody will look at the asks that are out, so they end now.
     fn drop(&mut self) {
-        self.0.period.store(ASLEEP, Ordering::Relaxed);
-        self.0.running.store(false, Ordering::Release);
+        if self.left {
+            return;
+        }
+        self.shared.deadlines.period.store(ASLEEP, Ordering::SeqCst);
+        self.shared.deadlines.running.store(false, Ordering::SeqCst);
+        let mut wakes = Vec::new();
+        let end = |slot: &MessageSlot| {
+            wakes.extend(slot.open_word().and_then(|word| slot.end_open(word, Fate::Unanswered)));
+        };
+        // SAFETY: as in `sweep`.
+        unsafe { self.shared.slots.visit(end) };
+        wake_all(wakes.into_iter().filter_map(Wake::into_waker));
     }
 }
 
@@ -168,7 +188,7 @@ fn elapsed(epoch: Instant) -> u64 {
 fn sweep(slots: &Slots, epoch: Instant) -> Found {
     let mut found = Found { period: None, next: u64::MAX };
     let mut wakes = Vec::new();
-    let look = |slot: &crate::slot::MessageSlot| {
+    let look = |slot: &MessageSlot| {
         let Some(word) = slot.open_word() else { return };
         // Relaxed: `open_word` has acquired it. It may be a later ask's by now; then the word is another one too.
         let deadline = slot.deadline.load(Ordering::Relaxed);
@@ -179,8 +199,9 @@ fn sweep(slots: &Slots, epoch: Instant) -> Found {
             let stamped = now + within + 1;
             let wanted = period(within);
             found.period = Some(found.period.map_or(wanted, |shortest| shortest.min(wanted)));
+            // Acquire, with the Release in `open`: whoever finds a later ask's number here finds its word, too.
             let exchange =
-                |from, to| slot.deadline.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
+                |from, to| slot.deadline.compare_exchange(from, to, Ordering::Acquire, Ordering::Relaxed);
             if exchange(deadline, stamped).is_ok() && slot.open_word() != Some(word) {
                 // Another ask of the same length came into the slot meanwhile: its time begins later.
                 let _ = exchange(stamped, deadline);
@@ -192,7 +213,7 @@ fn sweep(slots: &Slots, epoch: Instant) -> Found {
             deadline
         };
         if stamped <= now {
-            wakes.extend(slot.expire(word));
+            wakes.extend(slot.end_open(word, Fate::Deadline));
         } else {
             found.next = found.next.min(stamped);
         }
@@ -200,6 +221,6 @@ fn sweep(slots: &Slots, epoch: Instant) -> Found {
     // SAFETY: nobody ever holds a `&mut` to a slot: `Guard`s of slots are only dereferenced to `&`, and they do not
     // recycle.
     unsafe { slots.visit(look) };
-    wakes.into_iter().for_each(crate::slot::Wake::now);
+    wake_all(wakes.into_iter().filter_map(Wake::into_waker));
     found
 }

@@ -3,7 +3,7 @@
 //! All unsafe dealings with payloads are here. Each half is an owned value whose `Drop` gives up its share, so no
 //! message and no reply can be leaked, dropped twice or read by the wrong party.
 
-use std::any::{Any, TypeId};
+use std::any::{Any, TypeId, type_name};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
@@ -11,6 +11,7 @@ use std::task::{Context as Task, Poll};
 
 use mycelia_pool::{Exhausted, Guard, Pool};
 
+use crate::actor::Actor;
 use crate::context::Context;
 use crate::handler::Handler;
 use crate::slot::{self, Fate, INLINE_ALIGN, INLINE_SIZE, Look, MessageSlot};
@@ -106,7 +107,7 @@ impl<S: Handler<M>, M: Send + 'static> Tables<S, M, S::Reply> {
 
 impl<M: Send + 'static, R: Send + 'static> Tables<(), M, R> {
     const TABLE: Table = Table {
-        message_type: std::any::type_name::<M>,
+        message_type: type_name::<M>,
         drop_message: Stored::<M>::drop,
         drop_reply: Stored::<R>::drop,
         // SAFETY: the caller's promise is that of `read`.
@@ -131,17 +132,19 @@ impl Held {
         unsafe { self.0.as_ref().payload.with_mut(|payload| Stored::<M>::read(payload.cast())) }
     }
 
-    /// Leaves the reply for the `InHand` to publish, if there is an asker.
+    /// Leaves the reply for the `InHand` to publish, if there is an asker; else drops it.
     ///
     /// # Safety
     /// The message is out, the reply is of the table's type, and the share is held.
     #[inline]
-    unsafe fn reply<R>(self, reply: R) {
+    unsafe fn reply<R>(self, reply: R, actor: &Actor) {
         // SAFETY: the caller's promise; until the envelope publishes, the payload is its own.
         unsafe {
             let slot = self.0.as_ref();
             if slot.is_ask() {
                 slot.payload.with_mut(|payload| Stored::write(payload.cast(), reply));
+            } else if std::mem::needs_drop::<R>() {
+                actor.drop_contained(reply);
             }
         }
     }
@@ -162,7 +165,7 @@ unsafe fn run<'a, S: Handler<M>, M: Send + 'static>(
         let message = unsafe { held.message() };
         let reply = state.handle(message, cx).await;
         // SAFETY: the caller's promise; `S::Reply` is what the table was made for.
-        unsafe { held.reply(reply) };
+        unsafe { held.reply(reply, cx.address().actor()) };
     });
     match placed.as_mut().poll(task) {
         Poll::Ready(()) => None,
@@ -183,10 +186,15 @@ unsafe fn run_batch<'a, S: Handler<M>, M: Send + 'static>(
         // SAFETY: as in `run`.
         let messages = held.iter().map(|held| unsafe { held.message() }).collect();
         let replies = state.handle_batch(messages, cx).await;
-        assert_eq!(replies.len(), held.len(), "`handle_batch` must return one reply for each message");
+        let (given, messages) = (replies.len(), held.len());
+        assert!(
+            given == messages,
+            "`handle_batch` gave {given} replies to {messages} messages of type `{}`",
+            type_name::<M>()
+        );
         for (held, reply) in held.iter().zip(replies) {
             // SAFETY: as in `run`.
-            unsafe { held.reply(reply) };
+            unsafe { held.reply(reply, cx.address().actor()) };
         }
     });
     match placed.as_mut().poll(task) {
@@ -285,10 +293,14 @@ impl Envelope {
         }
     }
 
-    /// Drops the message, and says to the asker what became of it.
+    /// Says to the asker what became of the message, and drops it: in this order, for a `ReplyTo` in the message would tell
+    /// its asker less.
     pub(crate) fn lose(self, fate: Fate) {
-        self.drop_message();
-        self.into_in_hand().end(fate);
+        if self.slot().is_ask() {
+            let (message, in_hand) = self.take();
+            in_hand.end(fate);
+            drop(message);
+        }
     }
 
     #[inline]
@@ -501,6 +513,11 @@ impl<R: Send + 'static> Promise<R> {
     pub(crate) fn is_over(&self) -> bool {
         // SAFETY: valid while a share is held.
         unsafe { self.in_hand.slot.as_ref() }.is_over()
+    }
+
+    /// Says why it will not be kept.
+    pub(crate) fn give_up(self, fate: Fate) {
+        self.in_hand.end(fate);
     }
 
     /// Keeps the promise.

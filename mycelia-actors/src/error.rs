@@ -1,7 +1,6 @@
 //! What can go wrong, one type per operation. What was not accepted is inside.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::lifecycle::Exit;
@@ -34,7 +33,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full { capacity } => write!(f, "its mailbox is full ({capacity} messages)"),
-            Self::Stopped => f.write_str("it has stopped"),
+            Self::Stopped => f.write_str("it is stopping, or has ended"),
             Self::PoolExhausted { capacity } => {
                 write!(f, "all {capacity} slots of the message pool are in use")
             }
@@ -149,7 +148,7 @@ pub enum SpawnError {
     #[error("a subsystem named `{0}` is already there")]
     NameTaken(String),
     /// An empty name, or one that could not stand before `://` in a path.
-    #[error("`{0}` is no name: use letters, digits, `-`, `_` and `.`")]
+    #[error("{0:?} is no name: use letters, digits, `-`, `_` and `.`")]
     BadName(String),
     /// A mailbox needs room for at least one message.
     #[error("`{0}` has a mailbox of capacity 0: it could never take a message")]
@@ -160,6 +159,9 @@ pub enum SpawnError {
     /// Neither the runtime nor the calling thread knows a tokio runtime.
     #[error("no tokio runtime: call this inside one, or give its handle to `Runtime::builder().tokio(..)`")]
     NoTokio,
+    /// The tokio runtime was built without timers, which the deadlines of asks need.
+    #[error("tokio's timers are disabled: call `enable_time` on its builder")]
+    NoTimers,
     /// The runtime is shutting down.
     #[error("the runtime is shutting down")]
     ShutDown,
@@ -177,7 +179,9 @@ pub struct StartError {
 
 /// A shutdown that had to use force.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not stopped within {within:?}: {} killed, {} never returned", killed.len(), left.len())]
+#[error(
+    "not stopped within {within:?}: killed {killed:?}; cannot be killed, for they reach no await: {left:?}"
+)]
 pub struct ShutdownError {
     /// The time they were given.
     pub within: Duration,
@@ -185,15 +189,4 @@ pub struct ShutdownError {
     pub killed: Vec<Name>,
     /// Subsystems whose handler does not return, nor reach an await at which it could be killed.
     pub left: Vec<Name>,
-}
-
-/// The text of a panic.
-pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> Arc<str> {
-    if let Some(text) = panic.downcast_ref::<&str>() {
-        Arc::from(*text)
-    } else if let Some(text) = panic.downcast_ref::<String>() {
-        Arc::from(text.as_str())
-    } else {
-        Arc::from("(no text)")
-    }
 }

@@ -43,10 +43,11 @@ pub trait Handler<M: Send + 'static>: Subsystem {
     type Reply: Send + 'static;
 
     /// How many queued neighbours of this type [`handle_batch`](Self::handle_batch) is given at once, at the most. With 1,
-    /// the default, it is not called.
+    /// the default, it is not called; with more, it is given single messages too, and nothing but `handle_batch` calls
+    /// [`handle`](Self::handle).
     ///
-    /// A run loop takes [`budget`](crate::Configure::budget) messages at a time out of its mailbox, and looks for
-    /// neighbours among them.
+    /// A run loop takes [`budget`](crate::Configure::budget) messages at a time out of its mailbox (64, and no more than that
+    /// holds), and looks for neighbours among them: for larger batches set a larger budget.
     const BATCH: usize = 1;
 
     /// Handles one message.
@@ -56,7 +57,7 @@ pub trait Handler<M: Send + 'static>: Subsystem {
     /// them. There may be any number from 1 to [`BATCH`](Self::BATCH); nobody waits for a batch to become full.
     ///
     /// Returns one reply for each message, in order. The batch has one fate: a panic or a kill fails all of it, and so does
-    /// a wrong number of replies. Costs two allocations for each batch, beside those of the handler.
+    /// a wrong number of replies. So let bad messages be errors in the replies. Costs a few allocations for each batch.
     ///
     /// By default calls [`handle`](Self::handle) for each.
     ///
@@ -76,7 +77,7 @@ pub trait Handler<M: Send + 'static>: Subsystem {
     ///     const BATCH: usize = 64;
     ///
     ///     async fn handle(&mut self, row: Insert, cx: &mut Context<Self>) -> usize {
-    ///         self.handle_batch(vec![row], cx).await[0]
+    ///         self.handle_batch(vec![row], cx).await.remove(0)
     ///     }
     ///
     ///     async fn handle_batch(&mut self, rows: Vec<Insert>, _cx: &mut Context<Self>) -> Vec<usize> {

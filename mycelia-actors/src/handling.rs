@@ -1,7 +1,6 @@
 //! What is being handled: the handler's future, and the duty to say what becomes of its messages.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context as Task, Poll};
 
@@ -9,7 +8,7 @@ use crate::actor::Actor;
 use crate::context::Context;
 use crate::dead_letters::{DeadLetter, Reason};
 use crate::envelope::{Envelope, Hands};
-use crate::error::panic_text;
+use crate::panics::contain;
 use crate::run_loop::{End, Ended, polled};
 use crate::slot::Fate;
 use crate::space::{PlacedDyn, Space};
@@ -76,24 +75,24 @@ impl<'a, S: Subsystem> New<'a, S> {
     #[inline]
     fn start(self, task: &mut Task<'_>) -> Result<Poll<Result<usize, End>>, Waiting<'a>> {
         let Self { actor, inside, first, later } = self;
-        let Some(first) = wanted(actor, first) else { return Ok(Poll::Ready(Ok(0))) };
+        let Some(first) = wanted(actor, first) else { return Ok(Poll::Ready(Ok(1))) };
         // SAFETY: this mailbox is read by the loop of an `S`, so only envelopes for an `S` are put into it.
         let most = unsafe { first.batch::<S>() };
         let hands = if most <= 1 { Hands::one(first) } else { neighbours::<S>(actor, first, later, most) };
-        let poll = catch_unwind(AssertUnwindSafe(|| {
+        let poll = contain(|| {
             let Inside { state, cx, space } = { inside };
             // SAFETY: as above; and the hands are kept until the future is gone.
             unsafe { hands.run(state, cx, space, task) }
-        }));
+        });
         match poll {
             Ok(None) => Ok(Poll::Ready(Ok(handled(actor, hands)))),
             Ok(Some(placed)) => {
                 actor.queue.wake_senders();
                 Err(Waiting { placed: Some(placed), duty: Duty { actor, hands } })
             }
-            Err(panic) => {
+            Err(text) => {
                 fail(actor, hands, Fate::Panicked);
-                Ok(Poll::Ready(Err(End::Panicked(panic_text(&*panic)))))
+                Ok(Poll::Ready(Err(End::Panicked(text))))
             }
         }
     }
@@ -122,15 +121,13 @@ impl Waiting<'_> {
             return Poll::Ready(Ended::Killed);
         }
         let Some(placed) = &mut self.placed else { unreachable!("dropped at the end only") };
-        polled(actor, catch_unwind(AssertUnwindSafe(|| placed.as_mut().poll(task))))
+        polled(actor, contain(|| placed.as_mut().poll(task)))
     }
 
     /// Ends the handler's future, whose drop may panic.
     fn drop_future(&mut self) {
         let placed = self.placed.take();
-        if catch_unwind(AssertUnwindSafe(|| drop(placed))).is_err() {
-            self.duty.actor.ledger.rare().drop_panics.add(1);
-        }
+        self.duty.actor.drop_contained(placed);
     }
 }
 
@@ -156,7 +153,7 @@ fn neighbours<S: Subsystem>(
     most: usize,
 ) -> Hands {
     let mut batch = vec![first];
-    // SAFETY: as in `Handling::begin`.
+    // SAFETY: as in `New::start`.
     while batch.len() < most && later.front().is_some_and(|next| unsafe { next.is_like::<S>(&batch[0]) }) {
         batch.extend(later.pop_front().and_then(|next| wanted(actor, next)));
     }
@@ -190,7 +187,7 @@ fn handled(actor: &Actor, hands: Hands) -> usize {
     actor.ledger.handled.add_owned(count as u64);
     hands.for_each(|in_hand| {
         // A reply that nobody waits for any more is dropped in here.
-        if catch_unwind(AssertUnwindSafe(|| in_hand.reply())).is_err() {
+        if contain(|| in_hand.reply()).is_err() {
             actor.ledger.rare().drop_panics.add(1);
         }
     });
@@ -205,6 +202,7 @@ fn fail(actor: &Actor, hands: Hands, fate: Fate) {
             let letter = DeadLetter::new(actor.name.clone(), in_hand.message_type(), Reason::Failed, None);
             actor.runtime.dead_letters.publish(letter);
         }
-        in_hand.end(fate);
+        // A waker of the asker's that panics is the asker's affair.
+        let _ = contain(|| in_hand.end(fate));
     });
 }

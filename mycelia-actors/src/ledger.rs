@@ -112,13 +112,12 @@ impl Stats {
 /// The equation, without the fates that no message had: `sent 3 = handled 2 + failed 1`.
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sent {}", self.sent)?;
-        let mut sign = '=';
-        for (fate, count) in self.fates().into_iter().filter(|&(_, count)| count > 0) {
-            write!(f, " {sign} {fate} {count}")?;
-            sign = '+';
+        let met = self.fates().into_iter().filter(|&(_, count)| count > 0);
+        let met: Vec<_> = met.map(|(fate, count)| format!("{fate} {count}")).collect();
+        if met.is_empty() {
+            return f.pad(&format!("sent {}", self.sent));
         }
-        Ok(())
+        f.pad(&format!("sent {} = {}", self.sent, met.join(" + ")))
     }
 }
 

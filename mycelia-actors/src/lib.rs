@@ -58,6 +58,7 @@ mod lifecycle;
 mod mailbox;
 mod message_pool;
 mod name;
+mod panics;
 mod restart;
 mod runtime;
 

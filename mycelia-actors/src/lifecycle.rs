@@ -1,10 +1,13 @@
 //! Where a subsystem is in its life, and who waits to hear of it.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 
 use mycelia_core::sync::Mutex;
+use mycelia_core::wake_all;
+use slab::Slab;
 
 /// How a subsystem ended.
 #[derive(Clone, Debug)]
@@ -49,9 +52,9 @@ enum Phase {
     Ended(Box<Exit>),
 }
 
-/// Who is to be woken at the next change.
+/// Who is to be woken at the next change. One that was woken stays, without a waker, until it asks again or leaves.
 #[derive(Default)]
-struct Watchers(Vec<Waker>);
+struct Watchers(Slab<Option<Waker>>);
 
 impl Default for Phase {
     fn default() -> Self {
@@ -71,7 +74,7 @@ impl Phase {
 impl Life {
     pub(crate) fn set_started(&self) {
         self.change(|phase| match phase {
-            Phase::Starting(_) => Phase::Started(None),
+            Phase::Starting(watchers) => Phase::Started(watchers),
             later => later,
         });
     }
@@ -87,41 +90,61 @@ impl Life {
         self.phase.lock().exit().cloned()
     }
 
-    pub(crate) fn poll_started(&self, cx: &mut Context<'_>) -> Poll<Result<(), Exit>> {
-        self.poll(cx, |phase| match phase {
+    pub(crate) async fn started(&self) -> Result<(), Exit> {
+        self.wait(|phase| match phase {
             Phase::Starting(_) => None,
             Phase::NotStarted(exit) => Some(Err((**exit).clone())),
             Phase::Started(_) | Phase::Ended(_) => Some(Ok(())),
         })
+        .await
     }
 
-    pub(crate) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<Exit> {
-        self.poll(cx, |phase| phase.exit().cloned())
+    pub(crate) async fn ended(&self) -> Exit {
+        self.wait(|phase| phase.exit().cloned()).await
     }
 
     fn change(&self, change: impl FnOnce(Phase) -> Phase) {
         let mut phase = self.phase.lock();
-        let mut old = std::mem::take(&mut *phase);
-        let watchers = match &mut old {
-            Phase::Starting(watchers) | Phase::Started(watchers) => watchers.take(),
-            Phase::NotStarted(_) | Phase::Ended(_) => None,
-        };
+        let mut wakers = Vec::new();
+        if let Phase::Starting(Some(watchers)) | Phase::Started(Some(watchers)) = &mut *phase {
+            wakers.extend(watchers.0.iter_mut().filter_map(|(_, waker)| waker.take()));
+        }
+        let old = std::mem::take(&mut *phase);
         *phase = change(old);
         drop(phase);
-        watchers.into_iter().flat_map(|watchers| watchers.0).for_each(Waker::wake);
+        wake_all(wakers);
     }
 
-    fn poll<T>(&self, cx: &mut Context<'_>, look: impl FnOnce(&Phase) -> Option<T>) -> Poll<T> {
-        let mut phase = self.phase.lock();
-        if let Some(found) = look(&phase) {
-            return Poll::Ready(found);
-        }
-        if let Phase::Starting(watchers) | Phase::Started(watchers) = &mut *phase {
-            let watchers = &mut watchers.get_or_insert_default().0;
-            if !watchers.iter().any(|waker| waker.will_wake(cx.waker())) {
-                watchers.push(cx.waker().clone());
+    async fn wait<T>(&self, look: impl Fn(&Phase) -> Option<T>) -> T {
+        let mut watch = Watch { life: self, key: None };
+        poll_fn(|task| {
+            let mut phase = self.phase.lock();
+            if let Some(found) = look(&phase) {
+                return Poll::Ready(found);
             }
+            if let Phase::Starting(watchers) | Phase::Started(watchers) = &mut *phase {
+                let watchers = &mut watchers.get_or_insert_default().0;
+                let key = *watch.key.get_or_insert_with(|| watchers.insert(None));
+                watchers[key] = Some(task.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+/// Somebody's place among the watchers, given up when its future is dropped.
+struct Watch<'a> {
+    life: &'a Life,
+    key: Option<usize>,
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        let Some(key) = self.key else { return };
+        if let Phase::Starting(Some(watchers)) | Phase::Started(Some(watchers)) = &mut *self.life.phase.lock()
+        {
+            watchers.0.remove(key);
         }
-        Poll::Pending
     }
 }

@@ -7,9 +7,13 @@ use mycelia_core::OverflowPolicy;
 /// The memory for the messages' places (8 bytes each) is taken with the first message, grows with the content up to the
 /// capacity, and is given back after a burst. The messages themselves are in the runtime's pool.
 ///
+/// The run loop takes up to a [`budget`](crate::Configure::budget) of messages out of it at a time, so that many more can be
+/// waiting for their turn. Where the newest must overtake the rest, with `DropOldest`, set a small budget.
+///
 /// Freed room belongs to the senders that wait, in order: their messages go in at once. The senders themselves come back
-/// when the mailbox is half empty, or the handler waits for something; so a busy subsystem trades with a sender once for
-/// hundreds of messages.
+/// when the mailbox is half empty, or all that was before theirs has been taken, or the handler awaits something; so a busy
+/// subsystem trades with a sender once for hundreds of messages. (A handler that blocks its thread instead must not wait for
+/// such a sender.)
 ///
 /// ```
 /// use mycelia_actors::prelude::*;

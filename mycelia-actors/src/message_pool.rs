@@ -25,7 +25,10 @@ impl MessagePool {
         Self { capacity: slots, ..Self::default() }
     }
 
-    /// Makes this many slots beforehand.
+    /// Makes this many slots beforehand, of 128 bytes each.
+    ///
+    /// # Panics
+    /// The runtime's builder, as every collection does, if so much memory cannot be described or had.
     pub fn warm(mut self, slots: usize) -> Self {
         self.warm = slots;
         self

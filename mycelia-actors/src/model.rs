@@ -48,7 +48,7 @@ impl Pool {
     pub fn expire(&self) {
         let mut wakes = Vec::new();
         let look = |slot: &crate::slot::MessageSlot| {
-            wakes.extend(slot.open_word().and_then(|word| slot.expire(word)));
+            wakes.extend(slot.open_word().and_then(|word| slot.end_open(word, Fate::Deadline)));
         };
         // SAFETY: nobody ever holds a `&mut` to a slot.
         unsafe { self.0.visit(look) };

@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A subsystem's name as it was given, or for one without a name its type and number: `counter`, `Counter#7`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Name(Kind);
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Kind {
     Given(Arc<str>),
     Unnamed { type_name: &'static str, id: u64 },
@@ -44,8 +44,25 @@ impl fmt::Display for Name {
         match &self.0 {
             Kind::Given(name) => f.write_str(name),
             Kind::Unnamed { type_name, id } => {
-                write!(f, "{}#{id}", type_name.rsplit("::").next().unwrap_or(type_name))
+                // `path::Type<path::Other>`: only the path before the type goes.
+                let plain = type_name.split('<').next().unwrap_or(type_name);
+                let path = plain.rfind("::").map_or(0, |at| at + 2);
+                write!(f, "{}#{id}", &type_name[path..])
             }
         }
+    }
+}
+
+/// As the text, quoted.
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.to_string(), f)
+    }
+}
+
+/// Whether it is a given name, and this one.
+impl PartialEq<str> for Name {
+    fn eq(&self, text: &str) -> bool {
+        self.as_given() == Some(text)
     }
 }

@@ -4,38 +4,52 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use crate::actor::Actor;
-use crate::ask::failure;
+use crate::ask::{Ask, failure};
 use crate::deadline;
 use crate::envelope::{Asker, Promise};
 use crate::error::{AskError, AskFailure, Refusal};
-use crate::sending::Sending;
 use crate::slot::Fate;
 use crate::tell::Enveloping;
 
 /// The duty to reply, as a value: inside a message, or kept for later, moved to another task, or forwarded.
 ///
-/// Dropping it tells the asker so ([`AskFailure::Unanswered`]). Made by
-/// [`Address::ask_with`](crate::Address::ask_with).
+/// Dropping it tells the asker so ([`AskFailure::Unanswered`], or that the handler panicked or was killed, if that is why).
+/// Made by [`Address::ask_with`](crate::Address::ask_with).
 pub struct ReplyTo<R: Send + 'static> {
-    promise: Promise<R>,
-    /// Keeps the message pool alive, wherever this goes.
-    _actor: Arc<Actor>,
+    promise: Option<Promise<R>>,
+    /// Who was asked. Keeps the message pool alive, wherever this goes.
+    actor: Arc<Actor>,
 }
 
 impl<R: Send + 'static> ReplyTo<R> {
     /// Replies. If the asker has gone, the reply is dropped.
-    pub fn reply(self, reply: R) {
-        self.promise.keep(reply);
+    pub fn reply(mut self, reply: R) {
+        if let Some(promise) = self.promise.take() {
+            promise.keep(reply);
+        }
     }
 
     /// True if nobody waits for the reply any more: its deadline has passed, or the asker has gone.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.promise.is_over()
+        self.promise.as_ref().is_none_or(Promise::is_over)
+    }
+}
+
+impl<R: Send + 'static> Drop for ReplyTo<R> {
+    fn drop(&mut self) {
+        let Some(promise) = self.promise.take() else { return };
+        promise.give_up(if std::thread::panicking() {
+            Fate::Panicked
+        } else if self.actor.is_killed() {
+            Fate::Killed
+        } else {
+            Fate::Unanswered
+        });
     }
 }
 
@@ -45,36 +59,62 @@ impl<R: Send + 'static> fmt::Debug for ReplyTo<R> {
     }
 }
 
-pub(crate) async fn ask_with<M: Send, R: Send + 'static>(
+/// Asks with a message that carries the duty to reply. `T` is what the handler itself replies, and nobody wants.
+pub(crate) async fn ask_with<M: Send, R: Send + 'static, T>(
     actor: &Arc<Actor>,
     within: Duration,
     make: impl FnOnce(ReplyTo<R>) -> M,
     envelop: Enveloping<M>,
 ) -> Result<R, AskError<M>> {
-    let error = |message, failure| AskError { message, subsystem: actor.name.clone(), failure };
+    let error = |failure| AskError { message: None, subsystem: actor.name.clone(), failure };
     let pool = &actor.runtime.slots;
     let opened = poll_fn(|task| Poll::Ready(Promise::new(pool, task, deadline::unstamped(within)))).await;
     let (promise, asker) = opened.map_err(|exhausted| {
-        error(None, AskFailure::Refused(Refusal::PoolExhausted { capacity: exhausted.capacity }))
+        error(AskFailure::Refused(Refusal::PoolExhausted { capacity: exhausted.capacity }))
     })?;
-    let mut asker = Some(asker);
-    let message = make(ReplyTo { promise, _actor: Arc::clone(actor) });
+    let message = make(ReplyTo { promise: Some(promise), actor: Arc::clone(actor) });
     actor.runtime.deadlines.ask_is_out(&actor.runtime, within);
-    let mut sending = Sending::new(actor, message, envelop);
-    let mut sent = false;
-    poll_fn(|task| {
-        if !sent {
-            match Pin::new(&mut sending).poll(task) {
-                Poll::Ready(Err(refused)) => {
-                    let failure = AskFailure::Refused(refused.refusal);
-                    return Poll::Ready(Err(error(Some(refused.message), failure)));
+    let asking: Ask<'_, M, T> = Ask::new(actor, message, envelop, true).within(within);
+    let mut asking_with = AskingWith { asker: Some(asker), asking: Some(asking), failed: None };
+    let outcome = poll_fn(|task| asking_with.poll(task)).await;
+    outcome.map_err(|lost| match lost {
+        Lost::Message(error) => error,
+        Lost::Reply(fate) => error(failure(fate, within)),
+    })
+}
+
+/// Two asks: one for the reply, and one that learns what becomes of the message.
+struct AskingWith<'a, M, R, T> {
+    asker: Option<Asker<R>>,
+    asking: Option<Ask<'a, M, T>>,
+    /// The handler failed; but somebody else may have the duty to reply.
+    failed: Option<AskError<M>>,
+}
+
+enum Lost<M> {
+    Message(AskError<M>),
+    Reply(Fate),
+}
+
+impl<M, R, T> AskingWith<'_, M, R, T> {
+    fn poll(&mut self, task: &mut Task<'_>) -> Poll<Result<R, Lost<M>>> {
+        let reply = Asker::poll(&mut self.asker, task);
+        if let Poll::Ready(Ok(reply)) = reply {
+            return Poll::Ready(Ok(reply));
+        }
+        if let Some(asking) = &mut self.asking
+            && let Poll::Ready(handled) = Pin::new(asking).poll(task)
+        {
+            self.asking = None;
+            match handled {
+                Ok(_) => {}
+                Err(error) if matches!(error.failure, AskFailure::Panicked | AskFailure::Killed) => {
+                    self.failed = Some(error);
                 }
-                Poll::Ready(Ok(())) => sent = true,
-                Poll::Pending => {}
+                Err(error) => return Poll::Ready(Err(Lost::Message(error))),
             }
         }
-        Asker::poll(&mut asker, task)
-            .map(|outcome| outcome.map_err(|fate: Fate| error(None, failure(fate, within))))
-    })
-    .await
+        let Poll::Ready(Err(fate)) = reply else { return Poll::Pending };
+        Poll::Ready(Err(self.failed.take().map_or(Lost::Reply(fate), Lost::Message)))
+    }
 }

@@ -1,7 +1,6 @@
 //! The task of a subsystem: takes messages in batches, handles one after another, obeys requests before each poll.
 
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as Task, Poll};
@@ -12,9 +11,9 @@ use crate::actor::{Actor, Request};
 use crate::batch::{Batch, Filled};
 use crate::context::Context;
 use crate::current;
-use crate::error::panic_text;
 use crate::handling::{Handling, Inside, New};
 use crate::lifecycle::Exit;
+use crate::panics::contain;
 use crate::restart::Record;
 use crate::space::Space;
 use crate::subsystem::{Factory, Subsystem};
@@ -62,10 +61,9 @@ pub(crate) fn task<S: Subsystem>(
     };
     let inner = async move {
         let exit = run_loop.run().await;
-        let Loop { inside, mut batch, .. } = run_loop;
-        if catch_unwind(AssertUnwindSafe(|| drop(inside.state))).is_err() {
-            batch.actor.ledger.rare().drop_panics.add(1);
-        }
+        let Loop { inside, mut batch, plan, .. } = run_loop;
+        batch.actor.drop_contained(inside);
+        batch.actor.drop_contained(plan);
         batch.end(exit);
     };
     Running { actor, inner }
@@ -104,8 +102,12 @@ impl<S: Subsystem> Loop<S> {
                     let exit = Exit::Stopped;
                     let actor = &*self.batch.actor;
                     let stopped = obeying(actor, self.inside.state.stopped(&exit, &mut self.inside.cx)).await;
-                    if let Ended::Panicked(text) = stopped {
-                        tracing::error!(subsystem = %actor.name, %text, "panicked in `stopped`");
+                    match stopped {
+                        Ended::Done(()) => {}
+                        Ended::Killed => return Exit::Killed,
+                        Ended::Panicked(text) => {
+                            tracing::error!(subsystem = %actor.name, %text, "panicked in `stopped`");
+                        }
                     }
                     return exit;
                 }
@@ -149,11 +151,8 @@ impl<S: Subsystem> Loop<S> {
     fn renew(&mut self) -> Result<(), Arc<str>> {
         let actor = &*self.batch.actor;
         let Some(restarts) = &self.plan.restarts else { return Ok(()) };
-        let new = catch_unwind(AssertUnwindSafe(|| (restarts.0)())).map_err(|panic| panic_text(&*panic))?;
-        let old = std::mem::replace(&mut self.inside.state, new);
-        if catch_unwind(AssertUnwindSafe(|| drop(old))).is_err() {
-            actor.ledger.rare().drop_panics.add(1);
-        }
+        let new = contain(|| (restarts.0)())?;
+        actor.drop_contained(std::mem::replace(&mut self.inside.state, new));
         actor.ledger.rare().restarts.add_owned(1);
         tracing::info!(subsystem = %actor.name, "restarted");
         Ok(())
@@ -223,14 +222,14 @@ async fn obeying<T>(actor: &Actor, hook: impl Future<Output = T>) -> Ended<T> {
         if actor.is_killed() {
             return Poll::Ready(Ended::Killed);
         }
-        polled(actor, catch_unwind(AssertUnwindSafe(|| hook.as_mut().poll(task))))
+        polled(actor, contain(|| hook.as_mut().poll(task)))
     })
     .await
 }
 
 /// What a poll of the user's code means for the loop.
 #[inline]
-pub(crate) fn polled<T>(actor: &Actor, poll: std::thread::Result<Poll<T>>) -> Poll<Ended<T>> {
+pub(crate) fn polled<T>(actor: &Actor, poll: Result<Poll<T>, Arc<str>>) -> Poll<Ended<T>> {
     match poll {
         Ok(Poll::Ready(output)) => Poll::Ready(Ended::Done(output)),
         Ok(Poll::Pending) => {
@@ -238,6 +237,6 @@ pub(crate) fn polled<T>(actor: &Actor, poll: std::thread::Result<Poll<T>>) -> Po
             actor.queue.wake_senders();
             Poll::Pending
         }
-        Err(panic) => Poll::Ready(Ended::Panicked(panic_text(&*panic))),
+        Err(text) => Poll::Ready(Ended::Panicked(text)),
     }
 }

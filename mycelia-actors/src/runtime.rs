@@ -1,7 +1,6 @@
 //! The runtime: makes subsystems, knows them by name, and ends them in order.
 
-use std::future::poll_fn;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -10,22 +9,22 @@ use mycelia_core::sync::Mutex;
 use mycelia_core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use slab::Slab;
 use tokio::runtime::Handle;
-use tokio::time::Instant;
 
 use crate::actor::{Actor, Request};
 use crate::address::Address;
 use crate::config::Configure;
-use crate::dead_letters::{DeadLetters, Offices};
+use crate::dead_letters::{DeadLetters, Subscribers};
 use crate::deadline::Deadlines;
 use crate::envelope::Slots;
 use crate::error::{ShutdownError, SpawnError};
 use crate::message_pool::{MessagePool, PoolStats};
+use crate::panics::contain;
 use crate::subsystem::Subsystem;
 
 /// How long [`Runtime::shutdown`] waits for subsystems to stop.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(30);
-/// How long a shutdown waits for those it had to kill.
-const KILL_WITHIN: Duration = Duration::from_millis(50);
+/// How long a shutdown whose time is up waits for the others to stop, and for the late ones to be killed.
+const GRACE: Duration = Duration::from_millis(50);
 
 /// Makes subsystems, knows them by name, and ends them in order.
 ///
@@ -56,8 +55,9 @@ impl Drop for Owner {
 pub(crate) struct Shared {
     pub(crate) slots: Slots,
     pub(crate) deadlines: Deadlines,
-    pub(crate) dead_letters: Offices,
+    pub(crate) dead_letters: Arc<Subscribers>,
     tokio: Option<Handle>,
+    has_timers: OnceLock<bool>,
     names: DashMap<Arc<str>, Arc<Actor>>,
     actors: Mutex<Actors>,
     next_id: AtomicU64,
@@ -109,6 +109,8 @@ impl Runtime {
 
     /// Subscribes to dead letters. The queue holds `capacity` of them; the ones beyond are missed (and counted, see
     /// [`missed_dead_letters`](Self::missed_dead_letters)). Only messages lost while somebody is subscribed are kept.
+    ///
+    /// The subscription ends, after its last letter, with [`shutdown`](Self::shutdown) or the runtime.
     #[must_use]
     pub fn dead_letters(&self, capacity: usize) -> DeadLetters {
         self.owner.shared.dead_letters.subscribe(capacity)
@@ -155,10 +157,11 @@ impl Runtime {
         self.len() == 0
     }
 
-    /// Stops every subsystem, the latest first (so children before parents), each after what it has accepted. Those that
-    /// have not ended after 30 seconds are killed.
+    /// Stops every subsystem, the latest first (so children before parents), each after what it has accepted, and the next
+    /// one when it has ended. After 30 seconds the rest stops at once, and those that have not ended 50 ms later are killed.
     ///
-    /// Later spawns are refused.
+    /// Until its turn has come a subsystem accepts messages; what it then asks of its children finds them stopped. Later
+    /// spawns are refused. When all have ended, the subscribers to dead letters get no more.
     ///
     /// # Errors
     /// [`ShutdownError`], which names those that had to be killed, and those that did not even end then.
@@ -173,30 +176,48 @@ impl Runtime {
     pub async fn shutdown_within(&self, within: Duration) -> Result<(), ShutdownError> {
         let shared = &self.owner.shared;
         shared.close();
-        let deadline = Instant::now() + within;
-        for actor in shared.latest_first() {
-            actor.stop();
-            if tokio::time::timeout_at(deadline, ended(&actor)).await.is_err() {
-                break;
+        let one_by_one = async {
+            for actor in shared.latest_first() {
+                actor.stop();
+                actor.life.ended().await;
             }
-        }
+        };
+        // Whoever is late is found below.
+        let _ = tokio::time::timeout(within, one_by_one).await;
+        // Time is up. Those behind the late one stop now, all at once; most have little left to do.
+        let waiting = shared.latest_first();
+        waiting.iter().for_each(|actor| actor.stop());
+        ended_within(GRACE, &waiting).await;
         let late = shared.latest_first();
+        late.iter().for_each(|actor| actor.request(Request::Kill));
+        ended_within(GRACE, &late).await;
+        let (left, killed): (Vec<_>, Vec<_>) = late.iter().partition(|actor| actor.life.exit().is_none());
+        if left.is_empty() {
+            shared.dead_letters.close();
+        }
         if late.is_empty() {
             return Ok(());
         }
-        late.iter().for_each(|actor| actor.request(Request::Kill));
-        let deadline = Instant::now() + KILL_WITHIN;
-        let (mut killed, mut left) = (Vec::new(), Vec::new());
-        for actor in late {
-            let in_time = tokio::time::timeout_at(deadline, ended(&actor)).await.is_ok();
-            if in_time { &mut killed } else { &mut left }.push(actor.name.clone());
-        }
-        Err(ShutdownError { within, killed, left })
+        let names = |actors: Vec<&Arc<Actor>>| actors.iter().map(|actor| actor.name.clone()).collect();
+        Err(ShutdownError { within, killed: names(killed), left: names(left) })
     }
 }
 
-async fn ended(actor: &Actor) {
-    poll_fn(|task| actor.life.poll_ended(task)).await;
+/// True if this tokio runtime was built with its timers. It has no other way to tell than a panic.
+fn has_timers(tokio: &Handle) -> bool {
+    let _inside = tokio.enter();
+    contain(|| drop(tokio::time::sleep(Duration::ZERO))).is_ok()
+}
+
+/// Waits for all of them, but not longer than this.
+async fn ended_within(within: Duration, actors: &[Arc<Actor>]) {
+    let all = async {
+        for actor in actors {
+            actor.life.ended().await;
+        }
+    };
+    // Whoever is late is found by its life.
+    let _ = tokio::time::timeout(within, all).await;
 }
 
 impl Default for Runtime {
@@ -213,8 +234,13 @@ impl std::fmt::Debug for Runtime {
 
 impl Shared {
     /// The tokio runtime to run on: the one given, or the one of the calling thread.
-    pub(crate) fn tokio(&self) -> Option<Handle> {
-        self.tokio.clone().or_else(|| Handle::try_current().ok())
+    pub(crate) fn tokio(&self) -> Result<Handle, SpawnError> {
+        let tokio = self.tokio.clone().or_else(|| Handle::try_current().ok()).ok_or(SpawnError::NoTokio)?;
+        if *self.has_timers.get_or_init(|| has_timers(&tokio)) {
+            Ok(tokio)
+        } else {
+            Err(SpawnError::NoTimers)
+        }
     }
 
     pub(crate) fn next_id(&self) -> u64 {
@@ -242,9 +268,12 @@ impl Shared {
 
     pub(crate) fn unregister(&self, actor: &Actor) {
         let mut actors = self.actors.lock();
-        let registered = actors.by_place.try_remove(actor.place.load(Ordering::Relaxed) as usize);
+        // Once only: the place may be somebody else's by then.
+        let place = actor.place.swap(u32::MAX, Ordering::Relaxed);
+        let registered = actors.by_place.try_remove(place as usize);
         drop(actors);
-        let named = actor.name.as_given().and_then(|name| self.names.remove(name));
+        let own = |_: &Arc<str>, other: &Arc<Actor>| std::ptr::eq(&**other, actor);
+        let named = actor.name.as_given().and_then(|name| self.names.remove_if(name, own));
         drop((registered, named));
     }
 
@@ -295,8 +324,9 @@ impl Builder {
         let shared = Shared {
             slots: self.messages.build(),
             deadlines: Deadlines::new(),
-            dead_letters: Offices::default(),
+            dead_letters: Arc::default(),
             tokio: self.tokio.or_else(|| Handle::try_current().ok()),
+            has_timers: OnceLock::new(),
             names: DashMap::new(),
             actors: Mutex::new(Actors::default()),
             next_id: AtomicU64::new(0),

@@ -21,7 +21,8 @@ use crate::tell::Enveloping;
 /// the subsystem itself and would wait for ever.
 ///
 /// # Cancel safety
-/// Dropping the future while it waits leaves no trace; the message is dropped, and was never sent.
+/// Dropping the future while it is in line leaves no trace: the message is dropped, and was never sent. But if its room has
+/// come (of which the future may not have heard yet, see [`Mailbox`](crate::Mailbox)), the message is sent, and stays so.
 ///
 /// # Cost
 /// No allocation once the message pool is warm, for messages of up to 64 bytes (and an alignment of 16).

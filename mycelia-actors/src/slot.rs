@@ -168,6 +168,10 @@ impl WakerBits {
 pub(crate) struct Wake(Option<Waker>);
 
 impl Wake {
+    pub(crate) fn into_waker(self) -> Option<Waker> {
+        self.0
+    }
+
     pub(crate) fn now(self) {
         if let Some(waker) = self.0 {
             waker.wake();
@@ -191,7 +195,8 @@ impl MessageSlot {
         // Relaxed: nobody else has a share; the sweeper only ever exchanges the word of an open ask.
         let generation = (self.word.load(Ordering::Relaxed) & !(GENERATION - 1)).wrapping_add(GENERATION);
         self.put_waker(waker.clone());
-        self.deadline.store(deadline, Ordering::Relaxed);
+        // Release, for the sweeper's Acquire when it stamps: see there.
+        self.deadline.store(deadline, Ordering::Release);
         // Release, for the sweeper's Acquire in `end`: who sees this ask open sees its waker and deadline.
         self.word.store(generation | ASK | ASKER | ENVELOPE, Ordering::Release);
     }
@@ -225,8 +230,8 @@ impl MessageSlot {
     }
 
     /// The sweeper's end of the ask that had this word. `None` if the word is another one by now.
-    pub(crate) fn expire(&self, word: u64) -> Option<Wake> {
-        self.end_from(word, Fate::Deadline, 0).ok()
+    pub(crate) fn end_open(&self, word: u64, fate: Fate) -> Option<Wake> {
+        self.end_from(word, fate, 0).ok()
     }
 
     fn end(&self, fate: Fate, share: u64) -> Option<Wake> {

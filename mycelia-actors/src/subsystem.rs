@@ -31,6 +31,10 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no subsystem",
+    note = "write `impl Subsystem for {Self} {{}}`; its methods have defaults"
+)]
 pub trait Subsystem: Sized + Send + 'static {
     /// Runs first in the subsystem's task, before any message, and again after each restart.
     ///

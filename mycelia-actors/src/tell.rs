@@ -33,7 +33,7 @@ pub struct ToldMany {
     pub discarded: usize,
 }
 
-/// Messages that were not accepted. They are inside, in order; all before them were accepted.
+/// Messages that were not accepted. They are inside, in order; [`told`](Self::told) says what became of those before them.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{subsystem}` did not accept {} of the messages: {refusal}", messages.len())]
 pub struct TellManyError<M> {
@@ -99,7 +99,9 @@ pub(crate) fn tell_many<M>(
     envelop: Enveloping<M>,
 ) -> Result<ToldMany, TellManyError<M>> {
     let mut messages = messages.into_iter();
-    let mut batch = VecDeque::with_capacity(messages.size_hint().0);
+    // The hint is only that; more than the mailbox holds is seldom sent.
+    let expected = messages.size_hint().0.min(actor.queue.capacity());
+    let mut batch = VecDeque::with_capacity(expected);
     let mut exhausted = None;
     for message in &mut messages {
         match envelop(actor, message) {

@@ -51,3 +51,19 @@ async fn memory_comes_back_down_after_a_burst() {
     assert_eq!(runtime.pool_stats().created, 0, "slots, 128 bytes each");
     assert_eq!(address.ask(Total).await.unwrap().len() as u64, BURST);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_runtime_that_is_gone_leaves_no_task_behind() {
+    let runtime = Runtime::new();
+    let (state, gate) = Gated::new();
+    let address = runtime.spawn_unnamed(state).unwrap();
+    let other = address.clone();
+    let asking = tokio::spawn(async move { other.ask(Add(1)).await.unwrap() });
+    // Long enough for the sweeper to have seen the ask.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    gate.open();
+    assert_eq!(asking.await.unwrap(), 1);
+    drop((address, runtime));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
+}

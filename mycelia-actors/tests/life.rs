@@ -254,7 +254,10 @@ async fn a_shutdown_that_takes_too_long_kills_and_names_them() {
     let error = runtime.shutdown_within(Duration::from_secs(2)).await.unwrap_err();
     assert!(begun.elapsed() <= Duration::from_millis(2_100));
     assert_eq!(error.killed.iter().map(ToString::to_string).collect::<Vec<_>>(), ["slow"]);
-    assert_eq!(error.to_string(), "not stopped within 2s: 1 killed, 0 never returned");
+    assert_eq!(
+        error.to_string(),
+        "not stopped within 2s: killed [\"slow\"]; cannot be killed, for they reach no await: []"
+    );
     accounted(&slow);
 }
 
@@ -368,4 +371,75 @@ async fn a_handler_that_panics_while_it_is_killed_is_contained() {
     assert!(matches!(address.ended().await, Exit::Killed));
     assert_eq!(address.stats().drop_panics, 1);
     accounted(&address);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_subsystem_is_killed_and_those_behind_it_still_stop() {
+    let runtime = Runtime::new();
+    let (state, diary) = Diary::new(|| Ok(()));
+    let idle = runtime.spawn("idle", state).unwrap();
+    let (gated, _gate) = Gated::new();
+    let late = runtime.spawn("late", gated).unwrap();
+    late.tell(Wait).unwrap();
+    let error = runtime.shutdown_within(Duration::from_secs(1)).await.unwrap_err();
+    assert_eq!((error.killed.len(), error.left.len()), (1, 0));
+    assert_eq!(error.killed[0], *"late");
+    assert!(matches!(idle.exit(), Some(Exit::Stopped)));
+    assert_eq!(diary.iter().last().unwrap(), "stopped");
+}
+
+#[tokio::test]
+async fn a_shutdown_may_have_all_the_time_there_is() {
+    let runtime = Runtime::new();
+    runtime.spawn_unnamed(Gated::new().0).unwrap();
+    runtime.shutdown_within(Duration::MAX).await.unwrap();
+}
+
+#[test]
+fn a_tokio_without_timers_is_refused() {
+    let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = Runtime::builder().tokio(tokio.handle().clone()).build();
+    assert!(matches!(runtime.spawn_unnamed(Gated::new().0), Err(SpawnError::NoTimers)));
+}
+
+#[tokio::test]
+async fn whoever_stops_to_wait_for_the_end_is_forgotten() {
+    struct Nobody(#[expect(dead_code, reason = "it is only held")] Arc<()>);
+    impl std::task::Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+    let runtime = Runtime::new();
+    let address = runtime.spawn_unnamed(Gated::new().0).unwrap();
+    let held = Arc::new(());
+    for _ in 0..100 {
+        let waker = std::task::Waker::from(Arc::new(Nobody(Arc::clone(&held))));
+        let mut ended = std::pin::pin!(address.ended());
+        assert!(ended.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
+    }
+    assert_eq!(Arc::strong_count(&held), 1);
+}
+
+/// Never stops.
+struct Lingers(#[expect(dead_code, reason = "it is only held")] Arc<()>);
+impl Subsystem for Lingers {
+    async fn stopped(&mut self, _: &Exit, _: &mut Context<Self>) {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_subsystem_killed_while_it_stops_was_killed_and_leaves_nothing_behind() {
+    let runtime = Runtime::new();
+    let held = Arc::new(());
+    let factory = {
+        let held = Arc::clone(&held);
+        move || Lingers(Arc::clone(&held))
+    };
+    let address = runtime.configure_unnamed().spawn_with(factory).unwrap();
+    address.started().await.unwrap();
+    address.stop();
+    tokio::task::yield_now().await;
+    address.kill();
+    assert!(matches!(address.ended().await, Exit::Killed));
+    assert_eq!(Arc::strong_count(&held), 1, "neither the state nor its factory");
 }

@@ -255,3 +255,56 @@ async fn a_sender_that_was_let_in_is_woken_before_the_handler_waits_for_it() {
     assert_eq!(address.ask(Total).await.unwrap(), [1, 2, 3, 4, 5]);
     accounted(&address);
 }
+
+#[tokio::test]
+async fn expired_messages_count_against_the_budget() {
+    let runtime = Runtime::new();
+    let (gated, gate) = Gated::new();
+    gate.open();
+    let address = runtime.configure_unnamed().budget(8).spawn(gated).unwrap();
+    for n in 0..100 {
+        let mut ask = address.ask(Add(n));
+        assert!(
+            Pin::new(&mut ask)
+                .poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+                .is_pending()
+        );
+    }
+    address.ask(Total).await.unwrap();
+    let stats = address.stats();
+    assert_eq!(stats.expired, 100);
+    assert!(stats.polls >= 100 / 8, "{} polls", stats.polls);
+}
+
+#[tokio::test]
+async fn a_lying_iterator_and_a_huge_budget_are_only_that() {
+    let runtime = Runtime::new();
+    let (gated, gate) = Gated::new();
+    gate.open();
+    let address = runtime.configure_unnamed().budget(usize::MAX).spawn(gated).unwrap();
+    let mut left = 100;
+    let messages = std::iter::from_fn(|| {
+        left -= 1;
+        (left >= 0).then_some(Add(1))
+    });
+    // Its hint says that there might be any number.
+    let told = address.tell_many(messages.chain((0..usize::MAX).map_while(|_| None))).unwrap();
+    assert_eq!(told.queued, 100);
+    assert_eq!(address.ask(Total).await.unwrap().len(), 100);
+    assert!(address.stats().polls <= 3, "one budget was enough");
+}
+
+#[tokio::test]
+async fn a_send_that_was_refused_and_dropped_was_never_sent() {
+    let runtime = Runtime::new();
+    let (address, gate) = gated(&runtime, 1, OverflowPolicy::Error);
+    gate.wait_until_busy(&address).await;
+    address.tell(Add(1)).unwrap();
+    let mut send = address.send(Add(2));
+    assert!(
+        Pin::new(&mut send).poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_pending()
+    );
+    address.stop();
+    drop(send);
+    assert_eq!((address.stats().sent, address.stats().returned), (2, 0));
+}

@@ -3,6 +3,7 @@
 //! * [`sync`]: the one doorway to atomics, locks and cells, std's or (in models) loom's.
 //! * [`OverflowPolicy`]: what a bounded queue does with one item too many.
 //! * [`Counter`]: a number that one thread writes and any thread reads.
+//! * [`wake_all`]: wakes each of many, whatever the others do.
 //!
 //! ```
 //! use mycelia_core::{Counter, OverflowPolicy};
@@ -20,6 +21,8 @@ pub mod sync;
 
 mod counter;
 mod overflow;
+mod wake;
 
 pub use counter::Counter;
 pub use overflow::OverflowPolicy;
+pub use wake::wake_all;

@@ -9,6 +9,7 @@ use mycelia_core::OverflowPolicy;
 use mycelia_core::seeded::bug;
 use mycelia_core::sync::atomic::{AtomicBool, Ordering};
 use mycelia_core::sync::{Mutex, MutexGuard};
+use mycelia_core::wake_all;
 
 use crate::error::{PushError, SendError};
 use crate::pushed::{Pushed, PushedMany};
@@ -109,8 +110,9 @@ impl<T> Channel<T> {
     /// A channel that wakes waiting senders late: not before it holds at most `low_water` items.
     ///
     /// Their items go in as soon as there is room all the same. A receiver that is slower than its senders then trades
-    /// with each of them once for many items, instead of once for every item or batch. In return it must call
-    /// [`wake_senders`](Self::wake_senders) before it waits for anything but this channel.
+    /// with each of them once for many items, instead of once for every item or batch. At the latest they are woken when
+    /// `capacity` items more have been taken. In return the receiver must call [`wake_senders`](Self::wake_senders) before it
+    /// waits for anything but this channel.
     #[must_use]
     pub fn with_low_water(capacity: usize, policy: OverflowPolicy, low_water: usize) -> Self {
         Self {
@@ -213,9 +215,11 @@ impl<T> Channel<T> {
         take: impl FnOnce(&mut Ring<T>) -> Option<R>,
     ) -> Poll<Option<R>> {
         let mut state = self.state.lock();
+        let before = state.ring.len();
         if let Some(taken) = take(&mut state.ring) {
             if state.senders.is_some() {
-                self.let_senders_in(state);
+                let count = before - state.ring.len();
+                self.let_senders_in(state, count);
             }
             return Poll::Ready(Some(taken));
         }
@@ -288,9 +292,14 @@ impl<T> Channel<T> {
         }
     }
 
-    /// Takes everything that is in the queue, at once. Meant for a closed channel: waiting senders are not let in.
+    /// Takes everything that is in the queue, at once, and lets waiting senders in.
     pub fn drain(&self) -> VecDeque<T> {
-        self.state.lock().ring.take_all()
+        let mut state = self.state.lock();
+        let all = state.ring.take_all();
+        if state.senders.is_some() {
+            self.let_senders_in(state, all.len());
+        }
+        all
     }
 
     /// True after [`close`](Self::close).
@@ -361,9 +370,11 @@ impl<T> Channel<T> {
             drop(old);
             return Poll::Pending;
         }
-        match senders.remove(key) {
-            Outcome::Refused(item) => Poll::Ready(Err(SendError(item))),
-            Outcome::Accepted | Outcome::Waiting { .. } => Poll::Ready(Ok(())),
+        let outcome = senders.remove(key);
+        drop(state);
+        match outcome {
+            Outcome::Refused(item, _) => Poll::Ready(Err(SendError(item))),
+            Outcome::Accepted(_) | Outcome::Waiting(..) => Poll::Ready(Ok(())),
         }
     }
 
@@ -374,24 +385,32 @@ impl<T> Channel<T> {
         }
         let mut state = self.state.lock();
         let outcome = state.senders.as_mut().map(|senders| senders.remove(key));
+        if let Some(Outcome::Refused(..)) = outcome {
+            // Nobody saw the refusal: it was never sent.
+            state.ring.forget_refused();
+        }
         drop(state);
         match outcome? {
-            Outcome::Waiting { item, .. } | Outcome::Refused(item) => Some(item),
-            Outcome::Accepted => None,
+            Outcome::Waiting(item, _) | Outcome::Refused(item, _) => Some(item),
+            Outcome::Accepted(_) => None,
         }
     }
 
-    /// Moves items of waiting senders into the room that was freed, and wakes them if few items are left.
-    fn let_senders_in<'a>(&'a self, mut state: MutexGuard<'a, State<T>>) {
+    /// Moves items of waiting senders into the room that was freed by taking this many items. Wakes the senders if few items
+    /// are left, or all that were before theirs have been taken.
+    fn let_senders_in<'a>(&'a self, mut state: MutexGuard<'a, State<T>>, taken: usize) {
         let inner = &mut *state;
         let Some(senders) = &mut inner.senders else { return };
         while inner.ring.has_room() {
             let Some(item) = senders.accept_first() else { break };
             inner.ring.accept(item);
         }
-        if inner.ring.len() <= inner.low_water as usize {
+        senders.taken += taken;
+        if !senders.owes_wakes() {
+            senders.taken = 0;
+        } else if inner.ring.len() <= inner.low_water as usize || senders.taken > inner.ring.capacity() {
             self.wake_senders_of(state);
-        } else if senders.owes_wakes() {
+        } else {
             self.owes_wakes.store(true, Ordering::Relaxed);
         }
     }
@@ -406,7 +425,7 @@ impl<T> Channel<T> {
             }
             let more = wakers[WAKES - 1].is_some();
             drop(state);
-            wakers.into_iter().flatten().for_each(Waker::wake);
+            wake_all(wakers.into_iter().flatten());
             if !more {
                 return;
             }

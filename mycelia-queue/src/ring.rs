@@ -171,6 +171,11 @@ impl<T> Ring<T> {
         }
     }
 
+    /// Takes back the count of one.
+    pub(crate) fn forget_refused(&mut self) {
+        self.losses().refused -= 1;
+    }
+
     pub(crate) fn pop(&mut self) -> Option<T> {
         self.items.pop_front()
     }

@@ -15,8 +15,9 @@ use crate::error::SendError;
 /// [`SendError`], with the item, if the channel is or becomes closed before the item is in, or has a capacity of 0.
 ///
 /// # Cancel safety
-/// Dropping the future while it waits leaves no trace: the item was never sent, and is dropped. Use
-/// [`cancel`](Self::cancel) to get it back. Once the future is ready, the item is in the queue (or in the error).
+/// Dropping the future while it is in line leaves no trace: the item was never sent, and is dropped. But if it was let in
+/// (of which the future may not have heard yet), the item is in the queue, and stays. [`cancel`](Self::cancel) tells which,
+/// and gives the item back.
 #[must_use = "nothing is sent until the future is polled"]
 pub struct Send<'a, T> {
     channel: &'a Channel<T>,

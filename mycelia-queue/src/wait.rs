@@ -8,12 +8,12 @@ use slab::Slab;
 const NONE: usize = usize::MAX;
 
 /// Waiting senders, first come first served. A sender is known by its key until it asks for the outcome.
-/// Accepted ones are woken later: the receiver says when.
+/// Those whose waiting has ended are woken when the receiver says so.
 ///
 /// ```text
 /// first ─▶ ┌──────────┐ next ┌──────────┐ next ┌──────────┐ ◀─ last      accepted or refused ones
-///          │ item     │─────▶│ item     │─────▶│ item     │              are in no list any more
-///          │ waker    │◀─────│ waker    │◀─────│ waker    │
+///          │ item     │─────▶│ item     │─────▶│ item     │              are in `to_wake` until
+///          │ waker    │◀─────│ waker    │◀─────│ waker    │              they are woken
 ///          └──────────┘ prev └──────────┘ prev └──────────┘
 /// ```
 pub(crate) struct WaitList<T> {
@@ -21,30 +21,35 @@ pub(crate) struct WaitList<T> {
     first: usize,
     last: usize,
     waiting: usize,
-    /// The wakers of accepted senders, in order.
-    to_wake: VecDeque<Waker>,
+    /// Keys of senders that are to be woken, in order.
+    to_wake: VecDeque<usize>,
+    /// Items that the receiver has taken since somebody was to be woken.
+    pub(crate) taken: usize,
 }
 
 enum Entry<T> {
-    Waiting { item: T, waker: Waker, prev: usize, next: usize },
-    Accepted,
-    Refused(T),
-}
-
-/// How a sender's waiting ended.
-pub(crate) enum Outcome<T> {
-    /// It has not: here is the item, which will not be sent, and a waker to be dropped outside the lock.
     Waiting {
         item: T,
-        _waker: Waker,
+        waker: Waker,
+        prev: usize,
+        next: usize,
     },
-    Accepted,
-    Refused(T),
+    /// With the waker as long as it is to be woken.
+    Accepted(Option<Waker>),
+    Refused(T, Option<Waker>),
+}
+
+/// How a sender's waiting ended. A waker in it is to be dropped outside the lock.
+pub(crate) enum Outcome<T> {
+    /// It has not: here is the item, which will not be sent.
+    Waiting(T, #[allow(dead_code, reason = "dropped by the caller")] Waker),
+    Accepted(#[allow(dead_code, reason = "dropped by the caller")] Option<Waker>),
+    Refused(T, #[allow(dead_code, reason = "dropped by the caller")] Option<Waker>),
 }
 
 impl<T> WaitList<T> {
     pub(crate) fn new() -> Self {
-        Self { entries: Slab::new(), first: NONE, last: NONE, waiting: 0, to_wake: VecDeque::new() }
+        Self { entries: Slab::new(), first: NONE, last: NONE, waiting: 0, to_wake: VecDeque::new(), taken: 0 }
     }
 
     /// How many wait.
@@ -70,10 +75,14 @@ impl<T> WaitList<T> {
             self.unlink(prev, next);
         }
         let outcome = match self.entries.remove(key) {
-            Entry::Waiting { item, waker, .. } => Outcome::Waiting { item, _waker: waker },
-            Entry::Accepted => Outcome::Accepted,
-            Entry::Refused(item) => Outcome::Refused(item),
+            Entry::Waiting { item, waker, .. } => Outcome::Waiting(item, waker),
+            Entry::Accepted(waker) => Outcome::Accepted(waker),
+            Entry::Refused(item, waker) => Outcome::Refused(item, waker),
         };
+        if let Outcome::Accepted(Some(_)) | Outcome::Refused(_, Some(_)) = outcome {
+            // It has learnt of it unwoken; so it is to be woken no more.
+            self.to_wake.retain(|&other| other != key);
+        }
         if self.entries.is_empty() && self.entries.capacity() > 64 {
             self.entries = Slab::new();
         }
@@ -86,31 +95,38 @@ impl<T> WaitList<T> {
         match &mut self.entries[key] {
             Entry::Waiting { waker: old, .. } if old.will_wake(waker) => Ok(None),
             Entry::Waiting { waker: old, .. } => Ok(Some(std::mem::replace(old, waker.clone()))),
-            Entry::Accepted | Entry::Refused(_) => Err(()),
+            Entry::Accepted(_) | Entry::Refused(..) => Err(()),
         }
     }
 
     /// Refuses every waiting sender, and says how many that were. They are to be woken.
     pub(crate) fn refuse_all(&mut self) -> usize {
         let refused = self.waiting;
-        while self.first != NONE {
-            let key = self.first;
-            let Some(item) = self.accept_first() else { break };
-            self.entries[key] = Entry::Refused(item);
+        while let Some((item, waker)) = self.end_first() {
+            let key = self.to_wake[self.to_wake.len() - 1];
+            self.entries[key] = Entry::Refused(item, Some(waker));
         }
         refused
     }
 
     /// Accepts the first sender, which is to be woken. Its item.
     pub(crate) fn accept_first(&mut self) -> Option<T> {
-        let entry = self.entries.get_mut(self.first)?;
-        match std::mem::replace(entry, Entry::Accepted) {
+        let (item, waker) = self.end_first()?;
+        let key = self.to_wake[self.to_wake.len() - 1];
+        self.entries[key] = Entry::Accepted(Some(waker));
+        Some(item)
+    }
+
+    /// Ends the waiting of the first, whose key is then the last to be woken, and whose entry the caller fills in.
+    fn end_first(&mut self) -> Option<(T, Waker)> {
+        let key = self.first;
+        match std::mem::replace(self.entries.get_mut(key)?, Entry::Accepted(None)) {
             Entry::Waiting { item, waker, prev, next } => {
                 self.unlink(prev, next);
-                self.to_wake.push_back(waker);
-                Some(item)
+                self.to_wake.push_back(key);
+                Some((item, waker))
             }
-            Entry::Accepted | Entry::Refused(_) => unreachable!("only waiting senders are linked"),
+            Entry::Accepted(_) | Entry::Refused(..) => unreachable!("only waiting senders are linked"),
         }
     }
 
@@ -121,7 +137,12 @@ impl<T> WaitList<T> {
 
     /// The next sender to wake.
     pub(crate) fn next_to_wake(&mut self) -> Option<Waker> {
-        self.to_wake.pop_front()
+        self.taken = 0;
+        let key = self.to_wake.pop_front()?;
+        match &mut self.entries[key] {
+            Entry::Accepted(waker) | Entry::Refused(_, waker) => waker.take(),
+            Entry::Waiting { .. } => unreachable!("its waiting has ended"),
+        }
     }
 
     fn unlink(&mut self, prev: usize, next: usize) {
@@ -139,14 +160,14 @@ impl<T> WaitList<T> {
     fn next_of(&mut self, key: usize) -> &mut usize {
         match &mut self.entries[key] {
             Entry::Waiting { next, .. } => next,
-            Entry::Accepted | Entry::Refused(_) => unreachable!("only waiting senders are linked"),
+            Entry::Accepted(_) | Entry::Refused(..) => unreachable!("only waiting senders are linked"),
         }
     }
 
     fn prev_of(&mut self, key: usize) -> &mut usize {
         match &mut self.entries[key] {
             Entry::Waiting { prev, .. } => prev,
-            Entry::Accepted | Entry::Refused(_) => unreachable!("only waiting senders are linked"),
+            Entry::Accepted(_) | Entry::Refused(..) => unreachable!("only waiting senders are linked"),
         }
     }
 }

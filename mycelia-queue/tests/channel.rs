@@ -218,7 +218,7 @@ fn with_low_water_senders_are_let_in_at_once_and_woken_late() {
     assert_eq!(bells.each_ref().map(|bell| bell.rings()), [0, 0, 0], "but not woken");
     assert_eq!(poll(&mut sends[0], &bells[0]), Poll::Ready(Ok(())), "who asks is told");
     assert_eq!(receive(&channel, &receiver, 3), Poll::Ready(vec![2, 3, 4]));
-    assert_eq!(bells.each_ref().map(|bell| bell.rings()), [1, 1, 1], "two items are left");
+    assert_eq!(bells.each_ref().map(|bell| bell.rings()), [0, 1, 1], "two items are left");
     assert_eq!(receive(&channel, &receiver, 9), Poll::Ready(vec![5, 6]));
 }
 
@@ -248,4 +248,61 @@ fn late_wakes_come_when_the_receiver_says_so_and_at_close() {
         let polls = sends.iter_mut().zip(&bells).map(|(send, bell)| poll(send, bell));
         assert_eq!(polls.filter(|poll| *poll == Poll::Ready(Ok(()))).count(), 3);
     }
+}
+
+#[test]
+fn a_let_in_sender_is_woken_when_all_before_it_have_been_taken() {
+    let channel = Channel::with_low_water(4, OverflowPolicy::Error, 0);
+    (0..4).for_each(|item| assert_eq!(channel.push(item), Ok(Pushed::Queued)));
+    let (bell, receiver) = (Arc::<Bell>::default(), Arc::<Bell>::default());
+    let mut send = channel.send(4);
+    assert!(poll(&mut send, &bell).is_pending());
+    // Others keep the queue above its low water.
+    for item in 5..=9 {
+        assert_eq!(bell.rings(), 0, "before item {item}");
+        assert!(receive(&channel, &receiver, 1).is_ready());
+        let _ = channel.push(item);
+    }
+    assert_eq!(bell.rings(), 1);
+}
+
+#[test]
+fn senders_that_learn_the_outcome_by_themselves_leave_no_waker_behind() {
+    let channel = Channel::with_low_water(4, OverflowPolicy::Error, 2);
+    (0..4).for_each(|item| assert_eq!(channel.push(item), Ok(Pushed::Queued)));
+    let (bell, receiver) = (Arc::<Bell>::default(), Arc::<Bell>::default());
+    for item in 0..100 {
+        let mut send = channel.send(item);
+        assert!(poll(&mut send, &bell).is_pending());
+        assert!(receive(&channel, &receiver, 1).is_ready());
+        assert_eq!(poll(&mut send, &bell), Poll::Ready(Ok(())));
+    }
+    assert_eq!(Arc::strong_count(&bell), 1);
+}
+
+#[test]
+fn draining_lets_waiting_senders_in() {
+    let (channel, bell) = (full(OverflowPolicy::Error), Arc::default());
+    let mut send = channel.send(3);
+    assert!(poll(&mut send, &bell).is_pending());
+    assert_eq!(channel.drain(), [1, 2]);
+    assert_eq!(bell.rings(), 1);
+    assert_eq!((poll(&mut send, &bell), channel.len()), (Poll::Ready(Ok(())), 1));
+}
+
+#[test]
+fn a_waker_that_panics_takes_no_wake_up_from_others() {
+    struct Cracked;
+    impl Wake for Cracked {
+        fn wake(self: Arc<Self>) {
+            panic!("in the waker");
+        }
+    }
+    let (channel, bell) = (full(OverflowPolicy::Error), Arc::default());
+    let (mut first, mut second) = (channel.send(3), channel.send(4));
+    let cracked = Waker::from(Arc::new(Cracked));
+    assert!(Pin::new(&mut first).poll(&mut Context::from_waker(&cracked)).is_pending());
+    assert!(poll(&mut second, &bell).is_pending());
+    channel.close();
+    assert_eq!(bell.rings(), 1);
 }

@@ -152,6 +152,10 @@ proptest! {
                     if let Some(place) = waits {
                         model.line.remove(place);
                         prop_assert_eq!(back, Some(item));
+                    } else if back.is_some() {
+                        // Refused at the close, of which its sender has not heard: so it was never sent.
+                        prop_assert!(model.closed);
+                        model.refused -= 1;
                     }
                 }
                 Step::Cancel(_) => {}

@@ -1,0 +1,182 @@
+//! `ask_with`: a reply from somewhere else, and what the asker hears when there is none.
+#![cfg(not(mycelia_loom))]
+
+mod subsystems;
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::task::{Context as Task, Wake, Waker};
+use std::time::Duration;
+
+use mycelia_actors::AskFailure;
+use mycelia_actors::prelude::*;
+use subsystems::{Add, Gated, accounted};
+
+const LONG: Duration = Duration::from_secs(3600);
+
+/// Replies at once, or does as it is told.
+struct Query(ReplyTo<u32>);
+impl Handler<Query> for Gated {
+    type Reply = ();
+    async fn handle(&mut self, query: Query, _: &mut Context<Self>) {
+        query.0.reply(1);
+    }
+}
+
+struct Panics(ReplyTo<u32>);
+impl Handler<Panics> for Gated {
+    type Reply = ();
+    async fn handle(&mut self, _query: Panics, _: &mut Context<Self>) {
+        panic!("with the duty to reply");
+    }
+}
+
+/// Gives the duty to somebody else, and panics.
+struct Forwards(ReplyTo<u32>, mpsc::Sender<ReplyTo<u32>>);
+impl Handler<Forwards> for Gated {
+    type Reply = ();
+    async fn handle(&mut self, query: Forwards, _: &mut Context<Self>) {
+        query.1.send(query.0).unwrap();
+        panic!("without it");
+    }
+}
+
+struct AsksItself;
+impl Handler<AsksItself> for Gated {
+    type Reply = Option<AskFailure>;
+    async fn handle(&mut self, _: AsksItself, cx: &mut Context<Self>) -> Option<AskFailure> {
+        let me = cx.address().clone();
+        me.ask_with(Query).await.err().map(|error| error.failure)
+    }
+}
+
+fn small(runtime: &Runtime, policy: OverflowPolicy) -> (Address<Gated>, subsystems::Gate) {
+    let (gated, gate) = Gated::new();
+    let mailbox = Mailbox::bounded(1).overflow(policy);
+    (runtime.configure_unnamed().mailbox(mailbox).spawn(gated).unwrap(), gate)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_message_comes_back_if_it_never_got_in() {
+    let runtime = Runtime::new();
+    let (address, gate) = small(&runtime, OverflowPolicy::Error);
+    gate.wait_until_busy(&address).await;
+    address.tell(Add(1)).unwrap();
+    let within = Duration::from_millis(30);
+    let error = address.ask_with_within(within, Query).await.unwrap_err();
+    assert_eq!(error.failure, AskFailure::Deadline(within));
+    assert!(error.message.is_some());
+    assert_eq!(address.stats().returned, 1);
+}
+
+#[tokio::test]
+async fn the_asker_hears_what_became_of_its_message() {
+    for subscribed in [false, true] {
+        let runtime = Runtime::new();
+        // A letter holds the message, and with it the duty to reply.
+        let letters = subscribed.then(|| runtime.dead_letters(8));
+        let (address, gate) = small(&runtime, OverflowPolicy::DropOldest);
+        gate.wait_until_busy(&address).await;
+        let ask = || {
+            let address = address.clone();
+            tokio::spawn(async move { address.ask_with_within(LONG, Query).await.unwrap_err().failure })
+        };
+        let evicted = ask();
+        while address.stats().queued == 0 {
+            tokio::task::yield_now().await;
+        }
+        address.tell(Add(1)).unwrap();
+        assert_eq!(evicted.await.unwrap(), AskFailure::Evicted);
+        gate.open();
+        address.ask(Add(2)).await.unwrap();
+
+        let (address, gate) = small(&runtime, OverflowPolicy::Error);
+        gate.wait_until_busy(&address).await;
+        let other = address.clone();
+        let undelivered =
+            tokio::spawn(async move { other.ask_with_within(LONG, Query).await.unwrap_err().failure });
+        while address.stats().queued == 0 {
+            tokio::task::yield_now().await;
+        }
+        address.kill();
+        assert_eq!(undelivered.await.unwrap(), AskFailure::Undelivered);
+        accounted(&address);
+        drop(letters);
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_told_unless_somebody_else_can_still_reply() {
+    let runtime = Runtime::new();
+    let address = runtime.configure_unnamed().spawn_with(|| Gated::new().0).unwrap();
+    let error = address.ask_with(Panics).await.unwrap_err();
+    assert_eq!(error.failure, AskFailure::Panicked);
+    for replies in [true, false] {
+        let (forward, forwarded) = mpsc::channel();
+        let other = address.clone();
+        let asking = tokio::spawn(async move { other.ask_with(|reply| Forwards(reply, forward)).await });
+        while address.stats().failed < if replies { 2 } else { 3 } {
+            tokio::task::yield_now().await;
+        }
+        let reply: ReplyTo<u32> = forwarded.recv().unwrap();
+        if replies {
+            reply.reply(7);
+            assert_eq!(asking.await.unwrap().unwrap(), 7);
+        } else {
+            drop(reply);
+            assert_eq!(asking.await.unwrap().unwrap_err().failure, AskFailure::Panicked);
+        }
+    }
+}
+
+#[tokio::test]
+async fn asking_oneself_is_a_cycle() {
+    let runtime = Runtime::new();
+    let address = runtime.spawn_unnamed(Gated::new().0).unwrap();
+    assert_eq!(address.ask(AsksItself).await.unwrap(), Some(AskFailure::Cycle));
+}
+
+#[derive(Default)]
+struct Bell(AtomicBool);
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn the_asker_is_told_when_tokio_goes_first() {
+    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
+    let runtime = Runtime::builder().tokio(tokio.handle().clone()).build();
+    let address = runtime.spawn_unnamed(Gated::new().0).unwrap();
+    let (forward, forwarded) = mpsc::channel();
+    let bell = Arc::new(Bell::default());
+    let waker = Waker::from(Arc::clone(&bell));
+    let mut asking = pin!(address.ask_with_within(LONG, |reply| Forwards(reply, forward)));
+    assert!(asking.as_mut().poll(&mut Task::from_waker(&waker)).is_pending());
+    let reply = forwarded.recv().unwrap();
+    drop(tokio);
+    assert!(bell.0.load(Ordering::SeqCst), "nobody looks at deadlines any more");
+    assert!(asking.poll(&mut Task::from_waker(&waker)).is_ready());
+    assert!(reply.is_over());
+}
+
+#[test]
+fn a_sweeper_that_never_ran_is_replaced() {
+    let runtime = Runtime::new();
+    let tokio =
+        || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    tokio().block_on(async {
+        let address = runtime.spawn_unnamed(Gated::new().0).unwrap();
+        let mut ask = pin!(address.ask(Add(1)).within(LONG));
+        assert!(ask.as_mut().poll(&mut Task::from_waker(Waker::noop())).is_pending());
+    });
+    tokio().block_on(async {
+        let address = runtime.spawn_unnamed(Gated::new().0).unwrap();
+        let within = Duration::from_millis(50);
+        let asked = tokio::time::timeout(LONG, address.ask(Add(1)).within(within)).await;
+        assert_eq!(asked.expect("swept").unwrap_err().failure, AskFailure::Deadline(within));
+    });
+}
