@@ -65,7 +65,8 @@ fn a_letter_may_send_messages_when_it_is_dropped() {
 }
 
 /// Keeps its subsystem's address alive.
-struct Loops(Arc<()>, #[expect(dead_code, reason = "it is only held")] Address<Gated>);
+#[expect(dead_code, reason = "they are only held")]
+struct Loops(Arc<()>, Address<Gated>);
 impl Handler<Loops> for Gated {
     type Reply = ();
     async fn handle(&mut self, _: Loops, _: &mut Context<Self>) {}

@@ -25,6 +25,7 @@ impl Handler<Query> for Gated {
     }
 }
 
+#[expect(dead_code, reason = "it is only held")]
 struct Panics(ReplyTo<u32>);
 impl Handler<Panics> for Gated {
     type Reply = ();

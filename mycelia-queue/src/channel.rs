@@ -287,7 +287,7 @@ impl<T> Channel<T> {
     #[inline]
     pub fn wake_senders(&self) {
         // Relaxed: only the receiver lets senders in, so it has written this itself.
-        if self.owes_wakes.load(Ordering::Relaxed) {
+        if self.owes_wakes.load(Ordering::Relaxed) && !bug("senders that were let in are forgotten") {
             self.wake_senders_of(self.state.lock());
         }
     }

@@ -119,6 +119,30 @@ fn twin_getting_in_line_in_two_steps_waits_for_ever() {
 }
 
 #[test]
+fn a_sender_let_in_above_low_water_is_woken_before_the_receiver_waits_for_it() {
+    loom::model(|| {
+        let channel = Arc::new(Channel::with_low_water(2, OverflowPolicy::Error, 0));
+        channel.push(1).unwrap();
+        channel.push(2).unwrap();
+        let sender = Arc::clone(&channel);
+        let thread = thread::spawn(move || block_on(sender.send(3)).unwrap());
+        let mut batch = VecDeque::new();
+        assert_eq!(block_on(std::future::poll_fn(|cx| channel.poll_recv_many(cx, &mut batch, 1))), 1);
+        channel.wake_senders();
+        thread.join().unwrap();
+        assert_eq!(channel.drain(), [2, 3]);
+    });
+}
+
+#[test]
+fn twin_senders_that_were_let_in_and_forgotten_wait_for_ever() {
+    assert!(scene_fails_with(
+        "senders that were let in are forgotten",
+        "a_sender_let_in_above_low_water_is_woken_before_the_receiver_waits_for_it"
+    ));
+}
+
+#[test]
 fn a_cancelled_send_is_in_the_queue_or_given_back() {
     loom::model(|| {
         let channel = Arc::new(Channel::new(1, OverflowPolicy::Error));
