@@ -171,7 +171,8 @@ impl Drop for Unregister {
     }
 }
 
-/// The part before `://` in a path: letters, digits, `-`, `_` and `.`.
+/// The part before `://` in a path: letters, digits, `-`, `_` and `.`, beginning with one of the first two.
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    name.starts_with(char::is_alphanumeric)
+        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }

@@ -148,7 +148,7 @@ pub enum SpawnError {
     #[error("a subsystem named `{0}` is already there")]
     NameTaken(String),
     /// An empty name, or one that could not stand before `://` in a path.
-    #[error("{0:?} is no name: use letters, digits, `-`, `_` and `.`")]
+    #[error("{0:?} is no name: use letters, digits, `-`, `_` and `.`, beginning with a letter or digit")]
     BadName(String),
     /// A mailbox needs room for at least one message.
     #[error("`{0}` has a mailbox of capacity 0: it could never take a message")]

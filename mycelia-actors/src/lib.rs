@@ -29,6 +29,9 @@
 //! }
 //! ```
 //!
+//! Tokio needs its timers (`enable_time`; `#[tokio::main]` has them). What happens to subsystems is told to `tracing`, inside
+//! a span `subsystem` each: spawned, panicked, restarted, ended, dead letters at debug and every message at trace level.
+//!
 //! # Map
 //!
 //! What a user writes: [`Subsystem`], [`Handler`]. What handlers are given: [`Context`]. How messages are sent:
@@ -75,6 +78,7 @@ mod handling;
 mod run_loop;
 mod slot;
 mod space;
+mod table;
 
 pub use address::Address;
 pub use ask::Ask;

@@ -12,7 +12,7 @@ use mycelia_core::sync::UnsafeCell;
 use mycelia_core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use mycelia_pool::{Guard, Recycle};
 
-use crate::envelope::Table;
+use crate::table::Table;
 
 /// Messages and replies up to this size and alignment travel inside the slot; others in a box of their own.
 pub(crate) const INLINE_SIZE: usize = 64;

@@ -39,13 +39,15 @@ pub trait Subsystem: Sized + Send + 'static {
     /// Runs first in the subsystem's task, before any message, and again after each restart.
     ///
     /// # Errors
-    /// An error ends the subsystem, as a panic does: what is in its mailbox becomes undelivered.
+    /// An error ends the subsystem, and what is in its mailbox becomes undelivered. (A panic counts as one in a handler: with
+    /// a factory there is another try.)
     fn started(&mut self, cx: &mut Context<Self>) -> impl Future<Output = Result<(), BoxError>> + Send {
         let _ = cx;
         async { Ok(()) }
     }
 
-    /// Runs last, unless the subsystem was killed or has panicked for good (its state may be broken then).
+    /// Runs last, if the subsystem was stopped: not if it was killed, never started, or has panicked for good (its state may
+    /// be broken then).
     ///
     /// The mailbox is closed by now. A panic in here is contained and logged.
     fn stopped(&mut self, exit: &Exit, cx: &mut Context<Self>) -> impl Future<Output = ()> + Send {

@@ -200,10 +200,12 @@ fn messages(mut arguments: impl Iterator<Item = String>) -> Result<u64, String> 
     if let Some(more) = arguments.next() {
         return Err(format!("`{more}` is one argument too many: only the number of messages is expected"));
     }
-    match text.replace('_', "").parse() {
+    match text.replace(['_', ','], "").parse() {
         Ok(0) => Err("0 messages are too few: 1 is the least".to_owned()),
         Ok(messages) => Ok(messages),
-        Err(error) => Err(format!("`{text}` is no number of messages: {error}")),
+        Err(error) => {
+            Err(format!("`{text}` is no number of messages: {error}; usage: quickstart [MESSAGES]"))
+        }
     }
 }
 

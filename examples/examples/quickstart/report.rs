@@ -73,7 +73,7 @@ impl fmt::Display for Report {
         let rate = self.messages as f64 / self.elapsed.as_secs_f64();
         writeln!(
             f,
-            "{} messages in {:.2?}, {} clients",
+            "{} messages in {:.2?} from {} clients",
             HumanCount(self.messages),
             self.elapsed,
             self.clients
@@ -97,11 +97,17 @@ impl fmt::Display for Report {
         for (name, waits) in &self.waits {
             write!(f, "  {name:<16}")?;
             for quantile in [0.5, 0.95, 0.99, 1.0] {
-                let time = Duration::from_nanos(waits.times.value_at_quantile(quantile));
-                write!(f, "{time:>12.1?}")?;
+                if waits.times.is_empty() {
+                    write!(f, "{:>12}", "-")?;
+                } else {
+                    let time = Duration::from_nanos(waits.times.value_at_quantile(quantile));
+                    write!(f, "{time:>12.1?}")?;
+                }
             }
             writeln!(f, "{:>12}", count(waits.times.len()))?;
         }
+
+        writeln!(f, "  (one message in 64 is timed)")?;
 
         writeln!(f, "\nmessage pool")?;
         writeln!(f, "  slots created   {:>12}", count(pool.created))?;
@@ -117,7 +123,7 @@ impl fmt::Display for Report {
         writeln!(f, "\n{}", self.ledger)?;
         let verdict =
             if self.problems().is_empty() { "every message was handled" } else { "NOT as it should be" };
-        writeln!(f, "{verdict} (the ledger has 1 more ask each: for the waits above)")
+        writeln!(f, "{verdict} (and one more by each subsystem: the question how long they had waited)")
     }
 }
 

@@ -1,0 +1,206 @@
+//! What can be done with a message of a forgotten type: static tables of functions, and what they call.
+//!
+//! With `envelope` the room of all unsafe dealings with payloads.
+
+use std::any::{Any, TypeId, type_name};
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::task::{Context as Task, Poll};
+
+use crate::actor::Actor;
+use crate::context::Context;
+use crate::handler::Handler;
+use crate::slot::{INLINE_ALIGN, INLINE_SIZE, MessageSlot};
+use crate::space::{PlacedDyn, Space};
+use crate::subsystem::Subsystem;
+
+/// What can be done with a message of a forgotten type. One per subsystem and message, in static memory.
+pub(crate) struct Table {
+    pub(crate) message_type: fn() -> &'static str,
+    pub(crate) drop_message: unsafe fn(*mut u8),
+    pub(crate) drop_reply: unsafe fn(*mut u8),
+    pub(crate) take_message: unsafe fn(*mut u8) -> Box<dyn Any + Send>,
+}
+
+/// The table and how to handle the message, which takes a subsystem of type `S`.
+#[repr(C)]
+pub(crate) struct HandlingTable<S: Subsystem> {
+    table: Table,
+    pub(crate) message_id: fn() -> TypeId,
+    pub(crate) run: Run<S, Held>,
+    /// How many messages of this type may be handled at once, and how, if that is more than one.
+    pub(crate) batch: usize,
+    pub(crate) run_batch: Run<S, Vec<Held>>,
+}
+
+/// Starts to handle the message in a slot, or several. `None` if the handler was done at the first poll.
+///
+/// The lifetimes say that the future in the space borrows all that the handler was given.
+pub(crate) type Run<S, H> = for<'a> unsafe fn(
+    H,
+    &'a mut S,
+    &'a mut Context<S>,
+    &'a mut Space,
+    &mut Task<'_>,
+) -> Option<PlacedDyn<'a>>;
+
+/// A value in a payload: inside if it fits, in a box if not.
+pub(crate) struct Stored<T>(PhantomData<T>);
+
+impl<T> Stored<T> {
+    const INLINE: bool = size_of::<T>() <= INLINE_SIZE && align_of::<T>() <= INLINE_ALIGN;
+
+    /// # Safety
+    /// `payload` is valid for writes of a payload, and holds nothing.
+    #[inline]
+    pub(crate) unsafe fn write(payload: *mut u8, value: T) {
+        // SAFETY: checked to fit, or a box, which does.
+        unsafe {
+            if Self::INLINE {
+                payload.cast::<T>().write(value);
+            } else {
+                payload.cast::<Box<T>>().write(Box::new(value));
+            }
+        }
+    }
+
+    /// # Safety
+    /// `payload` holds a `T` from `write`, which is moved out.
+    #[inline]
+    pub(crate) unsafe fn read(payload: *mut u8) -> T {
+        // SAFETY: the caller's promise.
+        unsafe { if Self::INLINE { payload.cast::<T>().read() } else { *payload.cast::<Box<T>>().read() } }
+    }
+
+    /// # Safety
+    /// As `read`.
+    pub(crate) unsafe fn drop(payload: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if Self::INLINE {
+                payload.cast::<T>().drop_in_place()
+            } else {
+                payload.cast::<Box<T>>().drop_in_place()
+            }
+        }
+    }
+}
+
+/// The tables of a message type `M` with a reply `R`, for a subsystem `S` or for none.
+pub(crate) struct Tables<S, M, R>(PhantomData<(S, M, R)>);
+
+impl<S: Handler<M>, M: Send + 'static> Tables<S, M, S::Reply> {
+    pub(crate) const HANDLING: &'static HandlingTable<S> = &HandlingTable {
+        table: Tables::<(), M, S::Reply>::TABLE,
+        message_id: TypeId::of::<M>,
+        run: run::<S, M>,
+        batch: S::BATCH,
+        run_batch: run_batch::<S, M>,
+    };
+}
+
+impl<M: Send + 'static, R: Send + 'static> Tables<(), M, R> {
+    const TABLE: Table = Table {
+        message_type: type_name::<M>,
+        drop_message: Stored::<M>::drop,
+        drop_reply: Stored::<R>::drop,
+        // SAFETY: the caller's promise is that of `read`.
+        take_message: |payload| Box::new(unsafe { Stored::<M>::read(payload) }),
+    };
+    pub(crate) const REPLY_ONLY: &'static Table = &Self::TABLE;
+}
+
+/// The slot of a message in hand, as the handler's future has it.
+#[derive(Clone, Copy)]
+pub(crate) struct Held(pub(crate) NonNull<MessageSlot>);
+
+// SAFETY: it stands for the share of an `InHand`, which is `Send`.
+unsafe impl Send for Held {}
+
+impl Held {
+    /// # Safety
+    /// The slot holds a message of type `M`, which is moved out, and the share is held.
+    #[inline]
+    unsafe fn message<M>(self) -> M {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.as_ref().payload.with_mut(|payload| Stored::<M>::read(payload.cast())) }
+    }
+
+    /// Leaves the reply for the `InHand` to publish, if there is an asker; else drops it.
+    ///
+    /// # Safety
+    /// The message is out, the reply is of the table's type, and the share is held.
+    #[inline]
+    unsafe fn reply<R>(self, reply: R, actor: &Actor) {
+        // SAFETY: the caller's promise; until the envelope publishes, the payload is its own.
+        unsafe {
+            let slot = self.0.as_ref();
+            if slot.is_ask() {
+                slot.payload.with_mut(|payload| Stored::write(payload.cast(), reply));
+            } else if std::mem::needs_drop::<R>() {
+                actor.drop_contained(reply);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The slot holds a message of type `M`, which this takes. Its `InHand` stays until the future is gone.
+unsafe fn run<'a, S: Handler<M>, M: Send + 'static>(
+    held: Held,
+    state: &'a mut S,
+    cx: &'a mut Context<S>,
+    space: &'a mut Space,
+    task: &mut Task<'_>,
+) -> Option<PlacedDyn<'a>> {
+    // `handle` is called inside the future, for it may panic before there is one of its own.
+    let mut placed = space.place(async move {
+        // SAFETY: the caller's promise; this is the first thing to happen, at the poll below.
+        let message = unsafe { held.message() };
+        let reply = state.handle(message, cx).await;
+        // SAFETY: the caller's promise; `S::Reply` is what the table was made for.
+        unsafe { held.reply(reply, cx.address().actor()) };
+    });
+    match placed.as_mut().poll(task) {
+        Poll::Ready(()) => None,
+        Poll::Pending => Some(placed.erase()),
+    }
+}
+
+/// # Safety
+/// As [`run`], for each slot.
+unsafe fn run_batch<'a, S: Handler<M>, M: Send + 'static>(
+    held: Vec<Held>,
+    state: &'a mut S,
+    cx: &'a mut Context<S>,
+    space: &'a mut Space,
+    task: &mut Task<'_>,
+) -> Option<PlacedDyn<'a>> {
+    let mut placed = space.place(async move {
+        // SAFETY: as in `run`.
+        let messages = held.iter().map(|held| unsafe { held.message() }).collect();
+        let replies = state.handle_batch(messages, cx).await;
+        let (given, messages) = (replies.len(), held.len());
+        assert!(
+            given == messages,
+            "`handle_batch` gave {given} replies to {messages} messages of type `{}`",
+            type_name::<M>()
+        );
+        for (held, reply) in held.iter().zip(replies) {
+            // SAFETY: as in `run`.
+            unsafe { held.reply(reply, cx.address().actor()) };
+        }
+    });
+    match placed.as_mut().poll(task) {
+        Poll::Ready(()) => None,
+        Poll::Pending => Some(placed.erase()),
+    }
+}
+
+/// # Safety
+/// A share of the slot is held, and its message was put there for a subsystem of type `S`.
+#[inline]
+pub(crate) unsafe fn handling_table<S: Subsystem>(slot: NonNull<MessageSlot>) -> &'static HandlingTable<S> {
+    // SAFETY: the caller's promise; `Envelope::new` points to the whole of the larger table.
+    unsafe { slot.as_ref().table.with(|table| *table).cast::<HandlingTable<S>>().as_ref() }
+}
