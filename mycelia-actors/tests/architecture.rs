@@ -12,7 +12,7 @@ const ALLOWED: [(&str, &[&str]); 6] = [
     ("mycelia-queue", &["mycelia-core"]),
     ("mycelia-actors", &["mycelia-core", "mycelia-pool", "mycelia-queue", "tokio"]),
     ("mycelia-examples", &["mycelia-actors", "tokio"]),
-    ("mycelia-benches", &["mycelia-actors", "tokio"]),
+    ("mycelia-benches", &["mycelia-actors", "mycelia-pool", "mycelia-queue", "tokio"]),
 ];
 const WATCHED: [&str; 4] = ["tokio", "async-std", "smol", "futures"];
 
