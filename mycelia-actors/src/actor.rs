@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mycelia_core::contain;
 use mycelia_core::seeded::bug;
 use mycelia_core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use mycelia_pool::Exhausted;
@@ -14,7 +15,6 @@ use crate::handler::Handler;
 use crate::ledger::{Ledger, Stats};
 use crate::lifecycle::Life;
 use crate::name::Name;
-use crate::panics::contain;
 use crate::runtime::Shared;
 use crate::slot::Fate;
 

@@ -8,11 +8,11 @@ use crate::actor::Actor;
 use crate::context::Context;
 use crate::dead_letters::{DeadLetter, Reason};
 use crate::envelope::{Envelope, Hands};
-use crate::panics::contain;
 use crate::run_loop::{End, Ended, polled};
 use crate::slot::Fate;
 use crate::space::{PlacedDyn, Space};
 use crate::subsystem::Subsystem;
+use mycelia_core::contain;
 
 /// What the handlers of a subsystem borrow.
 pub(crate) struct Inside<S: Subsystem> {

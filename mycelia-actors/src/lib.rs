@@ -61,7 +61,6 @@ mod lifecycle;
 mod mailbox;
 mod message_pool;
 mod name;
-mod panics;
 mod restart;
 mod runtime;
 

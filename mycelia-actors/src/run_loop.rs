@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as Task, Poll};
 
+use mycelia_core::contain;
 use tokio::time::Instant;
 
 use crate::actor::{Actor, Request};
@@ -13,7 +14,6 @@ use crate::context::Context;
 use crate::current;
 use crate::handling::{Handling, Inside, New};
 use crate::lifecycle::Exit;
-use crate::panics::contain;
 use crate::restart::Record;
 use crate::space::Space;
 use crate::subsystem::{Factory, Subsystem};

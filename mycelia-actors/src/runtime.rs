@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use mycelia_core::contain;
 use mycelia_core::sync::Mutex;
 use mycelia_core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use slab::Slab;
@@ -18,7 +19,6 @@ use crate::deadline::Deadlines;
 use crate::envelope::Slots;
 use crate::error::{ShutdownError, SpawnError};
 use crate::message_pool::{MessagePool, PoolStats};
-use crate::panics::contain;
 use crate::subsystem::Subsystem;
 
 /// How long [`Runtime::shutdown`] waits for subsystems to stop.

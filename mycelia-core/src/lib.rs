@@ -7,8 +7,10 @@ pub mod sync;
 
 mod counter;
 mod overflow;
+mod panics;
 mod wake;
 
 pub use counter::Counter;
 pub use overflow::OverflowPolicy;
+pub use panics::contain;
 pub use wake::wake_all;

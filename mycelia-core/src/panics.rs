@@ -4,11 +4,22 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// Runs code of a user. `Err` with the text of its panic, if it panicked.
+/// Runs code of a user. `Err` with the text of its panic, if it panicked, which the panic hook has printed.
 ///
-/// What is half done then is dropped by the caller, or was never shared; nothing else sees it.
+/// What is half done then is dropped by the caller, or was never shared; nothing else may see it.
+///
+/// ```
+/// use mycelia_core::contain;
+///
+/// assert_eq!(contain(|| 1 + 1), Ok(2));
+/// let text = contain(|| -> u32 { panic!("at attempt {}", 2) }).unwrap_err();
+/// assert_eq!(&*text, "at attempt 2");
+/// ```
+///
+/// # Errors
+/// The text of the panic, or `(no text)` if its payload is of another type.
 #[inline]
-pub(crate) fn contain<T>(work: impl FnOnce() -> T) -> Result<T, Arc<str>> {
+pub fn contain<T>(work: impl FnOnce() -> T) -> Result<T, Arc<str>> {
     catch_unwind(AssertUnwindSafe(work)).map_err(text)
 }
 
@@ -21,11 +32,16 @@ fn text(panic: Box<dyn Any + Send>) -> Arc<str> {
     } else {
         Arc::from("(no text)")
     };
-    // The payload may be of any type, and its drop may panic, with a payload of any type.
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-        std::mem::forget(again);
-    }
+    discard(panic);
     text
+}
+
+/// Drops a payload. It may be of any type, and its drop may panic, with a payload of any type; the third is leaked.
+fn discard(panic: Box<dyn Any + Send>) {
+    let again = |panic| catch_unwind(AssertUnwindSafe(|| drop::<Box<dyn Any + Send>>(panic)));
+    if let Err(panic) = again(panic).or_else(again) {
+        std::mem::forget(panic);
+    }
 }
 
 #[cfg(all(test, not(mycelia_loom)))]
