@@ -7,6 +7,7 @@
 //! One operation is one value of 112 bytes, taken, written, read and given back: by the same thread, or by another one, to
 //! which batches of 64 are handed over. A million a run; the sum is checked. Medians of 9 interleaved runs.
 
+use std::hint::black_box;
 use std::ops::DerefMut;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
@@ -92,6 +93,8 @@ impl Drop for Listed {
 fn fill<S: Source>(source: &Arc<S>, number: u64) -> S::Item {
     let mut item = source.take();
     item.0[0] = number;
+    // Else the compiler finds out that a box which is dropped at once need not be made.
+    black_box(&mut *item);
     item
 }
 
