@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context as Task, Poll};
 
+use mycelia_core::contain;
+
 use crate::actor::Actor;
 use crate::context::Context;
 use crate::dead_letters::{DeadLetter, Reason};
@@ -12,7 +14,6 @@ use crate::run_loop::{End, Ended, polled};
 use crate::slot::Fate;
 use crate::space::{PlacedDyn, Space};
 use crate::subsystem::Subsystem;
-use mycelia_core::contain;
 
 /// What the handlers of a subsystem borrow.
 pub(crate) struct Inside<S: Subsystem> {

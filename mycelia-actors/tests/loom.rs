@@ -122,20 +122,11 @@ fn a_dropped_answer_is_told_beside_a_new_waker_and_a_deadline() {
 }
 
 #[test]
-fn a_run_loop_that_goes_idle_hears_a_request_and_a_message() {
-    explore(|| {
-        let (outside, mut inbox) = mailbox();
-        let thread = thread::spawn(move || {
-            assert!(outside.tell());
-            outside.kill();
-        });
-        let woken = block_on(poll_fn(|task| {
-            inbox.register(task);
-            inbox.poll(task)
-        }));
-        assert!(matches!(woken, Woken::Request | Woken::Message));
-        thread.join().unwrap();
-    });
+fn twin_a_dropped_answer_and_a_deadline_that_both_end_the_ask() {
+    assert!(scene_fails_with(
+        "an ask ended without an exchange",
+        "a_dropped_answer_is_told_beside_a_new_waker_and_a_deadline"
+    ));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use mycelia_core::OverflowPolicy;
+use mycelia_core::seeded::bug;
 use mycelia_core::sync::Mutex;
 
 use crate::error::PushError;
@@ -46,6 +47,11 @@ impl<T> BoundedQueue<T> {
     /// [`PushError::Full`] under the policy `Error`, [`PushError::Closed`] after [`close`](Self::close); the item is
     /// inside.
     pub fn push(&self, item: T) -> Result<Pushed<T>, PushError<T>> {
+        if bug("a bounded queue that evicts in two steps") {
+            let oldest = self.pop();
+            self.ring.lock().accept(item);
+            return Ok(oldest.map_or(Pushed::Queued, Pushed::Evicted));
+        }
         self.ring.lock().push(item, false)
     }
 

@@ -249,6 +249,9 @@ impl<T> Channel<T> {
     /// Wakes the receiver whether there are items or not, so that it looks at something else.
     pub fn wake_receiver(&self) {
         let mut state = self.state.lock();
+        if bug("a receiver that is awake is not woken") && !state.idle {
+            return;
+        }
         state.idle = false;
         let waker = state.receiver.clone();
         drop(state);
@@ -268,7 +271,8 @@ impl<T> Channel<T> {
     pub fn close(&self) {
         let mut state = self.state.lock();
         state.ring.close();
-        let refused = state.senders.as_mut().map_or(0, |senders| senders.refuse_all());
+        let line = state.senders.as_mut().filter(|_| !bug("a close that forgets the line"));
+        let refused = line.map_or(0, |senders| senders.refuse_all());
         state.ring.count_refused(refused);
         state.idle = false;
         let receiver = state.receiver.clone();

@@ -73,6 +73,14 @@ fn an_item_is_evicted_or_popped_but_not_both() {
 }
 
 #[test]
+fn twin_an_eviction_in_two_steps_beside_a_pop() {
+    assert!(scene_fails_with(
+        "a bounded queue that evicts in two steps",
+        "an_item_is_evicted_or_popped_but_not_both"
+    ));
+}
+
+#[test]
 fn a_push_beside_a_close_is_refused_or_received() {
     loom::model(|| {
         let channel = Arc::new(Channel::new(2, OverflowPolicy::Error));
@@ -182,17 +190,25 @@ fn twin_a_sender_that_gives_up_and_stays_in_line_is_a_ghost() {
 }
 
 #[test]
-fn a_waiting_sender_is_let_in_or_refused_when_the_channel_closes() {
+fn a_waiting_sender_is_refused_when_the_channel_closes() {
     loom::model(|| {
         let channel = Arc::new(Channel::new(1, OverflowPolicy::Error));
         channel.push(1).unwrap();
         let sender = Arc::clone(&channel);
-        let thread = thread::spawn(move || block_on(sender.send(2)).is_ok());
-        assert_eq!(block_on(channel.recv()), Some(1));
+        let thread = thread::spawn(move || block_on(sender.send(2)).is_err());
         channel.close();
-        let received = block_on(channel.recv());
-        assert_eq!(thread.join().unwrap(), received == Some(2));
+        // The room that is freed now is nobody's any more.
+        assert_eq!((block_on(channel.recv()), block_on(channel.recv())), (Some(1), None));
+        assert!(thread.join().unwrap());
     });
+}
+
+#[test]
+fn twin_a_close_that_forgets_the_line_leaves_a_sender_waiting() {
+    assert!(scene_fails_with(
+        "a close that forgets the line",
+        "a_waiting_sender_is_refused_when_the_channel_closes"
+    ));
 }
 
 #[test]
@@ -217,4 +233,12 @@ fn a_receiver_is_woken_for_other_reasons_too() {
         thread.join().unwrap();
         channel.forget_receiver();
     });
+}
+
+#[test]
+fn twin_a_receiver_that_is_about_to_wait_is_not_woken() {
+    assert!(scene_fails_with(
+        "a receiver that is awake is not woken",
+        "a_receiver_is_woken_for_other_reasons_too"
+    ));
 }
