@@ -81,7 +81,7 @@ impl Deadlines {
         self.period.fetch_min(wanted, Ordering::SeqCst);
         if !self.running.swap(true, Ordering::SeqCst) {
             let sweeper = Sweeper { shared: Arc::clone(shared), left: false };
-            if let Ok(tokio) = shared.tokio() {
+            if let Some(tokio) = shared.any_tokio() {
                 drop(tokio.spawn(sweeper.run()));
             }
         }

@@ -58,6 +58,7 @@ pub(crate) struct Shared {
     pub(crate) dead_letters: Arc<Subscribers>,
     tokio: Option<Handle>,
     has_timers: OnceLock<bool>,
+    last_tokio: Mutex<Option<Handle>>,
     names: DashMap<Arc<str>, Arc<Actor>>,
     actors: Mutex<Actors>,
     next_id: AtomicU64,
@@ -233,9 +234,24 @@ impl std::fmt::Debug for Runtime {
 }
 
 impl Shared {
-    /// The tokio runtime to run on: the one given, or the one of the calling thread.
+    /// The tokio runtime to spawn on: the one given, or the one of the calling thread.
     pub(crate) fn tokio(&self) -> Result<Handle, SpawnError> {
-        let tokio = self.tokio.clone().or_else(|| Handle::try_current().ok()).ok_or(SpawnError::NoTokio)?;
+        if let Some(tokio) = &self.tokio {
+            return self.with_timers(tokio.clone());
+        }
+        let tokio = self.with_timers(Handle::try_current().map_err(|_| SpawnError::NoTokio)?)?;
+        let before = self.last_tokio.lock().replace(tokio.clone());
+        drop(before);
+        Ok(tokio)
+    }
+
+    /// One for the sweeper, which threads without a runtime need as well: then it is where the last subsystem was spawned.
+    pub(crate) fn any_tokio(&self) -> Option<Handle> {
+        let current = || Handle::try_current().ok();
+        self.tokio.clone().or_else(current).or_else(|| self.last_tokio.lock().clone())
+    }
+
+    fn with_timers(&self, tokio: Handle) -> Result<Handle, SpawnError> {
         if *self.has_timers.get_or_init(|| has_timers(&tokio)) {
             Ok(tokio)
         } else {
@@ -327,6 +343,7 @@ impl Builder {
             dead_letters: Arc::default(),
             tokio: self.tokio.or_else(|| Handle::try_current().ok()),
             has_timers: OnceLock::new(),
+            last_tokio: Mutex::new(None),
             names: DashMap::new(),
             actors: Mutex::new(Actors::default()),
             next_id: AtomicU64::new(0),

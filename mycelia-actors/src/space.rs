@@ -4,6 +4,7 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::ptr::NonNull;
+use std::task::{Context, Poll};
 
 /// A buffer that holds one future at a time. It grows to the largest future it has held, and allocates only for that.
 ///
@@ -90,6 +91,15 @@ impl<'a, F: ?Sized + Future<Output = ()> + Send + 'a> Placed<'a, F> {
 }
 
 impl<'a, F: Future<Output = ()> + Send + 'a> Placed<'a, F> {
+    /// Polls it for the first time. `None` if it was done then; else its type is forgotten.
+    #[inline]
+    pub(crate) fn start(mut self, task: &mut Context<'_>) -> Option<PlacedDyn<'a>> {
+        match self.as_mut().poll(task) {
+            Poll::Ready(()) => None,
+            Poll::Pending => Some(self.erase()),
+        }
+    }
+
     /// Forgets the type.
     #[inline]
     pub(crate) fn erase(self) -> PlacedDyn<'a> {

@@ -5,7 +5,7 @@
 use std::any::{Any, TypeId, type_name};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
-use std::task::{Context as Task, Poll};
+use std::task::Context as Task;
 
 use crate::actor::Actor;
 use crate::context::Context;
@@ -154,17 +154,14 @@ unsafe fn run<'a, S: Handler<M>, M: Send + 'static>(
     task: &mut Task<'_>,
 ) -> Option<PlacedDyn<'a>> {
     // `handle` is called inside the future, for it may panic before there is one of its own.
-    let mut placed = space.place(async move {
+    let placed = space.place(async move {
         // SAFETY: the caller's promise; this is the first thing to happen, at the poll below.
         let message = unsafe { held.message() };
         let reply = state.handle(message, cx).await;
         // SAFETY: the caller's promise; `S::Reply` is what the table was made for.
         unsafe { held.reply(reply, cx.address().actor()) };
     });
-    match placed.as_mut().poll(task) {
-        Poll::Ready(()) => None,
-        Poll::Pending => Some(placed.erase()),
-    }
+    placed.start(task)
 }
 
 /// # Safety
@@ -176,7 +173,7 @@ unsafe fn run_batch<'a, S: Handler<M>, M: Send + 'static>(
     space: &'a mut Space,
     task: &mut Task<'_>,
 ) -> Option<PlacedDyn<'a>> {
-    let mut placed = space.place(async move {
+    let placed = space.place(async move {
         // SAFETY: as in `run`.
         let messages = held.iter().map(|held| unsafe { held.message() }).collect();
         let replies = state.handle_batch(messages, cx).await;
@@ -191,10 +188,7 @@ unsafe fn run_batch<'a, S: Handler<M>, M: Send + 'static>(
             unsafe { held.reply(reply, cx.address().actor()) };
         }
     });
-    match placed.as_mut().poll(task) {
-        Poll::Ready(()) => None,
-        Poll::Pending => Some(placed.erase()),
-    }
+    placed.start(task)
 }
 
 /// # Safety

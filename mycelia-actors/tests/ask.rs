@@ -403,3 +403,21 @@ async fn dropping_the_runtime_settles_every_ask() {
     assert!(matches!(failure, AskFailure::Killed | AskFailure::Undelivered), "{failure:?}");
     assert!(matches!(address.ended().await, Exit::Killed));
 }
+
+#[test]
+fn a_thread_may_ask_when_the_runtime_was_made_outside_of_tokio() {
+    let runtime = Runtime::new();
+    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
+    let (gated, gate) = Gated::new();
+    gate.open();
+    let address = tokio.block_on(async { runtime.spawn_unnamed(gated) }).unwrap();
+    for n in 0..10 {
+        assert_eq!(address.blocking_ask(Add(n), LONG).unwrap(), n as usize + 1);
+    }
+    // Its deadline is kept, too.
+    let (gated, _gate) = Gated::new();
+    let silent = tokio.block_on(async { runtime.spawn_unnamed(gated) }).unwrap();
+    let within = Duration::from_millis(30);
+    let error = silent.blocking_ask(Add(1), within).unwrap_err();
+    assert_eq!(error.failure, AskFailure::Deadline(within));
+}
