@@ -41,10 +41,15 @@ impl<T> Mutex<T> {
     /// Waits for the lock. Blocks the thread: hold it for a few instructions, never across an await.
     #[inline]
     pub fn lock(&self) -> MutexGuard<'_, T> {
+        self.try_lock().unwrap_or_else(|| self.lock_contended())
+    }
+
+    #[inline]
+    fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         match self.0.try_lock() {
-            Ok(guard) => guard,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => self.lock_contended(),
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
         }
     }
 
@@ -57,11 +62,10 @@ impl<T> Mutex<T> {
             for _ in 0..pauses {
                 hint::spin_loop();
             }
-            match self.0.try_lock() {
-                Ok(guard) => return guard,
-                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => pauses *= 2,
+            if let Some(guard) = self.try_lock() {
+                return guard;
             }
+            pauses *= 2;
         }
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

@@ -102,8 +102,7 @@ impl<T> WaitList<T> {
     /// Refuses every waiting sender, and says how many that were. They are to be woken.
     pub(crate) fn refuse_all(&mut self) -> usize {
         let refused = self.waiting;
-        while let Some((item, waker)) = self.end_first() {
-            let key = self.to_wake[self.to_wake.len() - 1];
+        while let Some((key, item, waker)) = self.end_first() {
             self.entries[key] = Entry::Refused(item, Some(waker));
         }
         refused
@@ -111,20 +110,19 @@ impl<T> WaitList<T> {
 
     /// Accepts the first sender, which is to be woken. Its item.
     pub(crate) fn accept_first(&mut self) -> Option<T> {
-        let (item, waker) = self.end_first()?;
-        let key = self.to_wake[self.to_wake.len() - 1];
+        let (key, item, waker) = self.end_first()?;
         self.entries[key] = Entry::Accepted(Some(waker));
         Some(item)
     }
 
-    /// Ends the waiting of the first, whose key is then the last to be woken, and whose entry the caller fills in.
-    fn end_first(&mut self) -> Option<(T, Waker)> {
+    /// Ends the waiting of the first, which is to be woken. The caller fills its entry in.
+    fn end_first(&mut self) -> Option<(usize, T, Waker)> {
         let key = self.first;
         match std::mem::replace(self.entries.get_mut(key)?, Entry::Accepted(None)) {
             Entry::Waiting { item, waker, prev, next } => {
                 self.unlink(prev, next);
                 self.to_wake.push_back(key);
-                Some((item, waker))
+                Some((key, item, waker))
             }
             Entry::Accepted(_) | Entry::Refused(..) => unreachable!("only waiting senders are linked"),
         }
