@@ -1,0 +1,41 @@
+#![doc = include_str!("../README.md")]
+//!
+//! # Map
+//!
+//! [`Router`] holds values by [`Pattern`]; [`Router::at`] finds the one for a path and gives a [`Match`] with its
+//! [`Params`], or a [`Miss`]. [`Scope`] is a right that a pattern may require, [`Principal`] who holds some.
+//! How it works is on the page [`design`].
+#![forbid(unsafe_code)]
+
+#[doc = include_str!("../DESIGN.md")]
+pub mod design {}
+
+mod router;
+
+mod matched;
+mod miss;
+mod params;
+mod pattern;
+
+mod principal;
+mod scope;
+
+mod error;
+mod path;
+
+mod edge;
+mod nearest;
+mod steps;
+mod tree;
+
+pub use error::{
+    AtError, DecodeError, InsertError, ParamError, PathError, PatternError, PatternErrorKind, Refusal,
+};
+pub use matched::Match;
+pub use miss::Miss;
+pub use params::{Params, ParamsIter};
+pub use path::{MAX_BYTES, MAX_SEGMENTS};
+pub use pattern::Pattern;
+pub use principal::{Denied, Principal, WidenError};
+pub use router::{Policy, Router};
+pub use scope::{Scope, ScopeError};

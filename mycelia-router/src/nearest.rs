@@ -1,0 +1,48 @@
+//! The pattern that is most like a path, for the text of an error.
+
+use strsim::normalized_levenshtein;
+
+use crate::pattern::{Pattern, Segment};
+
+/// How much of a segment is compared: texts longer than this are nobody's slip of the finger.
+const COMPARED: usize = 64;
+
+/// How like a literal a segment must be to count as meant for it.
+const ALIKE: f64 = 0.5;
+
+/// The pattern most like `path`, if any literal of it is. Cost: one comparison of texts for each pattern and segment.
+pub(crate) fn nearest<'r>(patterns: impl Iterator<Item = &'r Pattern>, path: &str) -> Option<&'r Pattern> {
+    let segments: Vec<String> =
+        path.split('/').map(|segment| segment.chars().take(COMPARED).collect()).collect();
+    patterns
+        .filter_map(|pattern| Some((likeness(pattern, &segments)?, pattern)))
+        .max_by(|(one, a), (other, b)| one.total_cmp(other).then_with(|| b.by_preference(a)))
+        .map(|(_, pattern)| pattern)
+}
+
+/// How like a path is to a pattern, where any literal of it is: one for each segment that fits, less for one that nearly does, and
+/// minus one for each that only one of them has.
+fn likeness(pattern: &Pattern, path: &[String]) -> Option<f64> {
+    let (mut alike, mut literal) = (0.0, false);
+    for (segment, text) in pattern.segments().iter().zip(path) {
+        alike += match segment {
+            Segment::Literal(expected) => {
+                let expected: String = expected.chars().take(COMPARED).collect();
+                let likeness = normalized_levenshtein(&expected, text);
+                literal |= likeness >= ALIKE;
+                likeness
+            }
+            Segment::Param { prefix, suffix } if text.starts_with(&**prefix) && text.ends_with(&**suffix) => {
+                0.9
+            }
+            Segment::Param { .. } => 0.0,
+            Segment::Rest => 0.1,
+        };
+    }
+    let rest = pattern.segments().last() == Some(&Segment::Rest);
+    let unpaired = match path.len().cmp(&pattern.segments().len()) {
+        std::cmp::Ordering::Greater if rest => 0,
+        _ => path.len().abs_diff(pattern.segments().len()),
+    };
+    literal.then_some(alike - unpaired as f64)
+}

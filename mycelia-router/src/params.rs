@@ -1,0 +1,153 @@
+//! Parameters: slices of the path.
+
+use std::any::type_name;
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use percent_encoding::percent_decode_str;
+
+use crate::error::{DecodeError, ParamError};
+use crate::path::Segments;
+use crate::pattern::{ParamSlot, Pattern};
+
+/// The parameters of a [`Match`](crate::Match), by name and by position. They are slices of the path, cut when they are asked
+/// for, and neither decoded nor copied.
+///
+/// ```
+/// use mycelia_router::Router;
+///
+/// let mut router = Router::new();
+/// router.insert("users/{id}/{file}.json", ())?;
+/// let hit = router.at("users/7/caf%C3%A9.json")?;
+/// let params = hit.params();
+/// assert_eq!(params.get("id"), Some("7"));
+/// assert_eq!(params.parse::<u32>("id")?, 7);
+/// assert_eq!(params.at(1), Some("caf%C3%A9"));
+/// assert_eq!(params.decode("file")?.as_deref(), Some("café"));
+/// assert_eq!(params.iter().collect::<Vec<_>>(), [("id", "7"), ("file", "caf%C3%A9")]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct Params<'r, 'p> {
+    pattern: &'r Pattern,
+    path: &'p str,
+    segments: Segments,
+}
+
+impl<'r, 'p> Params<'r, 'p> {
+    #[inline]
+    pub(crate) fn new(pattern: &'r Pattern, path: &'p str, segments: Segments) -> Self {
+        Self { pattern, path, segments }
+    }
+
+    /// The value of the parameter `name`. Cost: a comparison with each name before it.
+    #[inline]
+    pub fn get(&self, name: &str) -> Option<&'p str> {
+        self.pattern.slots().iter().find(|slot| *slot.name == *name).map(|slot| self.value(slot))
+    }
+
+    /// The value of the parameter at `index`, counted from 0 on the left.
+    #[inline]
+    pub fn at(&self, index: usize) -> Option<&'p str> {
+        self.pattern.slots().get(index).map(|slot| self.value(slot))
+    }
+
+    /// The value of the parameter `name`, read as a `V`. It is not percent-decoded.
+    ///
+    /// # Errors
+    /// [`ParamError`] names the parameter, and its value.
+    pub fn parse<V>(&self, name: &str) -> Result<V, ParamError>
+    where
+        V: FromStr<Err: fmt::Display>,
+    {
+        let missing = || ParamError::Missing { name: name.into(), pattern: self.pattern.as_str().into() };
+        let value = self.get(name).ok_or_else(missing)?;
+        value.parse().map_err(|reason: V::Err| ParamError::Invalid {
+            name: name.into(),
+            value: value.into(),
+            expected: type_name::<V>(),
+            reason: reason.to_string().into(),
+        })
+    }
+
+    /// The value of the parameter `name`, percent-decoded; allocates only where something is encoded. The result may be
+    /// anything, a slash or `..` too: look at it again before it becomes a file name.
+    ///
+    /// # Errors
+    /// [`DecodeError`]: what comes out is no UTF-8.
+    pub fn decode(&self, name: &str) -> Result<Option<Cow<'p, str>>, DecodeError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let bad = |_| DecodeError { name: name.into(), value: value.into() };
+        percent_decode_str(value).decode_utf8().map(Some).map_err(bad)
+    }
+
+    /// Names and values, from left to right.
+    #[inline]
+    pub fn iter(&self) -> ParamsIter<'_, 'r, 'p> {
+        ParamsIter { params: self, next: 0 }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.pattern.slots().len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The pattern that took the path.
+    pub(crate) fn pattern(&self) -> &'r Pattern {
+        self.pattern
+    }
+
+    #[inline]
+    fn value(&self, slot: &ParamSlot) -> &'p str {
+        let segment = usize::from(slot.segment);
+        let start = self.segments.start(segment) + usize::from(slot.before);
+        let end = if slot.rest { self.path.len() } else { self.segments.end(segment) };
+        &self.path[start..end - usize::from(slot.behind)]
+    }
+}
+
+impl fmt::Debug for Params<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<'a, 'r, 'p> IntoIterator for &'a Params<'r, 'p> {
+    type Item = (&'r str, &'p str);
+    type IntoIter = ParamsIter<'a, 'r, 'p>;
+
+    fn into_iter(self) -> ParamsIter<'a, 'r, 'p> {
+        self.iter()
+    }
+}
+
+/// Names and values of [`Params`], from left to right.
+#[derive(Clone, Debug)]
+pub struct ParamsIter<'a, 'r, 'p> {
+    params: &'a Params<'r, 'p>,
+    next: usize,
+}
+
+impl<'r, 'p> Iterator for ParamsIter<'_, 'r, 'p> {
+    type Item = (&'r str, &'p str);
+
+    #[inline]
+    fn next(&mut self) -> Option<(&'r str, &'p str)> {
+        let slot = self.params.pattern.slots().get(self.next)?;
+        self.next += 1;
+        Some((&slot.name, self.params.value(slot)))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.params.len() - self.next;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for ParamsIter<'_, '_, '_> {}

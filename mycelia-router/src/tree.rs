@@ -1,0 +1,297 @@
+//! The tree of segments: which route a path takes.
+//!
+//! ```text
+//!   users/{id}         node 0 ──"users"──▶ node 1 ── param ──▶ node 2 (route 0) ──"files"──▶ node 3
+//!   users/{id}/files                                            (route 1) ◀──────────────────┘
+//! ```
+//!
+//! One node for each prefix of segments that some pattern has; names of parameters play no part. The edges over literal text
+//! of all nodes are in one hash table.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use slab::Slab;
+
+use crate::edge::{Edge, Kind, walk};
+use crate::path::Segments;
+use crate::pattern::{Pattern, Segment};
+use crate::steps::step;
+
+/// No node, or no route.
+const NONE: u32 = u32::MAX;
+const ROOT: u32 = 0;
+
+#[derive(Clone)]
+pub(crate) struct Tree {
+    nodes: Slab<Node>,
+    edges: HashMap<Edge, u32, RandomState>,
+}
+
+#[derive(Clone)]
+struct Node {
+    /// The route whose pattern ends here.
+    route: u32,
+    /// The route whose pattern takes all the rest.
+    rest: u32,
+    /// Where a segment of any text leads.
+    param: u32,
+    /// How many literal segments lead on.
+    literals: u32,
+    /// How many edges leave, of all kinds.
+    edges: u32,
+    /// The lengths of text around parameters, the most specific first.
+    shapes: Vec<Shape>,
+}
+
+/// Parameters with as much literal text before and behind them.
+#[derive(Clone)]
+struct Shape {
+    before: usize,
+    behind: usize,
+    /// How many there are.
+    count: u32,
+}
+
+/// One step from a node to the next, of those that a pattern takes.
+#[derive(Clone, Copy)]
+struct Step {
+    from: u32,
+    by: Link,
+    to: u32,
+}
+
+#[derive(Clone, Copy)]
+enum Link {
+    Param,
+    Edge(Edge),
+}
+
+/// What an edge counts as, for the node where its segment begins.
+#[derive(Clone, Copy)]
+enum Counts {
+    Nothing,
+    Literal,
+    Shape(usize, usize),
+}
+
+impl Node {
+    const EMPTY: Self =
+        Self { route: NONE, rest: NONE, param: NONE, literals: 0, edges: 0, shapes: Vec::new() };
+
+    fn is_empty(&self) -> bool {
+        self.route == NONE && self.rest == NONE && self.param == NONE && self.edges == 0
+    }
+
+    fn count(&mut self, what: Counts) {
+        match what {
+            Counts::Nothing => {}
+            Counts::Literal => self.literals += 1,
+            Counts::Shape(before, behind) => match self.place(before, behind) {
+                Ok(place) => self.shapes[place].count += 1,
+                Err(place) => self.shapes.insert(place, Shape { before, behind, count: 1 }),
+            },
+        }
+    }
+
+    fn uncount(&mut self, what: Counts) {
+        match what {
+            Counts::Nothing => {}
+            Counts::Literal => self.literals -= 1,
+            Counts::Shape(before, behind) => {
+                if let Ok(place) = self.place(before, behind) {
+                    self.shapes[place].count -= 1;
+                    if self.shapes[place].count == 0 {
+                        self.shapes.remove(place);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where a shape is among others, or belongs: those with more text first, above all with more before.
+    fn place(&self, before: usize, behind: usize) -> Result<usize, usize> {
+        self.shapes.binary_search_by(|shape| (before, behind).cmp(&(shape.before, shape.behind)))
+    }
+}
+
+impl Tree {
+    pub(crate) fn new() -> Self {
+        let mut nodes = Slab::new();
+        nodes.insert(Node::EMPTY);
+        Self { nodes, edges: HashMap::default() }
+    }
+
+    /// The route that takes `path`. Allocates nothing; a node is visited once at most, however the patterns overlap.
+    #[inline]
+    pub(crate) fn at(&self, path: &str, segments: &Segments) -> Option<usize> {
+        let route = self.below(ROOT, 0, path.as_bytes(), segments);
+        (route != NONE).then_some(route as usize)
+    }
+
+    /// The most specific route for the segments from `index` on, below `from`. Calls itself where a node has more than one
+    /// way on, so at most 32 deep.
+    fn below(&self, from: u32, mut index: usize, path: &[u8], segments: &Segments) -> u32 {
+        let mut at = from;
+        while index < segments.count() {
+            step();
+            let node = &self.nodes[at as usize];
+            let (start, end) = (segments.start(index), segments.end(index));
+            index += 1;
+            if node.literals > 0 {
+                let next = |edge: Edge| self.edges.get(&edge).copied();
+                if let Some(child) = walk(path, start, end, Kind::Whole, at, next) {
+                    if node.param == NONE && node.rest == NONE && node.shapes.is_empty() {
+                        at = child;
+                        continue;
+                    }
+                    let found = self.below(child, index, path, segments);
+                    if found != NONE {
+                        return found;
+                    }
+                }
+            }
+            if !node.shapes.is_empty() {
+                let found = self.below_shapes(at, index, path, segments);
+                if found != NONE {
+                    return found;
+                }
+            }
+            if node.param == NONE {
+                return node.rest;
+            }
+            if node.rest == NONE {
+                at = node.param;
+                continue;
+            }
+            let found = self.below(node.param, index, path, segments);
+            return if found == NONE { node.rest } else { found };
+        }
+        step();
+        self.nodes[at as usize].route
+    }
+
+    /// The same, by way of a parameter with literal text around it; segment `index - 1` holds it.
+    #[inline(never)]
+    fn below_shapes(&self, from: u32, index: usize, path: &[u8], segments: &Segments) -> u32 {
+        let (start, end) = (segments.start(index - 1), segments.end(index - 1));
+        let next = |edge: Edge| self.edges.get(&edge).copied();
+        for shape in &self.nodes[from as usize].shapes {
+            step();
+            if end - start <= shape.before + shape.behind {
+                continue;
+            }
+            let child = walk(path, start, start + shape.before, Kind::Prefix, from, next)
+                .and_then(|middle| walk(path, end - shape.behind, end, Kind::Suffix, middle, next));
+            if let Some(child) = child {
+                let found = self.below(child, index, path, segments);
+                if found != NONE {
+                    return found;
+                }
+            }
+        }
+        NONE
+    }
+
+    /// The route of exactly this pattern, whatever its parameters are called.
+    pub(crate) fn find(&self, pattern: &Pattern) -> Option<usize> {
+        let (last, rest) = follow(pattern, |from, link, _| self.next(from, link))?;
+        let node = &self.nodes[last as usize];
+        let route = if rest { node.rest } else { node.route };
+        (route != NONE).then_some(route as usize)
+    }
+
+    /// Lets `pattern` lead to `route`.
+    pub(crate) fn insert(&mut self, pattern: &Pattern, route: usize) {
+        let open = |from, link, counts: (u32, Counts)| Some(self.open(from, link, counts));
+        let (last, rest) = follow(pattern, open).expect("every step was opened");
+        let node = &mut self.nodes[last as usize];
+        let place = if rest { &mut node.rest } else { &mut node.route };
+        *place = index(route);
+    }
+
+    /// Takes `pattern`, which is there, out again, and with it all that only it needed.
+    pub(crate) fn remove(&mut self, pattern: &Pattern) {
+        let mut steps = Vec::new();
+        let end = follow(pattern, |from, link, counts| {
+            let to = self.next(from, link)?;
+            steps.push((Step { from, by: link, to }, counts));
+            Some(to)
+        });
+        let Some((last, rest)) = end else { return };
+        let node = &mut self.nodes[last as usize];
+        let place = if rest { &mut node.rest } else { &mut node.route };
+        *place = NONE;
+        while let Some((step, (owner, counts))) = steps.pop() {
+            if !self.nodes[step.to as usize].is_empty() {
+                break;
+            }
+            self.nodes.remove(step.to as usize);
+            match step.by {
+                Link::Param => self.nodes[step.from as usize].param = NONE,
+                Link::Edge(edge) => {
+                    self.edges.remove(&edge);
+                    self.nodes[step.from as usize].edges -= 1;
+                }
+            }
+            self.nodes[owner as usize].uncount(counts);
+        }
+    }
+
+    fn next(&self, from: u32, link: Link) -> Option<u32> {
+        match link {
+            Link::Edge(edge) => self.edges.get(&edge).copied(),
+            Link::Param => Some(self.nodes[from as usize].param).filter(|to| *to != NONE),
+        }
+    }
+
+    fn open(&mut self, from: u32, link: Link, (owner, counts): (u32, Counts)) -> u32 {
+        if let Some(to) = self.next(from, link) {
+            return to;
+        }
+        let to = index(self.nodes.insert(Node::EMPTY));
+        match link {
+            Link::Param => self.nodes[from as usize].param = to,
+            Link::Edge(edge) => {
+                self.edges.insert(edge, to);
+                self.nodes[from as usize].edges += 1;
+            }
+        }
+        self.nodes[owner as usize].count(counts);
+        to
+    }
+}
+
+/// Takes the steps of `pattern` from the root on; `next` says where each leads. Gives the last node, and whether the pattern
+/// takes all the rest from there.
+fn follow(
+    pattern: &Pattern,
+    mut next: impl FnMut(u32, Link, (u32, Counts)) -> Option<u32>,
+) -> Option<(u32, bool)> {
+    let mut at = ROOT;
+    for segment in pattern.segments() {
+        let owner = at;
+        let mut spell = |text: &str, kind, from, counts| {
+            walk(text.as_bytes(), 0, text.len(), kind, from, |edge| {
+                let counts = if edge.is_last() { counts } else { Counts::Nothing };
+                next(edge.from(), Link::Edge(edge), (owner, counts))
+            })
+        };
+        at = match segment {
+            Segment::Literal(text) => spell(text, Kind::Whole, at, Counts::Literal)?,
+            Segment::Param { prefix, suffix } if prefix.is_empty() && suffix.is_empty() => {
+                next(at, Link::Param, (owner, Counts::Nothing))?
+            }
+            Segment::Param { prefix, suffix } => {
+                let middle = spell(prefix, Kind::Prefix, at, Counts::Nothing)?;
+                spell(suffix, Kind::Suffix, middle, Counts::Shape(prefix.len(), suffix.len()))?
+            }
+            Segment::Rest => return Some((at, true)),
+        };
+    }
+    Some((at, false))
+}
+
+fn index(of: usize) -> u32 {
+    u32::try_from(of).ok().filter(|index| *index != NONE).expect("fewer than 2^32 - 1 nodes and routes")
+}
