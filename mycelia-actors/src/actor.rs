@@ -1,5 +1,6 @@
 //! What everybody shares of one subsystem: its queue, its requests, its numbers, its life.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use mycelia_core::contain;
@@ -38,6 +39,17 @@ pub(crate) struct Actor {
     /// Where the runtime's list has it. 32 bits: more subsystems fit into no memory.
     pub(crate) place: AtomicU32,
     pub(crate) runtime: Arc<Shared>,
+}
+
+/// The queue of an actor, borrowed or owned like the actor.
+pub(crate) struct QueueOf<A>(pub(crate) A);
+
+impl<A: Deref<Target = Actor>> Deref for QueueOf<A> {
+    type Target = Channel<Envelope>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0.queue
+    }
 }
 
 // With its reference counts and malloc's own word 240 bytes: so an actor and the task of a small state, which tokio

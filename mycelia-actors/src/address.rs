@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::actor::{Actor, Request};
-use crate::ask::{Ask, DEFAULT_DEADLINE};
+use crate::ask::Ask;
+use crate::asking::DEFAULT_DEADLINE;
 use crate::blocking::block_on;
 use crate::error::{AskError, StartError, TellError};
 use crate::handler::Handler;

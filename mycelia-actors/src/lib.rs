@@ -69,11 +69,13 @@ mod runtime;
 pub mod model;
 
 mod actor;
+mod asking;
 mod batch;
 mod current;
 mod deadline;
 mod envelope;
 mod handling;
+mod posting;
 mod run_loop;
 mod slot;
 mod space;

@@ -99,7 +99,7 @@ impl Future for Asking {
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
         Asker::poll(&mut self.0, task).map(|outcome| {
-            outcome.map(|reply| *reply).map_err(|fate| crate::ask::failure(fate, <_>::default()))
+            outcome.map(|reply| *reply).map_err(|fate| crate::asking::failure(fate, <_>::default()))
         })
     }
 }

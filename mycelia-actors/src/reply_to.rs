@@ -8,7 +8,8 @@ use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use crate::actor::Actor;
-use crate::ask::{Ask, failure};
+use crate::ask::Ask;
+use crate::asking::failure;
 use crate::deadline;
 use crate::envelope::{Asker, Promise};
 use crate::error::{AskError, AskFailure, Refusal};

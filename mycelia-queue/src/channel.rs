@@ -187,8 +187,8 @@ impl<T> Channel<T> {
     }
 
     /// Sends an item, waiting for room if need be. Nothing happens before the first poll.
-    pub fn send(&self, item: T) -> Send<'_, T> {
-        Send::new(self, item)
+    pub fn send(&self, item: T) -> Send<&Self, T> {
+        Send::to(self, item)
     }
 
     /// Waits for the next item; `None` once the channel is closed and empty.

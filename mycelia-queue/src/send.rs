@@ -1,13 +1,15 @@
 //! A sender that waits for room.
 
 use std::fmt;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::channel::Channel;
 use crate::error::SendError;
 
-/// Sends an item as soon as there is room. Made by [`Channel::send`].
+/// Sends an item as soon as there is room. Made by [`Channel::send`], or by [`Send::to`] for a channel inside something
+/// shared, which `C` then is.
 ///
 /// Waiting senders are served in the order of their first polls.
 ///
@@ -19,8 +21,8 @@ use crate::error::SendError;
 /// (of which the future may not have heard yet), the item is in the queue, and stays. [`cancel`](Self::cancel) tells which,
 /// and gives the item back.
 #[must_use = "nothing is sent until the future is polled"]
-pub struct Send<'a, T> {
-    channel: &'a Channel<T>,
+pub struct Send<C: Deref<Target = Channel<T>>, T> {
+    channel: C,
     state: State<T>,
 }
 
@@ -31,10 +33,22 @@ enum State<T> {
 }
 
 // The item is moved, never pinned.
-impl<T> Unpin for Send<'_, T> {}
+impl<C: Deref<Target = Channel<T>>, T> Unpin for Send<C, T> {}
 
-impl<'a, T> Send<'a, T> {
-    pub(crate) fn new(channel: &'a Channel<T>, item: T) -> Self {
+impl<C: Deref<Target = Channel<T>>, T> Send<C, T> {
+    /// Sends to a channel that is not borrowed: an `Arc`, or whatever leads to one.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// use mycelia_queue::{Channel, OverflowPolicy, Send};
+    ///
+    /// # async fn example() -> Result<(), mycelia_queue::SendError<u32>> {
+    /// let channel = Arc::new(Channel::new(1, OverflowPolicy::Error));
+    /// let send = Send::to(Arc::clone(&channel), 7); // owes nobody a lifetime
+    /// send.await
+    /// # }
+    /// ```
+    pub fn to(channel: C, item: T) -> Self {
         Self { channel, state: State::New(item) }
     }
 
@@ -52,7 +66,7 @@ impl<'a, T> Send<'a, T> {
     }
 }
 
-impl<T> Future for Send<'_, T> {
+impl<C: Deref<Target = Channel<T>>, T> Future for Send<C, T> {
     type Output = Result<(), SendError<T>>;
 
     /// # Panics
@@ -80,13 +94,13 @@ impl<T> Future for Send<'_, T> {
     }
 }
 
-impl<T> Drop for Send<'_, T> {
+impl<C: Deref<Target = Channel<T>>, T> Drop for Send<C, T> {
     fn drop(&mut self) {
         drop(self.stop());
     }
 }
 
-impl<T> fmt::Debug for Send<'_, T> {
+impl<C: Deref<Target = Channel<T>>, T> fmt::Debug for Send<C, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::New(_) => "new",
