@@ -102,7 +102,7 @@ proptest! {
             queue: VecDeque::new(), line: VecDeque::new(), capacity, policy, closed: false,
             evicted: 0, discarded: 0, refused: 0, popped: 0,
         };
-        let mut sends: Vec<(u64, Send<'_, u64>)> = Vec::new();
+        let mut sends: Vec<(u64, Send<&'_ Channel<u64>, u64>)> = Vec::new();
         let mut next = 0;
         let mut item = || { next += 1; next };
         for step in steps {
