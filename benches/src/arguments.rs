@@ -56,19 +56,21 @@ impl Arguments {
     }
 }
 
-fn names(value: &str) -> impl Iterator<Item = String> {
+/// Several names with commas between them.
+pub fn names(value: &str) -> impl Iterator<Item = String> {
     value.split(',').map(str::to_owned)
 }
 
-fn count(value: &str) -> Result<usize, String> {
+/// A number of runs, at least one.
+pub fn count(value: &str) -> Result<usize, String> {
     match value.parse() {
         Ok(count) if count > 0 => Ok(count),
         _ => Err(format!("{value} is not a number of runs")),
     }
 }
 
-/// Those of `all` that are named, or all when none is.
-fn select<T: Copy>(all: &[T], name: fn(&T) -> &'static str, named: &[String]) -> Result<Vec<T>, String> {
+/// Those of `all` that are named, or all when none is. A name that nobody has is an error.
+pub fn select<T: Copy>(all: &[T], name: fn(&T) -> &'static str, named: &[String]) -> Result<Vec<T>, String> {
     for wrong in named {
         if !all.iter().any(|one| name(one) == wrong) {
             let known: Vec<_> = all.iter().map(name).collect();

@@ -8,7 +8,8 @@
 //! generic over the contender and dispatched statically. A [`series`] plays a scene with all contenders in turn,
 //! over and over, on a fresh runtime each time, and keeps the [`statistics`].
 //!
-//! The binaries `queue` and `pool` measure those two crates by themselves, on bare threads.
+//! The binaries `queue` and `pool` measure those two crates by themselves, on bare threads, and `router` the third beside
+//! other routers.
 //!
 //! What makes a figure count:
 //! * handlers run: each adds a message's number to a [`tally`], and the actors' own account must equal what was
