@@ -69,6 +69,13 @@ impl<A: Deref<Target = Actor> + Clone, R> Asking<A, R> {
             self.actor.ledger.rare().returned.add(1);
             return Err((Some(envelope), AskFailure::Cycle));
         }
+        if let Some(left) = envelope.metadata().and_then(|metadata| metadata.time_left()) {
+            self.within = self.within.min(left);
+            if left.is_zero() {
+                self.actor.ledger.rare().returned.add(1);
+                return Err((Some(envelope), AskFailure::Deadline(left)));
+            }
+        }
         let asker = Some(envelope.ask(task, deadline::unstamped(self.within)));
         let stage = if self.waits {
             match self.actor.queue.try_send(envelope).map_err(refusal) {

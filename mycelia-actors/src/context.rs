@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::actor::Actor;
 use crate::address::Address;
 use crate::config::Configure;
+use crate::current;
 use crate::error::SpawnError;
+use crate::metadata::Metadata;
 use crate::name::Name;
 use crate::subsystem::Subsystem;
 
@@ -29,6 +31,12 @@ impl<S: Subsystem> Context<S> {
     #[must_use]
     pub fn name(&self) -> &Name {
         self.address.name()
+    }
+
+    /// What the message in hand was sent with, if anything; what this handler sends inherits it.
+    #[must_use]
+    pub fn metadata(&self) -> Option<Metadata> {
+        current::metadata()
     }
 
     /// Ends this subsystem after what its mailbox has accepted so far.

@@ -12,11 +12,13 @@ use std::task::{Context as Task, Poll};
 use mycelia_pool::{Exhausted, Guard, Pool};
 
 use crate::context::Context;
+use crate::current;
 use crate::handler::Handler;
+use crate::metadata::Metadata;
 use crate::slot::{self, Fate, Look, MessageSlot};
 use crate::space::{PlacedDyn, Space};
 use crate::subsystem::Subsystem;
-use crate::table::{Held, Stored, Table, Tables, handling_table};
+use crate::table::{Handling, Held, Itself, ReplyAs, Stored, Table, handling_table, reply_only};
 
 /// A pool of messages. Each runtime has one.
 pub(crate) type Slots = Pool<MessageSlot>;
@@ -36,8 +38,37 @@ impl Envelope {
         pool: &Slots,
         message: M,
     ) -> Result<Self, (M, Exhausted)> {
+        Self::replying::<S, M, Itself>(pool, message)
+    }
+
+    /// The same, for an asker who wants the reply as `C` makes it.
+    #[inline]
+    pub(crate) fn replying<S: Handler<M>, M: Send + 'static, C: ReplyAs<S::Reply>>(
+        pool: &Slots,
+        message: M,
+    ) -> Result<Self, (M, Exhausted)> {
         // The whole of the larger table stays in reach of the pointer.
-        Self::with_table(pool, NonNull::from(Tables::<S, M, S::Reply>::HANDLING).cast(), message)
+        let envelope = Self::with_table(pool, NonNull::from(Handling::<S, M, C>::TABLE).cast(), message)?;
+        if current::has_metadata() {
+            envelope.inherit_metadata();
+        }
+        Ok(envelope)
+    }
+
+    /// What the code that is running was sent with, this message is sent with too.
+    #[cold]
+    fn inherit_metadata(&self) {
+        if let Some(metadata) = current::metadata() {
+            // SAFETY: nobody else knows of this message yet.
+            unsafe { self.slot().set_metadata(metadata) };
+        }
+    }
+
+    /// What the message was sent with.
+    #[inline]
+    pub(crate) fn metadata(&self) -> Option<Metadata> {
+        // SAFETY: this is the envelope's share.
+        if self.slot().has_metadata() { unsafe { self.slot().metadata() } } else { None }
     }
 
     #[inline]
@@ -204,6 +235,33 @@ impl Hands {
         }
     }
 
+    /// What the message in hand was sent with. Several at once have none.
+    #[inline]
+    pub(crate) fn metadata(&self) -> Option<Metadata> {
+        match self {
+            Self::One(hand) if hand.slot().has_metadata() => hand.metadata(),
+            _ => None,
+        }
+    }
+
+    /// The name of the messages' type.
+    pub(crate) fn message_type(&self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::One(hand) => hand.message_type(),
+            Self::Many(many) => many.0.first().map_or("", InHand::message_type),
+        }
+    }
+
+    /// Replaces what the message in hand was sent with.
+    #[cold]
+    pub(crate) fn set_metadata(&self, metadata: Metadata) {
+        if let Self::One(hand) = self {
+            // SAFETY: this is the envelope's share, and there was metadata before.
+            unsafe { hand.slot().set_metadata(metadata) };
+        }
+    }
+
     #[inline]
     pub(crate) fn count(&self) -> usize {
         match self {
@@ -239,6 +297,18 @@ unsafe impl Send for InHand {}
 unsafe impl Sync for InHand {}
 
 impl InHand {
+    #[inline]
+    fn slot(&self) -> &MessageSlot {
+        // SAFETY: valid while a share is held.
+        unsafe { self.slot.as_ref() }
+    }
+
+    #[cold]
+    fn metadata(&self) -> Option<Metadata> {
+        // SAFETY: this is the envelope's share.
+        unsafe { self.slot().metadata() }
+    }
+
     /// The handler has returned: its reply (in the slot) goes to the asker, if there is one.
     #[inline]
     pub(crate) fn reply(self) {
@@ -313,7 +383,7 @@ pub(crate) struct Promise<R: Send + 'static> {
 impl<R: Send + 'static> Promise<R> {
     /// Both halves of a reply without a message.
     pub(crate) fn new(pool: &Slots, task: &Task<'_>, deadline: u64) -> Result<(Self, Asker<R>), Exhausted> {
-        let envelope = Envelope::with_table(pool, NonNull::from(Tables::<(), (), R>::REPLY_ONLY), ())
+        let envelope = Envelope::with_table(pool, NonNull::from(reply_only::<R>()), ())
             .map_err(|((), exhausted)| exhausted)?;
         let asker = envelope.ask(task, deadline);
         Ok((Self { in_hand: envelope.into_in_hand(), reply: PhantomData }, asker))

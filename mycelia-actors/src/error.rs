@@ -190,3 +190,24 @@ pub struct ShutdownError {
     /// Subsystems whose handler does not return, nor reach an await at which it could be killed.
     pub left: Vec<Name>,
 }
+
+/// What a message cannot carry.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MetadataError {
+    /// A text that is no W3C `traceparent`.
+    #[error("`{0}` is no traceparent")]
+    TraceParent(Box<str>),
+    /// A header without a name, or with a control character.
+    #[error("header `{name}` has no name, or a control character in name or value")]
+    BadHeader {
+        /// Its name.
+        name: Box<str>,
+    },
+    /// One header too many, or too long.
+    #[error("header `{name}` is one too many: the limits are 16 headers and 8 KiB")]
+    TooManyHeaders {
+        /// Its name.
+        name: Box<str>,
+    },
+}

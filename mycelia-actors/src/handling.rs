@@ -10,6 +10,7 @@ use crate::actor::Actor;
 use crate::context::Context;
 use crate::dead_letters::{DeadLetter, Reason};
 use crate::envelope::{Envelope, Hands};
+use crate::metadata::{self, Metadata};
 use crate::run_loop::{End, Ended, polled};
 use crate::slot::Fate;
 use crate::space::{PlacedDyn, Space};
@@ -80,10 +81,13 @@ impl<'a, S: Subsystem> New<'a, S> {
         // SAFETY: this mailbox is read by the loop of an `S`, so only envelopes for an `S` are put into it.
         let most = unsafe { first.batch::<S>() };
         let hands = if most <= 1 { Hands::one(first) } else { neighbours::<S>(actor, first, later, most) };
-        let poll = contain(|| {
-            let Inside { state, cx, space } = { inside };
-            // SAFETY: as above; and the hands are kept until the future is gone.
-            unsafe { hands.run(state, cx, space, task) }
+        let metadata = begun_with(actor, &hands);
+        let poll = metadata::inside(metadata, || {
+            contain(|| {
+                let Inside { state, cx, space } = { inside };
+                // SAFETY: as above; and the hands are kept until the future is gone.
+                unsafe { hands.run(state, cx, space, task) }
+            })
         });
         match poll {
             Ok(None) => Ok(Poll::Ready(Ok(handled(actor, hands)))),
@@ -122,7 +126,8 @@ impl Waiting<'_> {
             return Poll::Ready(Ended::Killed);
         }
         let Some(placed) = &mut self.placed else { unreachable!("dropped at the end only") };
-        polled(actor, contain(|| placed.as_mut().poll(task)))
+        let metadata = self.duty.hands.metadata();
+        polled(actor, metadata::inside(metadata, || contain(|| placed.as_mut().poll(task))))
     }
 
     /// Ends the handler's future, whose drop may panic.
@@ -136,13 +141,21 @@ impl Waiting<'_> {
 #[inline]
 fn wanted(actor: &Actor, envelope: Envelope) -> Option<Envelope> {
     actor.ledger.begun.add_owned(1);
-    if envelope.is_over() {
+    if envelope.is_over() || envelope.metadata().is_some_and(|metadata| metadata.is_late()) {
         actor.ledger.rare().expired.add_owned(1);
         actor.lose(envelope, Reason::Expired, Fate::Deadline);
         return None;
     }
     tracing::trace!(subsystem = %actor.name, message_type = envelope.message_type(), "handling");
     Some(envelope)
+}
+
+/// The metadata that a handler runs with: that of its message, as the parent of all that it sends.
+#[inline]
+fn begun_with(actor: &Actor, hands: &Hands) -> Option<Metadata> {
+    let metadata = hands.metadata()?.handled_by(actor, hands.message_type());
+    hands.set_metadata(metadata.clone());
+    Some(metadata)
 }
 
 /// A message with those of its type that come right after it, `most` at the most.

@@ -60,9 +60,11 @@ mod ledger;
 mod lifecycle;
 mod mailbox;
 mod message_pool;
+mod metadata;
 mod name;
 mod restart;
 mod runtime;
+mod trace;
 
 #[cfg(mycelia_loom)]
 #[doc(hidden)]
@@ -86,12 +88,15 @@ pub use ask::Ask;
 pub use config::Configure;
 pub use context::Context;
 pub use dead_letters::{DeadLetter, DeadLetters, Reason};
-pub use error::{AskError, AskFailure, Refusal, ShutdownError, SpawnError, StartError, TellError};
+pub use error::{
+    AskError, AskFailure, MetadataError, Refusal, ShutdownError, SpawnError, StartError, TellError,
+};
 pub use handler::Handler;
 pub use ledger::Stats;
 pub use lifecycle::Exit;
 pub use mailbox::Mailbox;
 pub use message_pool::{MessagePool, PoolStats};
+pub use metadata::Metadata;
 pub use mycelia_core::OverflowPolicy;
 pub use name::Name;
 pub use recipient::Recipient;
@@ -101,3 +106,4 @@ pub use runtime::{Builder, Runtime};
 pub use sending::Sending;
 pub use subsystem::{BoxError, Subsystem};
 pub use tell::{TellManyError, Told, ToldMany};
+pub use trace::TraceParent;

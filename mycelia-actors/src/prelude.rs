@@ -2,6 +2,6 @@
 
 pub use crate::{
     Address, AskError, AskFailure, BoxError, Context, DeadLetter, Exit, Handler, Mailbox, MessagePool,
-    OverflowPolicy, PoolStats, Reason, Recipient, Refusal, ReplyTo, Restart, Runtime, ShutdownError,
-    SpawnError, Stats, Subsystem, TellError, Told,
+    Metadata, OverflowPolicy, PoolStats, Reason, Recipient, Refusal, ReplyTo, Restart, Runtime,
+    ShutdownError, SpawnError, Stats, Subsystem, TellError, Told,
 };

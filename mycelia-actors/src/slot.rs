@@ -12,6 +12,7 @@ use mycelia_core::sync::UnsafeCell;
 use mycelia_core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use mycelia_pool::{Guard, Recycle};
 
+use crate::metadata::Metadata;
 use crate::table::Table;
 
 /// Messages and replies up to this size and alignment travel inside the slot; others in a box of their own.
@@ -26,11 +27,11 @@ pub(crate) struct Payload(MaybeUninit<[u8; INLINE_SIZE]>);
 /// first 64 of them only.
 ///
 /// ```text
-/// 0        16      24     32                                         96             112        120
-/// ┌────────┬───────┬──────┬──────────────────────────────────────────┬──────────────┬──────────┬──
-/// │ (home) │ table │ word │ payload: a message of up to 64 bytes,    │ asker's waker│ deadline │
-/// │        │       │      │ then its reply                           │              │          │
-/// └────────┴───────┴──────┴──────────────────────────────────────────┴──────────────┴──────────┴──
+/// 0        16      24     32                                         96             112        120        128
+/// ┌────────┬───────┬──────┬──────────────────────────────────────────┬──────────────┬──────────┬──────────┐
+/// │ (home) │ table │ word │ payload: a message of up to 64 bytes,    │ asker's waker│ deadline │ metadata │
+/// │        │       │      │ then its reply                           │              │          │          │
+/// └────────┴───────┴──────┴──────────────────────────────────────────┴──────────────┴──────────┴──────────┘
 /// ```
 ///
 /// The word of an ask says who still has a share of the slot, and how the ask ended. There are two shares: the
@@ -38,10 +39,10 @@ pub(crate) struct Payload(MaybeUninit<[u8; INLINE_SIZE]>);
 /// so exactly one party decides how an ask ends, and whoever gives up the last share frees the slot.
 ///
 /// ```text
-/// 63                16 ─ 9 ─── 5    4      3      2       1        0
-/// ┌───────────────────┬───┬──────┬─────┬──────┬──────┬──────────┬───────┐
-/// │ generation        │   │ fate │ ask │ busy │ done │ envelope │ asker │
-/// └───────────────────┴───┴──────┴─────┴──────┴──────┴──────────┴───────┘
+/// 63                16 ──  9  ─── 5    4      3      2       1        0
+/// ┌───────────────────┬──────────┬──────┬─────┬──────┬──────┬──────────┬───────┐
+/// │ generation        │ metadata │ fate │ ask │ busy │ done │ envelope │ asker │
+/// └───────────────────┴──────────┴──────┴─────┴──────┴──────┴──────────┴───────┘
 ///
 ///   open ──reply, panic, kill, eviction…──▶ done, no envelope      the asker reads the fate and frees the slot
 ///    │ ╲──the asker is dropped────────────▶ done, no asker         the envelope frees the slot when it ends
@@ -52,6 +53,8 @@ pub(crate) struct Payload(MaybeUninit<[u8; INLINE_SIZE]>);
 /// The waker is kept as its two pointers, in atomics. To end an ask, a party reads them first and then exchanges the
 /// word: if the exchange succeeds, the word was the same all along, so the waker was whole, and it now belongs to that
 /// party. The generation changes with every ask and every change of waker, which keeps an old word from fitting.
+///
+/// Whether there is metadata is said in the word, so that a message without does not touch the second half for it.
 pub(crate) struct MessageSlot {
     /// A pointer, not a reference: a reference to this part of a larger table could not reach the rest.
     pub(crate) table: UnsafeCell<NonNull<Table>>,
@@ -61,13 +64,15 @@ pub(crate) struct MessageSlot {
     waker_vtable: AtomicPtr<()>,
     /// Written before the ask is opened; then the sweeper's.
     pub(crate) deadline: AtomicU64,
+    metadata: UnsafeCell<Option<Metadata>>,
 }
 
 #[cfg(not(mycelia_loom))]
 const _: () = assert!(size_of::<MessageSlot>() + INLINE_ALIGN <= 128, "a slot is two cache lines");
 
-// SAFETY: table and payload belong to the party that has them by the word: the envelope until it is done, then the
-// asker. Everything else is atomic. Messages and replies are `Send` (`envelope` asks for it).
+// SAFETY: table, payload and metadata belong to the party that has them by the word: the envelope until it is done, then the
+// asker; the metadata to the last share. Everything else is atomic. Messages and replies are `Send` (`envelope` asks
+// for it).
 unsafe impl Send for MessageSlot {}
 // SAFETY: as above.
 unsafe impl Sync for MessageSlot {}
@@ -79,6 +84,7 @@ const BUSY: u64 = 1 << 3;
 const ASK: u64 = 1 << 4;
 const FATE_SHIFT: u32 = 5;
 const FATE_MASK: u64 = 0xf << FATE_SHIFT;
+const METADATA: u64 = 1 << 9;
 const GENERATION: u64 = 1 << 16;
 
 /// How an ask ended.
@@ -142,6 +148,7 @@ impl Default for MessageSlot {
             waker_data: AtomicPtr::new(ptr::null_mut()),
             waker_vtable: AtomicPtr::new(ptr::null_mut()),
             deadline: AtomicU64::new(0),
+            metadata: UnsafeCell::new(None),
         }
     }
 }
@@ -193,12 +200,13 @@ impl MessageSlot {
     /// Makes an ask of a message that nobody else knows yet. Gives out the asker's share.
     pub(crate) fn open(&self, waker: &Waker, deadline: u64) {
         // Relaxed: nobody else has a share; the sweeper only ever exchanges the word of an open ask.
-        let generation = (self.word.load(Ordering::Relaxed) & !(GENERATION - 1)).wrapping_add(GENERATION);
+        let word = self.word.load(Ordering::Relaxed);
+        let generation = (word & !(GENERATION - 1)).wrapping_add(GENERATION);
         self.put_waker(waker.clone());
         // Release, for the sweeper's Acquire when it stamps: see there.
         self.deadline.store(deadline, Ordering::Release);
         // Release, for the sweeper's Acquire in `end`: who sees this ask open sees its waker and deadline.
-        self.word.store(generation | ASK | ASKER | ENVELOPE, Ordering::Release);
+        self.word.store(generation | (word & METADATA) | ASK | ASKER | ENVELOPE, Ordering::Release);
     }
 
     /// True if a reply is wanted, or was when the message was sent.
@@ -206,6 +214,38 @@ impl MessageSlot {
     pub(crate) fn is_ask(&self) -> bool {
         // Relaxed: constant while the envelope is out.
         self.word.load(Ordering::Relaxed) & ASK != 0
+    }
+
+    /// True if the message carries metadata.
+    #[inline]
+    pub(crate) fn has_metadata(&self) -> bool {
+        // Relaxed: constant while the envelope is out.
+        self.word.load(Ordering::Relaxed) & METADATA != 0
+    }
+
+    /// Gives the message metadata, in place of any it has.
+    ///
+    /// # Safety
+    /// The caller has the envelope's share, and if the message had no metadata before, nobody else has one.
+    #[cold]
+    pub(crate) unsafe fn set_metadata(&self, metadata: Metadata) {
+        // SAFETY: the caller's promise; only the envelope touches metadata while it is out.
+        let old = unsafe { self.metadata.with_mut(|place| (*place).replace(metadata)) };
+        if !self.has_metadata() {
+            // Relaxed: nobody else has a share.
+            self.word.fetch_or(METADATA, Ordering::Relaxed);
+        }
+        drop(old);
+    }
+
+    /// The message's metadata.
+    ///
+    /// # Safety
+    /// The caller has the envelope's share.
+    #[cold]
+    pub(crate) unsafe fn metadata(&self) -> Option<Metadata> {
+        // SAFETY: as in `set_metadata`.
+        unsafe { self.metadata.with(|place| (*place).clone()) }
     }
 
     /// True if the ask is over before it was handled: its deadline has passed, or its asker is gone.
@@ -372,7 +412,11 @@ pub(crate) unsafe fn free(slot: NonNull<MessageSlot>) {
     let guard = unsafe { Guard::from_raw(slot) };
     // Relaxed: nobody else has a share. The sweeper does not exchange a word without an asker.
     let word = guard.word.load(Ordering::Relaxed);
-    if word & ASK != 0 {
+    if word & METADATA != 0 {
+        // SAFETY: the last share.
+        drop(unsafe { guard.metadata.with_mut(|place| (*place).take()) });
+    }
+    if word & (ASK | METADATA) != 0 {
         guard.word.store((word & !(GENERATION - 1)) | ENVELOPE, Ordering::Relaxed);
     }
 }

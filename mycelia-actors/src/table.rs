@@ -86,20 +86,43 @@ impl<T> Stored<T> {
     }
 }
 
-/// The tables of a message type `M` with a reply `R`, for a subsystem `S` or for none.
-pub(crate) struct Tables<S, M, R>(PhantomData<(S, M, R)>);
+/// What becomes of a reply before its asker gets it.
+pub(crate) trait ReplyAs<R>: 'static {
+    type Out: Send + 'static;
 
-impl<S: Handler<M>, M: Send + 'static> Tables<S, M, S::Reply> {
-    pub(crate) const HANDLING: &'static HandlingTable<S> = &HandlingTable {
-        table: Tables::<(), M, S::Reply>::TABLE,
-        message_id: TypeId::of::<M>,
-        run: run::<S, M>,
+    fn reply_as(reply: R) -> Self::Out;
+}
+
+/// Nothing.
+pub(crate) struct Itself;
+
+impl<R: Send + 'static> ReplyAs<R> for Itself {
+    type Out = R;
+
+    #[inline]
+    fn reply_as(reply: R) -> R {
+        reply
+    }
+}
+
+/// The table of a message type `M` for a subsystem `S`, whose reply is made into something by `C`.
+pub(crate) struct Handling<S, M, C>(PhantomData<(S, M, C)>);
+
+impl<S: Handler<M>, M: Send + 'static, C: ReplyAs<S::Reply>> Handling<S, M, C> {
+    pub(crate) const TABLE: &'static HandlingTable<S> = &HandlingTable {
+        table: Values::<M, C::Out>::TABLE,
+        // With the `C`: messages of one batch go through one table.
+        message_id: TypeId::of::<(M, C)>,
+        run: run::<S, M, C>,
         batch: S::BATCH,
-        run_batch: run_batch::<S, M>,
+        run_batch: run_batch::<S, M, C>,
     };
 }
 
-impl<M: Send + 'static, R: Send + 'static> Tables<(), M, R> {
+/// The part of a table that is about values only: a message `M`, and what its asker gets, `R`.
+struct Values<M, R>(PhantomData<(M, R)>);
+
+impl<M: Send + 'static, R: Send + 'static> Values<M, R> {
     const TABLE: Table = Table {
         message_type: type_name::<M>,
         drop_message: Stored::<M>::drop,
@@ -107,7 +130,11 @@ impl<M: Send + 'static, R: Send + 'static> Tables<(), M, R> {
         // SAFETY: the caller's promise is that of `read`.
         take_message: |payload| Box::new(unsafe { Stored::<M>::read(payload) }),
     };
-    pub(crate) const REPLY_ONLY: &'static Table = &Self::TABLE;
+}
+
+/// The table of a reply without a message.
+pub(crate) fn reply_only<R: Send + 'static>() -> &'static Table {
+    const { &Values::<(), R>::TABLE }
 }
 
 /// The slot of a message in hand, as the handler's future has it.
@@ -146,7 +173,7 @@ impl Held {
 
 /// # Safety
 /// The slot holds a message of type `M`, which this takes. Its `InHand` stays until the future is gone.
-unsafe fn run<'a, S: Handler<M>, M: Send + 'static>(
+unsafe fn run<'a, S: Handler<M>, M: Send + 'static, C: ReplyAs<S::Reply>>(
     held: Held,
     state: &'a mut S,
     cx: &'a mut Context<S>,
@@ -158,15 +185,15 @@ unsafe fn run<'a, S: Handler<M>, M: Send + 'static>(
         // SAFETY: the caller's promise; this is the first thing to happen, at the poll below.
         let message = unsafe { held.message() };
         let reply = state.handle(message, cx).await;
-        // SAFETY: the caller's promise; `S::Reply` is what the table was made for.
-        unsafe { held.reply(reply, cx.address().actor()) };
+        // SAFETY: the caller's promise; `C::Out` is what the table was made for.
+        unsafe { held.reply(C::reply_as(reply), cx.address().actor()) };
     });
     placed.start(task)
 }
 
 /// # Safety
 /// As [`run`], for each slot.
-unsafe fn run_batch<'a, S: Handler<M>, M: Send + 'static>(
+unsafe fn run_batch<'a, S: Handler<M>, M: Send + 'static, C: ReplyAs<S::Reply>>(
     held: Vec<Held>,
     state: &'a mut S,
     cx: &'a mut Context<S>,
@@ -185,7 +212,7 @@ unsafe fn run_batch<'a, S: Handler<M>, M: Send + 'static>(
         );
         for (held, reply) in held.iter().zip(replies) {
             // SAFETY: as in `run`.
-            unsafe { held.reply(reply, cx.address().actor()) };
+            unsafe { held.reply(C::reply_as(reply), cx.address().actor()) };
         }
     });
     placed.start(task)

@@ -89,6 +89,17 @@ impl Principal {
         }
     }
 
+    /// The same with those rights only that `limit` holds, too. Never fails: what is not held by both is gone.
+    #[must_use]
+    pub fn limited_to(&self, limit: &Self) -> Self {
+        let held_by =
+            |holder: &Self, right: &String| Right::of(right).is_ok_and(|right| holder.covers(right));
+        let own = self.rights().filter(|right| held_by(limit, right));
+        let others = limit.rights().filter(|right| held_by(self, right));
+        let (name, rights) = (self.name.clone(), own.chain(others));
+        Self::new(name, rights).expect("rights that were checked before")
+    }
+
     #[inline]
     fn covers(&self, right: Right<'_>) -> bool {
         let has = |list: &[Box<str>], text: &str| list.binary_search_by(|held| (**held).cmp(text)).is_ok();

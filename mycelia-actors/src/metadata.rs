@@ -1,0 +1,246 @@
+//! What a message carries beside itself.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use mycelia_router::Principal;
+use tokio::time::Instant;
+use tracing::Span;
+
+use crate::actor::Actor;
+use crate::current;
+use crate::error::MetadataError;
+use crate::trace::TraceParent;
+
+/// How many headers a message may carry.
+const MAX_HEADERS: usize = 16;
+/// How many bytes its headers may have together, names and values.
+const MAX_HEADER_BYTES: usize = 8 * 1024;
+
+/// What a message carries beside itself: an id, where it is in a trace, who asks, until when, and a few headers.
+///
+/// A message has none unless it is sent [in the scope](Self::in_scope) of some, and then costs nothing. What a handler sends,
+/// by path or by address, inherits that of the message in hand ([`Context::metadata`](crate::Context::metadata)); tasks that it
+/// spawns do not, nor does a batch of several messages.
+///
+/// ```
+/// use mycelia_actors::prelude::*;
+///
+/// struct Greeter;
+/// impl Subsystem for Greeter {}
+///
+/// struct Greet;
+/// impl Handler<Greet> for Greeter {
+///     type Reply = String;
+///     async fn handle(&mut self, _: Greet, cx: &mut Context<Self>) -> String {
+///         let metadata = cx.metadata();
+///         let language = metadata.as_ref().and_then(|metadata| metadata.header("language"));
+///         if language == Some("de") { "Hallo".to_owned() } else { "Hello".to_owned() }
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let runtime = Runtime::new();
+/// let greeter = runtime.spawn("greeter", Greeter)?;
+/// let german = Metadata::new().with_header("language", "de")?;
+/// assert_eq!(german.in_scope(|| greeter.ask(Greet)).await?, "Hallo");
+/// assert_eq!(greeter.ask(Greet).await?, "Hello");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Cost
+/// One allocation here, and one for each message handled with it. A message carries a pointer.
+#[derive(Clone)]
+pub struct Metadata(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    id: u64,
+    trace: Option<TraceParent>,
+    caller: Option<Arc<Principal>>,
+    deadline: Option<Instant>,
+    headers: Vec<(Box<str>, Box<str>)>,
+    /// The span of the handler that runs with it, disabled elsewhere.
+    span: Span,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+impl Metadata {
+    /// With an id that nothing else in this process has, and nothing more.
+    #[must_use]
+    pub fn new() -> Self {
+        // Relaxed: only the number matters.
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let (trace, caller, deadline) = (None, None, None);
+        Self(Arc::new(Inner { id, trace, caller, deadline, headers: Vec::new(), span: Span::none() }))
+    }
+
+    /// Sets the place in a trace: of whatever caused the message.
+    #[must_use]
+    pub fn with_trace(mut self, trace: TraceParent) -> Self {
+        self.change().trace = Some(trace);
+        self
+    }
+
+    /// Sets who asks. Inside a handler that itself was called by somebody, the rights become those that both hold.
+    #[must_use]
+    pub fn with_caller(mut self, caller: Principal) -> Self {
+        self.change().caller = Some(Arc::new(caller));
+        self
+    }
+
+    /// Sets until when the message is worth handling: this long from now. A message whose turn comes later expires, and an
+    /// ask ends then at the latest.
+    #[must_use]
+    pub fn with_timeout(mut self, within: Duration) -> Self {
+        self.change().deadline = Instant::now().checked_add(within);
+        self
+    }
+
+    /// Adds a header. Names are compared without regard to case (of ASCII letters); a second header of one name replaces the
+    /// first.
+    ///
+    /// # Errors
+    /// More than 16 headers, more than 8 KiB of them, an empty name, or a control character.
+    pub fn with_header(mut self, name: &str, value: &str) -> Result<Self, MetadataError> {
+        if name.is_empty() || name.chars().chain(value.chars()).any(char::is_control) {
+            return Err(MetadataError::BadHeader { name: name.chars().take(100).collect() });
+        }
+        let headers = &mut self.change().headers;
+        headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+        let bytes = headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        if headers.len() == MAX_HEADERS || bytes + name.len() + value.len() > MAX_HEADER_BYTES {
+            return Err(MetadataError::TooManyHeaders { name: name.chars().take(100).collect() });
+        }
+        headers.push((name.into(), value.into()));
+        Ok(self)
+    }
+
+    /// Runs `send`; the messages that are sent in it carry this metadata. (For a future, they are sent where the verb is
+    /// called: `metadata.in_scope(|| address.ask(message)).await`.)
+    ///
+    /// What is not set here is inherited, where this is called inside a handler that was itself called with metadata; of two
+    /// deadlines the earlier counts, and of two callers' rights those that both hold.
+    pub fn in_scope<T>(&self, send: impl FnOnce() -> T) -> T {
+        let metadata = match current::metadata() {
+            Some(outer) => self.inheriting(&outer),
+            None => self.clone(),
+        };
+        let _with = current::with(Some(metadata));
+        send()
+    }
+
+    /// The id: unique in this process, and the same for all that is sent on account of the first message.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    /// The place in a trace, to be sent on. In a handler it is the handler's own: its `tracing` span has the same `span_id`.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceParent> {
+        self.0.trace
+    }
+
+    /// Who asks.
+    #[must_use]
+    pub fn caller(&self) -> Option<&Principal> {
+        self.0.caller.as_deref()
+    }
+
+    /// How much time is left until the deadline, if there is one.
+    #[must_use]
+    pub fn time_left(&self) -> Option<Duration> {
+        self.0.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// The header of that name, without regard to case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// All headers, in the order in which they were added.
+    pub fn headers(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.0.headers.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    pub(crate) fn is_late(&self) -> bool {
+        self.time_left().is_some_and(|left| left.is_zero())
+    }
+
+    /// What a handler runs with that was called with this.
+    #[cold]
+    pub(crate) fn handled_by(&self, actor: &Actor, message_type: &'static str) -> Self {
+        let mut metadata = self.clone();
+        let inner = metadata.change();
+        let parent = inner.trace;
+        inner.trace = parent.map(|trace| trace.child());
+        inner.span = match (parent, inner.trace) {
+            (Some(parent), Some(trace)) => tracing::info_span!(
+                "handle",
+                subsystem = %actor.name,
+                message_type,
+                message_id = inner.id,
+                trace_id = format_args!("{:032x}", trace.trace_id()),
+                parent_id = format_args!("{:016x}", parent.span_id()),
+                span_id = format_args!("{:016x}", trace.span_id()),
+            ),
+            _ => Span::none(),
+        };
+        metadata
+    }
+
+    fn inheriting(&self, outer: &Self) -> Self {
+        let mut metadata = self.clone();
+        let inner = metadata.change();
+        inner.id = outer.0.id;
+        inner.trace = inner.trace.or(outer.0.trace);
+        inner.caller = match (inner.caller.take(), &outer.0.caller) {
+            (Some(own), Some(limit)) => Some(Arc::new(own.limited_to(limit))),
+            (own, outer) => own.or_else(|| outer.clone()),
+        };
+        inner.deadline = inner.deadline.into_iter().chain(outer.0.deadline).min();
+        let is_own = |name: &str| inner.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+        let inherited: Vec<_> = outer.0.headers.iter().filter(|(name, _)| !is_own(name)).cloned().collect();
+        inner.headers.extend(inherited);
+        metadata
+    }
+
+    fn change(&mut self) -> &mut Inner {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+/// Runs a handler with the metadata of its message.
+#[inline]
+pub(crate) fn inside<T>(metadata: Option<Metadata>, handler: impl FnOnce() -> T) -> T {
+    let Some(metadata) = metadata else { return handler() };
+    let span = metadata.0.span.clone();
+    let _with = current::with(Some(metadata));
+    span.in_scope(handler)
+}
+
+impl Default for Metadata {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { id, trace, caller, headers, .. } = &*self.0;
+        f.debug_struct("Metadata")
+            .field("id", id)
+            .field("trace", &trace.map(|trace| trace.to_string()))
+            .field("caller", &caller.as_ref().map(|caller| caller.name()))
+            .field("time_left", &self.time_left())
+            .field("headers", headers)
+            .finish()
+    }
+}
