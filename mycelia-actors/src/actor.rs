@@ -7,7 +7,7 @@ use mycelia_core::contain;
 use mycelia_core::seeded::bug;
 use mycelia_core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use mycelia_pool::Exhausted;
-use mycelia_queue::Channel;
+use mycelia_queue::{Channel, PushError, Pushed};
 
 use crate::dead_letters::{DeadLetter, Reason};
 use crate::envelope::Envelope;
@@ -18,6 +18,8 @@ use crate::lifecycle::Life;
 use crate::name::Name;
 use crate::runtime::Shared;
 use crate::slot::Fate;
+use crate::table::{Itself, ReplyAs};
+use crate::tell::Told;
 
 /// Requests to a subsystem. They are seen before each poll of a handler, however full the mailbox is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,8 +79,33 @@ impl Actor {
         &self,
         message: M,
     ) -> Result<Envelope, (M, Refusal)> {
-        Envelope::new::<S, M>(&self.runtime.slots, message)
+        self.envelope_replying::<S, M, Itself>(message)
+    }
+
+    /// The same, for an asker who wants the reply as `C` makes it.
+    #[inline]
+    pub(crate) fn envelope_replying<S: Handler<M>, M: Send + 'static, C: ReplyAs<S::Reply>>(
+        &self,
+        message: M,
+    ) -> Result<Envelope, (M, Refusal)> {
+        Envelope::new::<S, M, C>(&self.runtime.slots, message)
             .map_err(|(message, Exhausted { capacity })| (message, Refusal::PoolExhausted { capacity }))
+    }
+
+    /// Hands an envelope over without waiting. What it pushes out, and what the policy drops, is lost here.
+    #[inline]
+    pub(crate) fn push(&self, envelope: Envelope) -> Result<Told, PushError<Envelope>> {
+        match self.queue.push(envelope)? {
+            Pushed::Queued => Ok(Told::Queued),
+            Pushed::Evicted(oldest) => {
+                self.lose(oldest, Reason::Evicted, Fate::Evicted);
+                Ok(Told::Evicted)
+            }
+            Pushed::Discarded(newest) => {
+                self.lose(newest, Reason::Discarded, Fate::Discarded);
+                Ok(Told::Discarded)
+            }
+        }
     }
 
     /// A message goes back to its sender for a reason that the queue knows nothing of.

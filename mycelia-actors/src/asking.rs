@@ -5,11 +5,10 @@ use std::pin::Pin;
 use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
-use mycelia_queue::{Pushed, Send as Line};
+use mycelia_queue::Send as Line;
 
 use crate::actor::{Actor, QueueOf};
 use crate::current;
-use crate::dead_letters::Reason;
 use crate::deadline;
 use crate::envelope::{Asker, Envelope};
 use crate::error::{AskFailure, Refusal};
@@ -86,14 +85,9 @@ impl<A: Deref<Target = Actor> + Clone, R> Asking<A, R> {
                 Err((envelope, refusal)) => return Err(Self::refused(asker, envelope, refusal)),
             }
         } else {
-            match self.actor.queue.push(envelope) {
-                Ok(Pushed::Queued) => {}
-                Ok(Pushed::Evicted(oldest)) => self.actor.lose(oldest, Reason::Evicted, Fate::Evicted),
-                Ok(Pushed::Discarded(newest)) => self.actor.lose(newest, Reason::Discarded, Fate::Discarded),
-                Err(error) => {
-                    let (envelope, refusal) = refusal(error);
-                    return Err(Self::refused(asker, envelope, refusal));
-                }
+            if let Err(error) = self.actor.push(envelope) {
+                let (envelope, refusal) = refusal(error);
+                return Err(Self::refused(asker, envelope, refusal));
             }
             Stage::Sent(asker)
         };

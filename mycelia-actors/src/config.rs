@@ -13,6 +13,7 @@ use crate::lifecycle::Exit;
 use crate::mailbox::Mailbox;
 use crate::name::Name;
 use crate::restart::{Record, Restart};
+use crate::routes::TypeRoutes;
 use crate::run_loop::{self, Plan};
 use crate::runtime::Shared;
 use crate::subsystem::{Factory, Subsystem};
@@ -114,7 +115,8 @@ impl<'a> Configure<'a> {
         factory: Option<Factory<S>>,
     ) -> Result<Address<S>, SpawnError> {
         let tokio = self.shared.tokio()?;
-        let actor = self.register(std::any::type_name::<S>())?;
+        let routes = self.routes::<S>()?;
+        let actor = self.register(std::any::type_name::<S>(), routes)?;
         // A factory that panics here must not leave a name without a subsystem behind.
         let mut unwind = Unregister(Some(Arc::clone(&actor)));
         let state = first();
@@ -136,7 +138,22 @@ impl<'a> Configure<'a> {
         Ok(Address::new(actor))
     }
 
-    pub(crate) fn register(&self, type_name: &'static str) -> Result<Arc<Actor>, SpawnError> {
+    /// The routes of its type, if it has a name that paths can begin with.
+    fn routes<S: Subsystem>(&self) -> Result<Option<&'static TypeRoutes>, SpawnError> {
+        if self.name.is_none() {
+            return Ok(None);
+        }
+        let bad = |reason| SpawnError::BadRoute { subsystem: std::any::type_name::<S>(), reason };
+        let routes = TypeRoutes::of::<S>().map_err(bad)?;
+        self.shared.policy_allows(routes).map_err(bad)?;
+        Ok(Some(routes))
+    }
+
+    pub(crate) fn register(
+        &self,
+        type_name: &'static str,
+        routes: Option<&'static TypeRoutes>,
+    ) -> Result<Arc<Actor>, SpawnError> {
         if let Some(name) = self.name
             && !is_name(name)
         {
@@ -156,7 +173,8 @@ impl<'a> Configure<'a> {
         // Senders that waited come back when the mailbox is half empty: see `Mailbox`.
         let (capacity, policy) = (self.mailbox.capacity, self.mailbox.policy);
         let queue = Channel::with_low_water(capacity, policy, capacity / 2);
-        self.shared.register(Arc::new(Actor::new(queue, name, id, Arc::clone(self.shared))))
+        let actor = Arc::new(Actor::new(queue, name, id, Arc::clone(self.shared)));
+        self.shared.register(actor, routes)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::current;
 use crate::error::SpawnError;
 use crate::metadata::Metadata;
 use crate::name::Name;
+use crate::paths::Paths;
 use crate::subsystem::Subsystem;
 
 /// Given to every hook and handler: who I am, and how to make others.
@@ -37,6 +38,12 @@ impl<S: Subsystem> Context<S> {
     #[must_use]
     pub fn metadata(&self) -> Option<Metadata> {
         current::metadata()
+    }
+
+    /// Sends to other subsystems by path. (To ask its own runtime for a path of its own would be to wait for itself: an error.)
+    #[must_use]
+    pub fn paths(&self) -> Paths {
+        Paths::new(&self.address.actor().runtime)
     }
 
     /// Ends this subsystem after what its mailbox has accepted so far.

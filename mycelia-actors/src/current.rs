@@ -4,6 +4,8 @@
 use std::cell::{Cell, RefCell};
 use std::ptr;
 
+use mycelia_router::Principal;
+
 use crate::actor::Actor;
 use crate::metadata::Metadata;
 
@@ -29,6 +31,11 @@ pub(crate) fn has_metadata() -> bool {
 /// The metadata that this code was called with.
 pub(crate) fn metadata() -> Option<Metadata> {
     if has_metadata() { METADATA.with_borrow(Clone::clone) } else { None }
+}
+
+/// Shows who called this code, if that is known.
+pub(crate) fn with_caller<T>(look: impl FnOnce(Option<&Principal>) -> T) -> T {
+    METADATA.with_borrow(|metadata| look(metadata.as_ref().and_then(Metadata::caller)))
 }
 
 /// Marks the thread as running this subsystem, until the guard is dropped. The pointer is compared, never followed.

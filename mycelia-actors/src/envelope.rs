@@ -18,7 +18,7 @@ use crate::metadata::Metadata;
 use crate::slot::{self, Fate, Look, MessageSlot};
 use crate::space::{PlacedDyn, Space};
 use crate::subsystem::Subsystem;
-use crate::table::{Handling, Held, Itself, ReplyAs, Stored, Table, handling_table, reply_only};
+use crate::table::{Handling, Held, ReplyAs, Stored, Table, handling_table, reply_only};
 
 /// A pool of messages. Each runtime has one.
 pub(crate) type Slots = Pool<MessageSlot>;
@@ -32,18 +32,9 @@ pub(crate) struct Envelope {
 unsafe impl Send for Envelope {}
 
 impl Envelope {
-    /// Puts a message for a subsystem of type `S` into a slot.
+    /// Puts a message for a subsystem of type `S` into a slot. Its asker, if there will be one, gets the reply as `C` makes it.
     #[inline]
-    pub(crate) fn new<S: Handler<M>, M: Send + 'static>(
-        pool: &Slots,
-        message: M,
-    ) -> Result<Self, (M, Exhausted)> {
-        Self::replying::<S, M, Itself>(pool, message)
-    }
-
-    /// The same, for an asker who wants the reply as `C` makes it.
-    #[inline]
-    pub(crate) fn replying<S: Handler<M>, M: Send + 'static, C: ReplyAs<S::Reply>>(
+    pub(crate) fn new<S: Handler<M>, M: Send + 'static, C: ReplyAs<S::Reply>>(
         pool: &Slots,
         message: M,
     ) -> Result<Self, (M, Exhausted)> {

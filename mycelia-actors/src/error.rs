@@ -165,6 +165,35 @@ pub enum SpawnError {
     /// The runtime is shutting down.
     #[error("the runtime is shutting down")]
     ShutDown,
+    /// The routes of the subsystem's type are not as they should be.
+    #[error("the routes of `{subsystem}`: {reason}")]
+    BadRoute {
+        /// The subsystem's type.
+        subsystem: &'static str,
+        /// What is wrong.
+        reason: RouteError,
+    },
+}
+
+/// What is wrong with the routes of a type of subsystem.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RouteError {
+    /// A pattern that is none, or takes the same paths as another.
+    #[error(transparent)]
+    Pattern(#[from] mycelia_router::Refusal),
+    /// A scope that is none.
+    #[error(transparent)]
+    Scope(#[from] mycelia_router::ScopeError),
+    /// Two fallbacks.
+    #[error("there is a second fallback")]
+    TwoFallbacks,
+    /// The runtime's policy is that every route says who may use it.
+    #[error("`{pattern}` requires no scope, and the runtime's policy is that every route does")]
+    NoScope {
+        /// The pattern of the route, or `(fallback)`.
+        pattern: Box<str>,
+    },
 }
 
 /// Why a subsystem did not start.

@@ -53,6 +53,15 @@ mod reply_to;
 mod sending;
 mod tell;
 
+mod path_ask;
+mod path_error;
+mod path_sending;
+mod paths;
+mod request;
+mod route;
+mod routes;
+
+mod body;
 mod config;
 mod dead_letters;
 mod error;
@@ -75,6 +84,8 @@ mod asking;
 mod batch;
 mod current;
 mod deadline;
+mod decode;
+mod entry;
 mod envelope;
 mod handling;
 mod posting;
@@ -85,11 +96,13 @@ mod table;
 
 pub use address::Address;
 pub use ask::Ask;
+pub use body::{BodyFault, RawBody};
 pub use config::Configure;
 pub use context::Context;
 pub use dead_letters::{DeadLetter, DeadLetters, Reason};
 pub use error::{
-    AskError, AskFailure, MetadataError, Refusal, ShutdownError, SpawnError, StartError, TellError,
+    AskError, AskFailure, MetadataError, Refusal, RouteError, ShutdownError, SpawnError, StartError,
+    TellError,
 };
 pub use handler::Handler;
 pub use ledger::Stats;
@@ -98,10 +111,18 @@ pub use mailbox::Mailbox;
 pub use message_pool::{MessagePool, PoolStats};
 pub use metadata::Metadata;
 pub use mycelia_core::OverflowPolicy;
+pub use mycelia_router::{Denied, Policy, Principal};
 pub use name::Name;
+pub use path_ask::{PathAsk, PathReply};
+pub use path_error::{NoRoute, PathAskError, PathAskFailure, PathError, PathFailure, PathStats};
+pub use path_sending::PathSending;
+pub use paths::Paths;
 pub use recipient::Recipient;
 pub use reply_to::ReplyTo;
+pub use request::{Request, RequestBody};
 pub use restart::Restart;
+pub use route::Route;
+pub use routes::{ListedRoute, Routable, RouteInfo, Routes};
 pub use runtime::{Builder, Runtime};
 pub use sending::Sending;
 pub use subsystem::{BoxError, Subsystem};

@@ -14,6 +14,7 @@ use crate::handler::Handler;
 use crate::runtime::Runtime;
 use crate::slot::Fate;
 use crate::subsystem::Subsystem;
+use crate::table::Itself;
 
 /// A message pool with one slot to begin with, so that a freed slot is used again.
 #[derive(Clone)]
@@ -37,7 +38,7 @@ impl Pool {
     /// A message that is an ask, in an envelope.
     #[must_use]
     pub fn message(&self, message: Box<u32>) -> (Message, Asking) {
-        let Ok(envelope) = Envelope::new::<Nobody, Box<u32>>(&self.0, message) else {
+        let Ok(envelope) = Envelope::new::<Nobody, Box<u32>, Itself>(&self.0, message) else {
             unreachable!("it grows")
         };
         let asker = envelope.ask(&Task::from_waker(Waker::noop()), 1);
@@ -130,7 +131,7 @@ pub enum Woken {
 #[must_use]
 pub fn mailbox() -> (Outside, Inbox) {
     let runtime = Runtime::new();
-    let Ok(actor) = Configure::new(runtime.shared(), None).register("model") else {
+    let Ok(actor) = Configure::new(runtime.shared(), None).register("model", None) else {
         unreachable!("nothing is wrong")
     };
     let inbox = Inbox { batch: Batch::new(Arc::clone(&actor)), actor: Arc::clone(&actor), _runtime: runtime };

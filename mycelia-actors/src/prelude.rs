@@ -2,6 +2,7 @@
 
 pub use crate::{
     Address, AskError, AskFailure, BoxError, Context, DeadLetter, Exit, Handler, Mailbox, MessagePool,
-    Metadata, OverflowPolicy, PoolStats, Reason, Recipient, Refusal, ReplyTo, Restart, Runtime,
-    ShutdownError, SpawnError, Stats, Subsystem, TellError, Told,
+    Metadata, OverflowPolicy, PathAskError, PathError, PathFailure, PoolStats, Principal, RawBody, Reason,
+    Recipient, Refusal, ReplyTo, Request, RequestBody, Restart, Route, Routes, Runtime, ShutdownError,
+    SpawnError, Stats, Subsystem, TellError, Told,
 };

@@ -5,21 +5,31 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use foldhash::fast::RandomState;
 use mycelia_core::contain;
 use mycelia_core::sync::Mutex;
 use mycelia_core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use mycelia_router::Policy;
 use slab::Slab;
 use tokio::runtime::Handle;
 
 use crate::actor::{Actor, Request};
 use crate::address::Address;
+use crate::body::MAX_BODY;
 use crate::config::Configure;
 use crate::dead_letters::{DeadLetters, Subscribers};
 use crate::deadline::Deadlines;
 use crate::envelope::Slots;
-use crate::error::{ShutdownError, SpawnError};
+use crate::error::{RouteError, ShutdownError, SpawnError};
 use crate::message_pool::{MessagePool, PoolStats};
+use crate::path_ask::{PathAsk, PathReply};
+use crate::path_error::{PathCounters, PathError, PathStats};
+use crate::path_sending::PathSending;
+use crate::paths::Paths;
+use crate::route::Route;
+use crate::routes::{RouteInfo, TypeRoutes};
 use crate::subsystem::Subsystem;
+use crate::tell::Told;
 
 /// How long [`Runtime::shutdown`] waits for subsystems to stop.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(30);
@@ -59,10 +69,19 @@ pub(crate) struct Shared {
     tokio: Option<Handle>,
     has_timers: OnceLock<bool>,
     last_tokio: Mutex<Option<Handle>>,
-    names: DashMap<Arc<str>, Arc<Actor>>,
+    names: DashMap<Arc<str>, Named, RandomState>,
+    pub(crate) path_counters: PathCounters,
+    pub(crate) max_body: usize,
+    policy: Policy,
     actors: Mutex<Actors>,
     next_id: AtomicU64,
     closed: AtomicBool,
+}
+
+/// A subsystem with a name, and the routes of its type.
+struct Named {
+    actor: Arc<Actor>,
+    routes: Option<&'static TypeRoutes>,
 }
 
 #[derive(Default)]
@@ -79,7 +98,7 @@ impl Runtime {
 
     /// Sets up a runtime.
     pub fn builder() -> Builder {
-        Builder { messages: MessagePool::default(), tokio: None }
+        Builder { messages: MessagePool::default(), tokio: None, max_body: MAX_BODY, policy: Policy::Open }
     }
 
     /// Spawns a subsystem with a name, which must be free. Returns at once; [`Address::started`] waits for its start.
@@ -106,6 +125,66 @@ impl Runtime {
     /// Configures a subsystem without a name, to be spawned.
     pub fn configure_unnamed(&self) -> Configure<'_> {
         Configure::new(&self.owner.shared, None)
+    }
+
+    /// Hands a message over to a path, `api://users/7`, without waiting for anything. A reply is dropped.
+    ///
+    /// The part before `://` is the name of a subsystem, the rest goes through its [`Routes`](crate::Routes). The body is `()`, a
+    /// [`serde_json::Value`], a [`RawBody`](crate::RawBody), or, where the pattern has no parameters, the message
+    /// itself, which moves.
+    ///
+    /// # Errors
+    /// [`PathError`], with the body: no such subsystem or route, no right to it, parameters and body that do not make the
+    /// message, and all that [`Address::tell`] can say.
+    ///
+    /// # Cost
+    /// A lookup of the name and of the route, and no allocation where the message owns no heap data.
+    #[inline]
+    pub fn tell<B: Send + 'static>(&self, path: &str, body: B) -> Result<Told, PathError<B>> {
+        self.owner.shared.tell(path, body)
+    }
+
+    /// Hands a message over to a path, waiting for room under every policy. See [`tell`](Self::tell), and
+    /// [`PathSending`] for errors and cancel safety.
+    #[inline]
+    pub fn send<'p, B: Send + 'static>(&self, path: &'p str, body: B) -> PathSending<'p, B> {
+        self.owner.shared.send(path, body)
+    }
+
+    /// Sends a message to a path, waiting for room if need be, and awaits the reply: for 5 seconds, or as
+    /// [`within`](PathAsk::within) says. See [`tell`](Self::tell), and [`PathAsk`] for errors and cancel safety.
+    ///
+    /// The type of the reply must be said; it is that of the handler, or a [`serde_json::Value`], or a
+    /// [`RawBody`](crate::RawBody).
+    #[inline]
+    pub fn ask<'p, R: PathReply, B: Send + 'static>(&self, path: &'p str, body: B) -> PathAsk<'p, B, R> {
+        self.owner.shared.ask(path, body)
+    }
+
+    /// Resolves a path once, for many messages.
+    ///
+    /// # Errors
+    /// [`PathError`]: no such subsystem or route, or no right to it.
+    pub fn route(&self, path: &str) -> Result<Route, PathError<()>> {
+        self.paths().route(path)
+    }
+
+    /// Every route of every subsystem with a name, in the order of the names and then of preference.
+    #[must_use]
+    pub fn routes(&self) -> Vec<RouteInfo> {
+        self.paths().routes()
+    }
+
+    /// Messages to paths that no subsystem ever had.
+    #[must_use]
+    pub fn path_stats(&self) -> PathStats {
+        self.owner.shared.path_counters.stats()
+    }
+
+    /// The verbs by path as a handle of their own, which does not keep the subsystems running.
+    #[must_use]
+    pub fn paths(&self) -> Paths {
+        Paths::new(&self.owner.shared)
     }
 
     /// Subscribes to dead letters. The queue holds `capacity` of them; the ones beyond are missed (and counted, see
@@ -264,7 +343,37 @@ impl Shared {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn register(&self, actor: Arc<Actor>) -> Result<Arc<Actor>, SpawnError> {
+    /// Under a policy, every route must say who may use it.
+    pub(crate) fn policy_allows(&self, routes: &TypeRoutes) -> Result<(), RouteError> {
+        let open = match self.policy {
+            Policy::Scoped => routes.list().find(|(_, scope, _)| scope.is_none()),
+            Policy::Open => None,
+        };
+        match open {
+            Some((pattern, ..)) => Err(RouteError::NoScope {
+                pattern: pattern.map_or("(fallback)", mycelia_router::Pattern::as_str).into(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// The subsystem of that name, and its routes.
+    #[inline]
+    pub(crate) fn named(&self, name: &str) -> Option<(Arc<Actor>, &'static TypeRoutes)> {
+        let named = self.names.get(name)?;
+        Some((Arc::clone(&named.actor), named.routes?))
+    }
+
+    pub(crate) fn named_routes(&self) -> Vec<(Arc<str>, &'static TypeRoutes)> {
+        let names = self.names.iter();
+        names.filter_map(|named| Some((Arc::clone(named.key()), named.routes?))).collect()
+    }
+
+    pub(crate) fn register(
+        &self,
+        actor: Arc<Actor>,
+        routes: Option<&'static TypeRoutes>,
+    ) -> Result<Arc<Actor>, SpawnError> {
         let mut actors = self.actors.lock();
         // Under the lock: whoever closes the runtime finds this actor, or this finds it closed.
         if self.closed.load(Ordering::Relaxed) {
@@ -273,7 +382,7 @@ impl Shared {
         if let Some(name) = actor.name.as_arc() {
             match self.names.entry(name) {
                 Entry::Occupied(taken) => return Err(SpawnError::NameTaken(taken.key().to_string())),
-                Entry::Vacant(free) => drop(free.insert(Arc::clone(&actor))),
+                Entry::Vacant(free) => drop(free.insert(Named { actor: Arc::clone(&actor), routes })),
             }
         }
         let place = actors.by_place.insert(Arc::clone(&actor));
@@ -288,7 +397,7 @@ impl Shared {
         let place = actor.place.swap(u32::MAX, Ordering::Relaxed);
         let registered = actors.by_place.try_remove(place as usize);
         drop(actors);
-        let own = |_: &Arc<str>, other: &Arc<Actor>| std::ptr::eq(&**other, actor);
+        let own = |_: &Arc<str>, other: &Named| std::ptr::eq(&*other.actor, actor);
         let named = actor.name.as_given().and_then(|name| self.names.remove_if(name, own));
         drop((registered, named));
     }
@@ -319,6 +428,8 @@ impl Shared {
 pub struct Builder {
     messages: MessagePool,
     tokio: Option<Handle>,
+    max_body: usize,
+    policy: Policy,
 }
 
 impl Builder {
@@ -334,6 +445,20 @@ impl Builder {
         self
     }
 
+    /// How many bytes the body of a message to a path may have: 1 MiB if this is not called. The text of JSON counts, also where
+    /// the body is a JSON value.
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// Whether every route must say who may use it: not if this is not called. With [`Policy::Scoped`] a subsystem is not
+    /// spawned (with a name) if a route of its type requires no scope.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
     /// Builds the runtime.
     #[must_use]
     pub fn build(self) -> Runtime {
@@ -344,7 +469,10 @@ impl Builder {
             tokio: self.tokio.or_else(|| Handle::try_current().ok()),
             has_timers: OnceLock::new(),
             last_tokio: Mutex::new(None),
-            names: DashMap::new(),
+            names: DashMap::default(),
+            path_counters: PathCounters::default(),
+            max_body: self.max_body,
+            policy: self.policy,
             actors: Mutex::new(Actors::default()),
             next_id: AtomicU64::new(0),
             closed: AtomicBool::new(false),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::context::Context;
 use crate::lifecycle::Exit;
+use crate::routes::Routes;
 
 /// Any error, for [`Subsystem::started`].
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -36,6 +37,11 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
     note = "write `impl Subsystem for {Self} {{}}`; its methods have defaults"
 )]
 pub trait Subsystem: Sized + Send + 'static {
+    /// Lists the paths that subsystems of this type take. Called once in a program, at the first spawn with a name.
+    fn routes(routes: &mut Routes<Self>) {
+        let _ = routes;
+    }
+
     /// Runs first in the subsystem's task, before any message, and again after each restart.
     ///
     /// # Errors

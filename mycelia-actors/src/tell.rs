@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use mycelia_queue::{PushError, Pushed, Rest};
+use mycelia_queue::{PushError, Rest};
 
 use crate::actor::Actor;
 use crate::dead_letters::Reason;
@@ -75,22 +75,11 @@ pub(crate) fn tell<M>(actor: &Actor, message: M, envelop: Enveloping<M>) -> Resu
         Ok(envelope) => envelope,
         Err((message, refusal)) => return Err(actor.give_back(message, refusal)),
     };
-    match actor.queue.push(envelope) {
-        Ok(Pushed::Queued) => Ok(Told::Queued),
-        Ok(Pushed::Evicted(oldest)) => {
-            actor.lose(oldest, Reason::Evicted, Fate::Evicted);
-            Ok(Told::Evicted)
-        }
-        Ok(Pushed::Discarded(newest)) => {
-            actor.lose(newest, Reason::Discarded, Fate::Discarded);
-            Ok(Told::Discarded)
-        }
-        Err(error) => {
-            let (envelope, refusal) = refusal(error);
-            // SAFETY: this is the envelope of the message from above.
-            Err(unsafe { actor.refused(envelope, refusal) })
-        }
-    }
+    actor.push(envelope).map_err(|error| {
+        let (envelope, refusal) = refusal(error);
+        // SAFETY: this is the envelope of the message from above.
+        unsafe { actor.refused(envelope, refusal) }
+    })
 }
 
 pub(crate) fn tell_many<M>(

@@ -32,12 +32,10 @@ impl<'r, 'p, T> Match<'r, 'p, T> {
         &self.params
     }
 
-    /// Whether `principal` may use this route: it requires no scope, or one that is held. Nobody holds nothing.
-    ///
-    /// Cost: one comparison where no scope is required, else [`Principal::holds`].
+    /// Whether `principal` may use this route.
     ///
     /// # Errors
-    /// [`Denied`] names the pattern, the scope and who asked.
+    /// As [`Pattern::permit`].
     #[inline]
     pub fn permit(&self, principal: Option<&Principal>) -> Result<(), Denied> {
         self.pattern().permit(principal)

@@ -53,6 +53,12 @@ impl<'r, 'p> Params<'r, 'p> {
         self.pattern.slots().get(index).map(|slot| self.value(slot))
     }
 
+    /// The name of the parameter at `index`.
+    #[inline]
+    pub fn name(&self, index: usize) -> Option<&'r str> {
+        self.pattern.slots().get(index).map(|slot| &*slot.name)
+    }
+
     /// The value of the parameter `name`, read as a `V`. It is not percent-decoded.
     ///
     /// # Errors
@@ -82,6 +88,11 @@ impl<'r, 'p> Params<'r, 'p> {
         percent_decode_str(value).decode_utf8().map(Some).map_err(bad)
     }
 
+    /// The same, with a copy of the path.
+    pub fn to_owned(&self) -> OwnedParams<'r> {
+        OwnedParams { pattern: self.pattern, path: self.path.into(), segments: self.segments }
+    }
+
     /// Names and values, from left to right.
     #[inline]
     pub fn iter(&self) -> ParamsIter<'_, 'r, 'p> {
@@ -98,8 +109,13 @@ impl<'r, 'p> Params<'r, 'p> {
         self.len() == 0
     }
 
+    /// The path.
+    pub fn path(&self) -> &'p str {
+        self.path
+    }
+
     /// The pattern that took the path.
-    pub(crate) fn pattern(&self) -> &'r Pattern {
+    pub fn pattern(&self) -> &'r Pattern {
         self.pattern
     }
 
@@ -151,3 +167,29 @@ impl<'r, 'p> Iterator for ParamsIter<'_, 'r, 'p> {
 }
 
 impl ExactSizeIterator for ParamsIter<'_, '_, '_> {}
+
+/// [`Params`] that keep their own copy of the path.
+///
+/// ```
+/// use mycelia_router::Router;
+///
+/// let mut router = Router::new();
+/// router.insert("users/{id}", ())?;
+/// let kept = { router.at(&format!("users/{}", 7))?.params().to_owned() };
+/// assert_eq!(kept.params().get("id"), Some("7"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct OwnedParams<'r> {
+    pattern: &'r Pattern,
+    path: Box<str>,
+    segments: Segments,
+}
+
+impl<'r> OwnedParams<'r> {
+    /// The parameters.
+    #[inline]
+    pub fn params(&self) -> Params<'r, '_> {
+        Params { pattern: self.pattern, path: &self.path, segments: self.segments }
+    }
+}

@@ -9,7 +9,7 @@ pub const MAX_BYTES: usize = 2048;
 pub const MAX_SEGMENTS: usize = 32;
 
 /// Where the segments of a path end. A path that breaks a rule has none.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Segments {
     ends: [u16; MAX_SEGMENTS],
     count: u8,

@@ -84,9 +84,14 @@ impl Pattern {
         self.scope.as_ref()
     }
 
-    /// Whether `principal` may use a route with this pattern.
+    /// Whether `principal` may use a route with this pattern: it requires no scope, or one that is held. Nobody holds nothing.
+    ///
+    /// Cost: one comparison where no scope is required, else [`Principal::holds`].
+    ///
+    /// # Errors
+    /// [`Denied`] names the pattern, the scope and who asked.
     #[inline]
-    pub(crate) fn permit(&self, principal: Option<&Principal>) -> Result<(), Denied> {
+    pub fn permit(&self, principal: Option<&Principal>) -> Result<(), Denied> {
         match &self.scope {
             Some(scope) if !principal.is_some_and(|principal| principal.holds(scope)) => Err(Denied {
                 pattern: self.text.clone(),

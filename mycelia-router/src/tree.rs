@@ -295,3 +295,6 @@ fn follow(
 fn index(of: usize) -> u32 {
     u32::try_from(of).ok().filter(|index| *index != NONE).expect("fewer than 2^32 - 1 nodes and routes")
 }
+
+#[cfg(test)]
+mod bounds;

@@ -1,0 +1,175 @@
+//! How a message to a path becomes an envelope: what is behind one route, with the types forgotten.
+
+use std::any::{TypeId, type_name};
+
+use mycelia_router::Params;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::actor::Actor;
+use crate::body::{self, BodyFault, BodyRef, RawBody};
+use crate::decode::decode;
+use crate::envelope::Envelope;
+use crate::error::Refusal;
+use crate::handler::Handler;
+use crate::path_error::PathFailure;
+use crate::request::Request;
+use crate::routes::Routable;
+use crate::table::{Itself, ReplyAs};
+
+/// One route of a subsystem of some type `S`: its envelopes are for an `S` only.
+pub(crate) struct Entry {
+    pub(crate) message_type: fn() -> &'static str,
+    pub(crate) reply_type: fn() -> &'static str,
+    pub(crate) reply_id: fn() -> TypeId,
+    build: Build,
+}
+
+type Build = fn(&Actor, &Params<'_, '_>, BodyRef<'_>, ReplyForm) -> Result<Envelope, PathFailure>;
+
+/// What the asker gets of a reply.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReplyForm {
+    /// The handler's reply.
+    Itself,
+    /// As a JSON value.
+    Json,
+    /// As JSON text.
+    Raw,
+}
+
+/// Makes a JSON value of a reply.
+struct AsJson;
+
+impl<R: Serialize + Send + 'static> ReplyAs<R> for AsJson {
+    type Out = Result<Value, serde_json::Error>;
+
+    fn reply_as(reply: R) -> Self::Out {
+        serde_json::to_value(reply)
+    }
+}
+
+/// Makes JSON text of a reply.
+struct AsRaw;
+
+impl<R: Serialize + Send + 'static> ReplyAs<R> for AsRaw {
+    type Out = Result<RawBody, serde_json::Error>;
+
+    fn reply_as(reply: R) -> Self::Out {
+        serde_json::to_vec(&reply).map(RawBody::json)
+    }
+}
+
+impl Entry {
+    pub(crate) fn message<S: Handler<M, Reply: Routable>, M: Routable>() -> Self {
+        Self::new::<S, M>(build_message::<S, M>)
+    }
+
+    pub(crate) fn request<S: Handler<Request, Reply: Routable>>() -> Self {
+        Self::new::<S, Request>(build_request::<S>)
+    }
+
+    fn new<S: Handler<M>, M: Send + 'static>(build: Build) -> Self {
+        Self {
+            message_type: type_name::<M>,
+            reply_type: type_name::<S::Reply>,
+            reply_id: TypeId::of::<S::Reply>,
+            build,
+        }
+    }
+
+    /// The envelope of the message for `actor`, which is of this entry's type.
+    #[inline]
+    pub(crate) fn envelope(
+        &self,
+        actor: &Actor,
+        params: &Params<'_, '_>,
+        body: BodyRef<'_>,
+        form: ReplyForm,
+    ) -> Result<Envelope, PathFailure> {
+        (self.build)(actor, params, body, form)
+    }
+}
+
+fn build_message<S: Handler<M, Reply: Routable>, M: Routable>(
+    actor: &Actor,
+    params: &Params<'_, '_>,
+    body: BodyRef<'_>,
+    form: ReplyForm,
+) -> Result<Envelope, PathFailure> {
+    let max = actor.runtime.max_body;
+    let decoded = match body {
+        BodyRef::None => decode(params, None).map_err(mismatch),
+        BodyRef::Json(value) => {
+            body::check(value, max).and_then(|()| decode(params, Some(value)).map_err(mismatch))
+        }
+        BodyRef::Raw(raw) => body::parse(raw, max).and_then(|value| {
+            body::check(&value, max)?;
+            decode(params, Some(&value)).map_err(mismatch)
+        }),
+        BodyRef::Typed(any, got) => {
+            let taken = match any.downcast_mut::<Option<M>>() {
+                Some(body) if params.is_empty() => body.take().map(|message| (body, message)),
+                _ => None,
+            };
+            let Some((body, message)) = taken else {
+                return Err(PathFailure::BodyType {
+                    pattern: params.pattern().as_str().into(),
+                    expected: type_name::<M>(),
+                    got,
+                    has_parameters: !params.is_empty(),
+                });
+            };
+            return envelop::<S, M>(actor, message, form).map_err(|(message, refusal)| {
+                *body = Some(message);
+                PathFailure::Refused(refusal)
+            });
+        }
+    };
+    let message: M = decoded.map_err(|fault| fault.at(params.pattern().as_str()))?;
+    envelop::<S, M>(actor, message, form).map_err(|(message, refusal)| made_in_vain(actor, message, refusal))
+}
+
+fn build_request<S: Handler<Request, Reply: Routable>>(
+    actor: &Actor,
+    params: &Params<'_, '_>,
+    body: BodyRef<'_>,
+    form: ReplyForm,
+) -> Result<Envelope, PathFailure> {
+    if let BodyRef::Typed(_, got) = body {
+        return Err(PathFailure::BodyType {
+            pattern: params.pattern().as_str().into(),
+            expected: type_name::<Request>(),
+            got,
+            has_parameters: !params.is_empty(),
+        });
+    }
+    let max = actor.runtime.max_body;
+    let request = Request::new(params, &body, max).map_err(|fault| fault.at(params.pattern().as_str()))?;
+    envelop::<S, _>(actor, request, form).map_err(|(request, refusal)| made_in_vain(actor, request, refusal))
+}
+
+/// A message that was made from a body, which its sender still has.
+#[cold]
+fn made_in_vain<M>(actor: &Actor, message: M, refusal: Refusal) -> PathFailure {
+    actor.drop_contained(message);
+    PathFailure::Refused(refusal)
+}
+
+#[cold]
+fn mismatch(text: String) -> BodyFault {
+    BodyFault::Mismatch(text.into())
+}
+
+#[inline]
+fn envelop<S: Handler<M, Reply: Routable>, M: Send + 'static>(
+    actor: &Actor,
+    message: M,
+    form: ReplyForm,
+) -> Result<Envelope, (M, Refusal)> {
+    match form {
+        ReplyForm::Itself => actor.envelope_replying::<S, M, Itself>(message),
+        ReplyForm::Json => actor.envelope_replying::<S, M, AsJson>(message),
+        ReplyForm::Raw => actor.envelope_replying::<S, M, AsRaw>(message),
+    }
+}
