@@ -1,5 +1,7 @@
 //! Paths: their limits, and where their segments end.
 
+use wide::i8x16;
+
 use crate::error::PathError;
 
 /// How many bytes a path, or a pattern, has at most.
@@ -27,35 +29,16 @@ impl Segments {
             return None;
         }
         let mut cut = Cut { segments: Self::NONE, start: 0 };
-        let mut suspicious = 0;
-        let mut rest = bytes;
+        let mut suspicious = i8x16::ZERO;
         let mut base = 0;
-        // 64 bytes at a time: one bit for each slash.
-        while rest.len() >= 8 {
-            let mut slashes = 0;
-            let mut width = 0;
-            while let Some((word, after)) = rest.split_first_chunk::<8>() {
-                if width == 64 {
-                    break;
-                }
-                let word = u64::from_le_bytes(*word);
-                suspicious |= unprintable(word);
-                slashes |= slash_bits(word) << width;
-                width += 8;
-                rest = after;
-            }
+        while base < bytes.len() {
+            let end = bytes.len().min(base + BLOCK);
+            let slashes = slashes(&bytes[..end], base, &mut suspicious);
             cut.at_slashes(bytes, base, slashes)?;
-            base += width as usize;
-        }
-        if !rest.is_empty() {
-            let mut word = [b'-'; 8];
-            word[..rest.len()].copy_from_slice(rest);
-            let word = u64::from_le_bytes(word);
-            suspicious |= unprintable(word);
-            cut.at_slashes(bytes, base, slash_bits(word))?;
+            base = end;
         }
         cut.end(bytes, bytes.len())?;
-        (suspicious & HIGH_BITS == 0 || !path.chars().any(char::is_control)).then_some(cut.segments)
+        (!suspicious.any() || !path.chars().any(char::is_control)).then_some(cut.segments)
     }
 
     /// How many segments there are.
@@ -107,24 +90,38 @@ impl Cut {
     }
 }
 
-const LOW_BITS: u64 = u64::from_ne_bytes([0x01; 8]);
-const HIGH_BITS: u64 = LOW_BITS << 7;
+/// How many bytes are looked at before their slashes are: one bit each in a word.
+const BLOCK: usize = 64;
+const LANES: usize = 16;
 
-/// One bit for each of eight bytes: is it a slash? (Exact zero-byte test, then the bits gathered by a product: both from
-/// Warren, "Hacker's Delight", and the collections around it.)
+/// One bit for each byte from `base` on, at most 64: is it a slash? Sixteen at a time. Lanes of `suspicious` are set where a byte
+/// may be (part of) a control character: below space, delete, or not ASCII.
 #[inline]
-fn slash_bits(word: u64) -> u64 {
-    let zero_where_slash = word ^ (LOW_BITS * b'/' as u64);
-    let low_seven = (zero_where_slash & !HIGH_BITS) + !HIGH_BITS;
-    let found = !(low_seven | zero_where_slash) & HIGH_BITS;
-    (found >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
-}
-
-/// Sets a byte's high bit where the byte may be (part of) a control character: below space, delete, or not ASCII.
-#[inline]
-fn unprintable(word: u64) -> u64 {
-    let from_space_on = (word | HIGH_BITS) - LOW_BITS * b' ' as u64;
-    word | word.wrapping_add(LOW_BITS) | !from_space_on
+fn slashes(bytes: &[u8], base: usize, suspicious: &mut i8x16) -> u64 {
+    let mut look = |lanes: &[u8; LANES]| {
+        let lanes = i8x16::new(lanes.map(|byte| byte as i8));
+        // As signed numbers, bytes beyond ASCII are below space, too.
+        *suspicious |= lanes.simd_lt(i8x16::splat(b' ' as i8)) | lanes.simd_eq(i8x16::splat(0x7f));
+        u64::from(lanes.simd_eq(i8x16::splat(b'/' as i8)).to_bitmask())
+    };
+    let (chunks, rest) = bytes[base..].as_chunks::<LANES>();
+    let mut found = 0;
+    for (index, chunk) in chunks.iter().enumerate() {
+        found |= look(chunk) << (index * LANES);
+    }
+    if !rest.is_empty() {
+        let shift = chunks.len() * LANES;
+        found |= match bytes.last_chunk::<LANES>() {
+            // Some of them are looked at again.
+            Some(last) => look(last) >> (LANES - rest.len()) << shift,
+            None => {
+                let mut padded = [b'-'; LANES];
+                padded[..rest.len()].copy_from_slice(rest);
+                look(&padded) << shift
+            }
+        };
+    }
+    found
 }
 
 /// Which rule `path` breaks, if any; the first from the left.
@@ -179,18 +176,16 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_at_every_place_of_a_word() {
-        for byte in 0..=u8::MAX {
-            for place in 0..8 {
-                for filler in [b'a', b'/', b'0', b'.', 0x7e, 0xc3] {
-                    let mut word = [filler; 8];
-                    word[place] = byte;
-                    let expected =
-                        word.iter().enumerate().fold(0, |bits, (i, b)| bits | (u64::from(*b == b'/') << i));
-                    let word_bits = u64::from_le_bytes(word);
-                    assert_eq!(slash_bits(word_bits), expected, "{word:?}");
-                    let plain = word.iter().all(|b| (0x20..0x7f).contains(b));
-                    assert_eq!(unprintable(word_bits) & HIGH_BITS == 0, plain, "{word:?}");
+    fn every_byte_at_every_place_of_a_block() {
+        for length in [1, 8, 15, 16, 17, 40, 63, 64] {
+            for byte in 0..=u8::MAX {
+                for place in 0..length {
+                    let mut bytes = vec![b'a'; length];
+                    bytes[place] = byte;
+                    let mut suspicious = i8x16::ZERO;
+                    let found = slashes(&bytes, 0, &mut suspicious);
+                    assert_eq!(found, u64::from(byte == b'/') << place, "{bytes:?}");
+                    assert_eq!(suspicious.any(), !(0x20..0x7f).contains(&byte), "{bytes:?}");
                 }
             }
         }

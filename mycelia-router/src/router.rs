@@ -12,6 +12,7 @@ use crate::miss::Miss;
 use crate::params::Params;
 use crate::path::Segments;
 use crate::pattern::Pattern;
+use crate::sieve::Sieve;
 use crate::tree::Tree;
 
 /// Values of type `T` by [`Pattern`], found by path.
@@ -39,6 +40,7 @@ pub struct Router<T> {
     routes: Slab<Route<T>>,
     /// The routes without parameters, by the one path that they take.
     literals: HashMap<Box<str>, usize, RandomState>,
+    sieve: Sieve,
     tree: Tree,
     policy: Policy,
 }
@@ -67,7 +69,13 @@ impl<T> Router<T> {
 
     /// An empty router.
     pub fn with_policy(policy: Policy) -> Self {
-        Self { routes: Slab::new(), literals: HashMap::default(), tree: Tree::new(), policy }
+        Self {
+            routes: Slab::new(),
+            literals: HashMap::default(),
+            sieve: Sieve::default(),
+            tree: Tree::new(),
+            policy,
+        }
     }
 
     /// Adds a route. The pattern is a text, or a [`Pattern`].
@@ -148,7 +156,9 @@ impl<T> Router<T> {
     /// [`Miss`]: no pattern takes the path, or it breaks a rule. Costs nothing more until it is asked or shown.
     #[inline]
     pub fn at<'r, 'p>(&'r self, path: &'p str) -> Result<Match<'r, 'p, T>, Miss<'r, 'p, T>> {
-        if let Some(route) = self.literals.get(path) {
+        if self.sieve.may_have(path)
+            && let Some(route) = self.literals.get(path)
+        {
             return Ok(self.matched(*route, path, Segments::NONE));
         }
         match Segments::of(path) {
@@ -210,7 +220,11 @@ impl<T> Router<T> {
         let place = self.routes.vacant_entry();
         self.tree.insert(&pattern, place.key());
         if let Some(path) = pattern.literal_path() {
+            let has_room = self.sieve.add(&path);
             self.literals.insert(path.into(), place.key());
+            if !has_room {
+                self.sieve = Sieve::for_all(self.literals.keys().map(|path| &**path));
+            }
         }
         place.insert(Route { pattern, value });
     }

@@ -11,7 +11,6 @@
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
-use slab::Slab;
 
 use crate::edge::{Edge, Kind, walk};
 use crate::path::Segments;
@@ -24,7 +23,10 @@ const ROOT: u32 = 0;
 
 #[derive(Clone)]
 pub(crate) struct Tree {
-    nodes: Slab<Node>,
+    /// A plain vector, for a lookup goes from one to the next: 32 bytes each, and nothing to check but the bound.
+    nodes: Vec<Node>,
+    /// Nodes that are in use no more.
+    free: Vec<u32>,
     edges: HashMap<Edge, u32, RandomState>,
 }
 
@@ -40,9 +42,16 @@ struct Node {
     literals: u32,
     /// How many edges leave, of all kinds.
     edges: u32,
-    /// The lengths of text around parameters, the most specific first.
-    shapes: Vec<Shape>,
+    /// How many more segments there may be: bit n for n + 1. Removal clears no bits: they only save looking where nothing can
+    /// be.
+    lengths: u32,
+    /// The lengths of text around parameters, the most specific first. In a box, for few nodes have any.
+    shapes: Option<Box<Shapes>>,
 }
+
+/// Sorted: those with more text before first, of these those with more behind.
+#[derive(Clone, Default)]
+struct Shapes(Vec<Shape>);
 
 /// Parameters with as much literal text before and behind them.
 #[derive(Clone)]
@@ -77,20 +86,22 @@ enum Counts {
 
 impl Node {
     const EMPTY: Self =
-        Self { route: NONE, rest: NONE, param: NONE, literals: 0, edges: 0, shapes: Vec::new() };
+        Self { route: NONE, rest: NONE, param: NONE, literals: 0, edges: 0, lengths: 0, shapes: None };
 
     fn is_empty(&self) -> bool {
         self.route == NONE && self.rest == NONE && self.param == NONE && self.edges == 0
+    }
+
+    /// The place for a route whose pattern ends here, or takes all the rest from here.
+    fn end(&mut self, rest: bool) -> &mut u32 {
+        if rest { &mut self.rest } else { &mut self.route }
     }
 
     fn count(&mut self, what: Counts) {
         match what {
             Counts::Nothing => {}
             Counts::Literal => self.literals += 1,
-            Counts::Shape(before, behind) => match self.place(before, behind) {
-                Ok(place) => self.shapes[place].count += 1,
-                Err(place) => self.shapes.insert(place, Shape { before, behind, count: 1 }),
-            },
+            Counts::Shape(before, behind) => self.shapes.get_or_insert_default().count(before, behind),
         }
     }
 
@@ -99,27 +110,41 @@ impl Node {
             Counts::Nothing => {}
             Counts::Literal => self.literals -= 1,
             Counts::Shape(before, behind) => {
-                if let Ok(place) = self.place(before, behind) {
-                    self.shapes[place].count -= 1;
-                    if self.shapes[place].count == 0 {
-                        self.shapes.remove(place);
-                    }
+                let Some(shapes) = &mut self.shapes else { return };
+                shapes.uncount(before, behind);
+                if shapes.0.is_empty() {
+                    self.shapes = None;
                 }
             }
         }
     }
+}
 
-    /// Where a shape is among others, or belongs: those with more text first, above all with more before.
+impl Shapes {
+    fn count(&mut self, before: usize, behind: usize) {
+        match self.place(before, behind) {
+            Ok(place) => self.0[place].count += 1,
+            Err(place) => self.0.insert(place, Shape { before, behind, count: 1 }),
+        }
+    }
+
+    fn uncount(&mut self, before: usize, behind: usize) {
+        let Ok(place) = self.place(before, behind) else { return };
+        self.0[place].count -= 1;
+        if self.0[place].count == 0 {
+            self.0.remove(place);
+        }
+    }
+
+    /// Where a shape is among others, or belongs.
     fn place(&self, before: usize, behind: usize) -> Result<usize, usize> {
-        self.shapes.binary_search_by(|shape| (before, behind).cmp(&(shape.before, shape.behind)))
+        self.0.binary_search_by(|shape| (before, behind).cmp(&(shape.before, shape.behind)))
     }
 }
 
 impl Tree {
     pub(crate) fn new() -> Self {
-        let mut nodes = Slab::new();
-        nodes.insert(Node::EMPTY);
-        Self { nodes, edges: HashMap::default() }
+        Self { nodes: vec![Node::EMPTY], free: Vec::new(), edges: HashMap::default() }
     }
 
     /// The route that takes `path`. Allocates nothing; a node is visited once at most, however the patterns overlap.
@@ -136,12 +161,15 @@ impl Tree {
         while index < segments.count() {
             step();
             let node = &self.nodes[at as usize];
+            if node.lengths >> (segments.count() - index - 1) & 1 == 0 {
+                return NONE;
+            }
             let (start, end) = (segments.start(index), segments.end(index));
             index += 1;
             if node.literals > 0 {
                 let next = |edge: Edge| self.edges.get(&edge).copied();
                 if let Some(child) = walk(path, start, end, Kind::Whole, at, next) {
-                    if node.param == NONE && node.rest == NONE && node.shapes.is_empty() {
+                    if node.param == NONE && node.rest == NONE && node.shapes.is_none() {
                         at = child;
                         continue;
                     }
@@ -151,8 +179,8 @@ impl Tree {
                     }
                 }
             }
-            if !node.shapes.is_empty() {
-                let found = self.below_shapes(at, index, path, segments);
+            if let Some(shapes) = &node.shapes {
+                let found = self.below_shapes(shapes, at, index, path, segments);
                 if found != NONE {
                     return found;
                 }
@@ -173,10 +201,17 @@ impl Tree {
 
     /// The same, by way of a parameter with literal text around it; segment `index - 1` holds it.
     #[inline(never)]
-    fn below_shapes(&self, from: u32, index: usize, path: &[u8], segments: &Segments) -> u32 {
+    fn below_shapes(
+        &self,
+        shapes: &Shapes,
+        from: u32,
+        index: usize,
+        path: &[u8],
+        segments: &Segments,
+    ) -> u32 {
         let (start, end) = (segments.start(index - 1), segments.end(index - 1));
         let next = |edge: Edge| self.edges.get(&edge).copied();
-        for shape in &self.nodes[from as usize].shapes {
+        for shape in &shapes.0 {
             step();
             if end - start <= shape.before + shape.behind {
                 continue;
@@ -203,11 +238,14 @@ impl Tree {
 
     /// Lets `pattern` lead to `route`.
     pub(crate) fn insert(&mut self, pattern: &Pattern, route: usize) {
-        let open = |from, link, counts: (u32, Counts)| Some(self.open(from, link, counts));
-        let (last, rest) = follow(pattern, open).expect("every step was opened");
-        let node = &mut self.nodes[last as usize];
-        let place = if rest { &mut node.rest } else { &mut node.route };
-        *place = index(route);
+        let takes_rest = takes_rest(pattern);
+        let mut at = ROOT;
+        for (segment, left) in pattern.segments().iter().zip((0..pattern.segments().len()).rev()) {
+            self.nodes[at as usize].lengths |= if takes_rest { !0 << left } else { 1 << left };
+            let open = |from, link, counts| Some(self.open(from, link, counts));
+            at = follow_segment(segment, at, open).expect("every step was opened");
+        }
+        *self.nodes[at as usize].end(takes_rest) = index(route);
     }
 
     /// Takes `pattern`, which is there, out again, and with it all that only it needed.
@@ -219,14 +257,13 @@ impl Tree {
             Some(to)
         });
         let Some((last, rest)) = end else { return };
-        let node = &mut self.nodes[last as usize];
-        let place = if rest { &mut node.rest } else { &mut node.route };
-        *place = NONE;
+        *self.nodes[last as usize].end(rest) = NONE;
         while let Some((step, (owner, counts))) = steps.pop() {
             if !self.nodes[step.to as usize].is_empty() {
                 break;
             }
-            self.nodes.remove(step.to as usize);
+            self.nodes[step.to as usize] = Node::EMPTY;
+            self.free.push(step.to);
             match step.by {
                 Link::Param => self.nodes[step.from as usize].param = NONE,
                 Link::Edge(edge) => {
@@ -249,7 +286,10 @@ impl Tree {
         if let Some(to) = self.next(from, link) {
             return to;
         }
-        let to = index(self.nodes.insert(Node::EMPTY));
+        let to = self.free.pop().unwrap_or_else(|| {
+            self.nodes.push(Node::EMPTY);
+            index(self.nodes.len() - 1)
+        });
         match link {
             Link::Param => self.nodes[from as usize].param = to,
             Link::Edge(edge) => {
@@ -268,28 +308,38 @@ fn follow(
     pattern: &Pattern,
     mut next: impl FnMut(u32, Link, (u32, Counts)) -> Option<u32>,
 ) -> Option<(u32, bool)> {
-    let mut at = ROOT;
-    for segment in pattern.segments() {
-        let owner = at;
-        let mut spell = |text: &str, kind, from, counts| {
-            walk(text.as_bytes(), 0, text.len(), kind, from, |edge| {
-                let counts = if edge.is_last() { counts } else { Counts::Nothing };
-                next(edge.from(), Link::Edge(edge), (owner, counts))
-            })
-        };
-        at = match segment {
-            Segment::Literal(text) => spell(text, Kind::Whole, at, Counts::Literal)?,
-            Segment::Param { prefix, suffix } if prefix.is_empty() && suffix.is_empty() => {
-                next(at, Link::Param, (owner, Counts::Nothing))?
-            }
-            Segment::Param { prefix, suffix } => {
-                let middle = spell(prefix, Kind::Prefix, at, Counts::Nothing)?;
-                spell(suffix, Kind::Suffix, middle, Counts::Shape(prefix.len(), suffix.len()))?
-            }
-            Segment::Rest => return Some((at, true)),
-        };
+    let mut segments = pattern.segments().iter();
+    let last = segments.try_fold(ROOT, |at, segment| follow_segment(segment, at, &mut next))?;
+    Some((last, takes_rest(pattern)))
+}
+
+/// The steps of one segment. All the rest is no step.
+fn follow_segment(
+    segment: &Segment,
+    at: u32,
+    mut next: impl FnMut(u32, Link, (u32, Counts)) -> Option<u32>,
+) -> Option<u32> {
+    let mut spell = |text: &str, kind, from, counts| {
+        walk(text.as_bytes(), 0, text.len(), kind, from, |edge| {
+            let counts = if edge.is_last() { counts } else { Counts::Nothing };
+            next(edge.from(), Link::Edge(edge), (at, counts))
+        })
+    };
+    match segment {
+        Segment::Literal(text) => spell(text, Kind::Whole, at, Counts::Literal),
+        Segment::Param { prefix, suffix } if prefix.is_empty() && suffix.is_empty() => {
+            next(at, Link::Param, (at, Counts::Nothing))
+        }
+        Segment::Param { prefix, suffix } => {
+            let middle = spell(prefix, Kind::Prefix, at, Counts::Nothing)?;
+            spell(suffix, Kind::Suffix, middle, Counts::Shape(prefix.len(), suffix.len()))
+        }
+        Segment::Rest => Some(at),
     }
-    Some((at, false))
+}
+
+fn takes_rest(pattern: &Pattern) -> bool {
+    pattern.segments().last() == Some(&Segment::Rest)
 }
 
 fn index(of: usize) -> u32 {
