@@ -1,8 +1,9 @@
 //! A million messages through two subsystems, timed and accounted for.
 //!
-//! Clients ask `api` for users; `api` asks `db` inside its handler. Every fifth time a client tells `api` of a visit
-//! instead, for which there is no reply. Each client has one ask out at a time, so 32 clients are the load. At the end
-//! every message must have been handled: the clients' count, the handlers' and the ledger's have to agree.
+//! Clients ask `api` for users by path, `api://users/7`; `api` asks `db://query` inside its handler. Every fifth time a client
+//! tells `api` of a visit instead, for which there is no reply. Each client has one ask out at a time, so 32 clients are
+//! the load. At the end, by address, both are asked what they have seen: every message must have been handled, and the
+//! clients' count, the handlers' and the ledger's have to agree.
 //!
 //! ```text
 //! cargo run --release --example quickstart            # 1_000_000 messages
@@ -18,45 +19,50 @@ mod waits;
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use mycelia_actors::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use ledger::Ledger;
 use memory::Memory;
 use pace::Pace;
 use report::{Report, Sent};
-use waits::{Waits, stamp};
+use waits::{Stamp, Waits, stamp};
 
 const CLIENTS: u64 = 32;
 const USERS: u64 = 10_000;
 
-// A message is any value. `sent_at` is `Some` in one message of 64: see `waits`.
+// A message is any value; one that comes by path is known to serde. `sent_at` is there in one message of 64: see `waits`.
 
-/// Ask `api` for a user.
+/// `api://users/{id}`: ask for a user.
+#[derive(Serialize, Deserialize)]
 struct GetUser {
     id: u64,
-    sent_at: Option<Instant>,
+    sent_at: Option<Stamp>,
 }
 
-/// Tell `api` that a user was here.
+/// `api://users/{id}/visits`: tell that a user was here.
+#[derive(Serialize, Deserialize)]
 struct Visit {
     id: u64,
-    sent_at: Option<Instant>,
+    sent_at: Option<Stamp>,
 }
 
-/// Ask `db` for a user.
-struct Load {
+/// `db://query`: ask for a user. Its path has no parameters, so it can be sent as it is.
+#[derive(Serialize, Deserialize)]
+struct Query {
     id: u64,
-    sent_at: Option<Instant>,
+    sent_at: Option<Stamp>,
 }
 
 /// Ask either, at the end, what it has seen.
 struct Finish;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct User {
     id: u64,
 }
@@ -66,12 +72,16 @@ struct Db {
     waits: Waits,
 }
 
-impl Subsystem for Db {}
+impl Subsystem for Db {
+    fn routes(routes: &mut Routes<Self>) {
+        routes.on::<Query>("query");
+    }
+}
 
-impl Handler<Load> for Db {
+impl Handler<Query> for Db {
     type Reply = Option<User>;
 
-    async fn handle(&mut self, Load { id, sent_at }: Load, _cx: &mut Context<Self>) -> Option<User> {
+    async fn handle(&mut self, Query { id, sent_at }: Query, _cx: &mut Context<Self>) -> Option<User> {
         self.waits.note(sent_at);
         self.users.get(id as usize).copied()
     }
@@ -86,20 +96,24 @@ impl Handler<Finish> for Db {
 }
 
 struct Api {
-    db: Address<Db>,
     visits: Vec<u32>,
     waits: Waits,
 }
 
-impl Subsystem for Api {}
+impl Subsystem for Api {
+    fn routes(routes: &mut Routes<Self>) {
+        routes.on::<GetUser>("users/{id}");
+        routes.on::<Visit>("users/{id}/visits");
+    }
+}
 
 impl Handler<GetUser> for Api {
-    type Reply = Result<Option<User>, AskError<()>>;
+    type Reply = Result<Option<User>, String>;
 
-    async fn handle(&mut self, GetUser { id, sent_at }: GetUser, _cx: &mut Context<Self>) -> Self::Reply {
+    async fn handle(&mut self, GetUser { id, sent_at }: GetUser, cx: &mut Context<Self>) -> Self::Reply {
         self.waits.note(sent_at);
-        let load = Load { id, sent_at: stamp(self.waits.handled) };
-        self.db.ask(load).await.map_err(AskError::without_message)
+        let query = Query { id, sent_at: stamp(self.waits.handled) };
+        cx.paths().ask("db://query", query).await.map_err(|error| error.to_string())
     }
 }
 
@@ -123,18 +137,21 @@ impl Handler<Finish> for Api {
 }
 
 /// Causes exactly this many messages: 2 by an ask (the second is the api's, to the db), 1 by a tell.
-async fn client(number: u64, messages: u64, api: Address<Api>) -> Result<Sent, BoxError> {
+async fn client(number: u64, messages: u64, runtime: Runtime) -> Result<Sent, BoxError> {
     let mut sent = Sent::default();
     while sent.messages() < messages {
         let turn = sent.asks + sent.tells;
         let id = (number * 7919 + turn) % USERS;
+        // What is not in the path is in the body.
+        let body = stamp(turn).map_or(Value::Null, |sent_at| json!({ "sent_at": sent_at }));
         // Every fifth, not fourth: of 5 and 64, each kind of message gets its share of stamps.
         if turn % 5 == 4 || sent.messages() + 1 == messages {
-            // Waits while the mailbox is full. `tell` would not wait, and give the message back.
-            api.send(Visit { id, sent_at: stamp(turn) }).await?;
+            // Waits while the mailbox is full. `tell` would not wait, and give the body back.
+            runtime.send(&format!("api://users/{id}/visits"), body).await?;
             sent.tells += 1;
         } else {
-            match api.ask(GetUser { id, sent_at: stamp(turn) }).await?? {
+            let user: Result<Option<User>, String> = runtime.ask(&format!("api://users/{id}"), body).await?;
+            match user? {
                 Some(user) if user.id == id => sent.asks += 1,
                 other => return Err(format!("asked for user {id}, got {other:?}").into()),
             }
@@ -148,7 +165,7 @@ async fn run(messages: u64) -> Result<Report, BoxError> {
     let users = (0..USERS).map(|id| User { id }).collect();
     let db = runtime.spawn("db", Db { users, waits: Waits::new()? })?;
     let visits = vec![0; USERS as usize];
-    let api = runtime.spawn("api", Api { db: db.clone(), visits, waits: Waits::new()? })?;
+    let api = runtime.spawn("api", Api { visits, waits: Waits::new()? })?;
 
     let bar = ProgressBar::new(messages);
     bar.set_style(ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} messages, {eta} left")?);
@@ -157,7 +174,7 @@ async fn run(messages: u64) -> Result<Report, BoxError> {
     let mut clients = JoinSet::new();
     for number in 0..CLIENTS {
         let share = messages / CLIENTS + u64::from(number < messages % CLIENTS);
-        clients.spawn(client(number, share, api.clone()));
+        clients.spawn(client(number, share, runtime.clone()));
     }
 
     let mut sent = Sent::default();

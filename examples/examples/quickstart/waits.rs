@@ -1,8 +1,12 @@
 //! How long messages wait for their handler: from just before they are sent until the handler starts.
 
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use hdrhistogram::{CreationError, Histogram};
+
+/// Nanoseconds since this program first asked: unlike an `Instant`, it can be written as JSON.
+pub(crate) type Stamp = u64;
 
 /// A minute, in nanoseconds; longer waits are recorded as this.
 const LONGEST: u64 = 60_000_000_000;
@@ -16,8 +20,13 @@ pub(crate) struct Waits {
 }
 
 /// The time, for one message in 64. Asking the clock for each would cost about as much as sending it.
-pub(crate) fn stamp(nth: u64) -> Option<Instant> {
-    nth.is_multiple_of(64).then(Instant::now)
+pub(crate) fn stamp(nth: u64) -> Option<Stamp> {
+    nth.is_multiple_of(64).then(now)
+}
+
+fn now() -> Stamp {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed().as_nanos() as u64
 }
 
 impl Waits {
@@ -26,9 +35,9 @@ impl Waits {
     }
 
     /// A handler's first line.
-    pub(crate) fn note(&mut self, sent_at: Option<Instant>) {
+    pub(crate) fn note(&mut self, sent_at: Option<Stamp>) {
         if let Some(sent_at) = sent_at {
-            self.times.saturating_record(sent_at.elapsed().as_nanos() as u64);
+            self.times.saturating_record(now().saturating_sub(sent_at));
         }
         self.handled += 1;
     }
