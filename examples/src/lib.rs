@@ -1,2 +1,7 @@
 //! 1. `quickstart`: asks and tells between two subsystems, a million of them, timed and accounted for.
 //! 2. `log_pipeline`: a log file through three subsystems, each as fast as the next one has room.
+
+/// The examples in the README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
