@@ -7,8 +7,9 @@
 //! ```
 
 use std::hash::{Hash, Hasher};
+use std::ops::Range;
 
-use crate::steps::step;
+use crate::steps::{comparison, step};
 
 /// How many bytes one piece holds.
 const PIECE: usize = 16;
@@ -52,7 +53,7 @@ impl Edge {
 impl PartialEq for Edge {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
-        step();
+        comparison();
         self.text == other.text && self.from == other.from && self.kind == other.kind
     }
 }
@@ -66,23 +67,24 @@ impl Hash for Edge {
     }
 }
 
-/// Walks over the edges that spell `path[start..end]`: `next` says where an edge leads, and with it the walk goes on.
+/// Walks over the edges that spell a range of `path`: `next` says where an edge leads, and with it the walk goes on.
 #[inline]
 pub(crate) fn walk(
     path: &[u8],
-    start: usize,
-    end: usize,
+    text: Range<usize>,
     kind: Kind,
     from: u32,
     mut next: impl FnMut(Edge) -> Option<u32>,
 ) -> Option<u32> {
-    let (mut node, mut at) = (from, start);
-    while end - at > PIECE {
+    let (mut node, mut at) = (from, text.start);
+    while text.end - at > PIECE {
         let piece = u128::from_le_bytes(*path[at..].first_chunk()?);
+        step();
         node = next(Edge::new(node, kind, true, piece))?;
         at += PIECE;
     }
-    next(Edge::new(node, kind, false, piece(path, at, end - at)))
+    step();
+    next(Edge::new(node, kind, false, piece(path, at, text.end - at)))
 }
 
 /// The `length` bytes of `path` from `at` on, at most sixteen.

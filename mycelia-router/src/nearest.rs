@@ -2,6 +2,7 @@
 
 use strsim::normalized_levenshtein;
 
+use crate::path::MAX_SEGMENTS;
 use crate::pattern::{Pattern, Segment};
 
 /// How much of a segment is compared: texts longer than this are nobody's slip of the finger.
@@ -12,8 +13,9 @@ const ALIKE: f64 = 0.5;
 
 /// The pattern most like `path`, if any literal of it is. Cost: one comparison of texts for each pattern and segment.
 pub(crate) fn nearest<'r>(patterns: impl Iterator<Item = &'r Pattern>, path: &str) -> Option<&'r Pattern> {
-    let segments: Vec<String> =
-        path.split('/').map(|segment| segment.chars().take(COMPARED).collect()).collect();
+    // One more than a path has, lest a path that is none be copied, however long it is.
+    let segments = path.split('/').take(MAX_SEGMENTS + 1);
+    let segments: Vec<String> = segments.map(|segment| segment.chars().take(COMPARED).collect()).collect();
     patterns
         .filter_map(|pattern| Some((likeness(pattern, &segments)?, pattern)))
         .max_by(|(one, a), (other, b)| one.total_cmp(other).then_with(|| b.by_preference(a)))

@@ -121,10 +121,9 @@ impl<'r, 'p> Params<'r, 'p> {
 
     #[inline]
     fn value(&self, slot: &ParamSlot) -> &'p str {
-        let segment = usize::from(slot.segment);
-        let start = self.segments.start(segment) + usize::from(slot.before);
-        let end = if slot.rest { self.path.len() } else { self.segments.end(segment) };
-        &self.path[start..end - usize::from(slot.behind)]
+        let segment = self.segments.range(self.path, usize::from(slot.segment));
+        let end = if slot.rest { self.path.len() } else { segment.end };
+        &self.path[segment.start + usize::from(slot.before)..end - usize::from(slot.behind)]
     }
 }
 

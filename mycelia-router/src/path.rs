@@ -1,5 +1,7 @@
 //! Paths: their limits, and where their segments end.
 
+use std::ops::Range;
+
 use wide::i8x16;
 
 use crate::error::PathError;
@@ -10,118 +12,168 @@ pub const MAX_BYTES: usize = 2048;
 /// How many segments a path, or a pattern, has at most.
 pub const MAX_SEGMENTS: usize = 32;
 
-/// Where the segments of a path end. A path that breaks a rule has none.
+/// Where the segments of a path are: two numbers, to be kept in registers. A path that breaks a rule has none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segments {
-    ends: [u16; MAX_SEGMENTS],
-    count: u8,
+    /// One bit for each of the first 64 bytes: is it a slash?
+    slashes: u64,
+    count: u32,
 }
 
 impl Segments {
     /// Of a path without parameters, which nobody asks.
-    pub(crate) const NONE: Self = Self { ends: [0; MAX_SEGMENTS], count: 0 };
+    pub(crate) const NONE: Self = Self { slashes: 0, count: 0 };
 
-    /// Cuts `path`, and checks every rule for paths on the way. Which one was broken, [`check`] says.
+    /// Looks for slashes, and checks every rule for paths on the way. Which one was broken, [`check`] says.
     #[inline]
     pub(crate) fn of(path: &str) -> Option<Self> {
         let bytes = path.as_bytes();
-        if bytes.len() > MAX_BYTES {
+        let mut look = Look::default();
+        let segments = if bytes.is_empty() || bytes.len() > MAX_BYTES {
             return None;
+        } else if bytes.len() <= BLOCK {
+            Self::of_short(bytes, &mut look)?
+        } else {
+            Self::of_long(bytes, &mut look)?
+        };
+        (!look.suspicious.any() || !path.chars().any(char::is_control)).then_some(segments)
+    }
+
+    /// In one block the rules are questions about bits.
+    #[inline]
+    fn of_short(bytes: &[u8], look: &mut Look) -> Option<Self> {
+        let slashes = look.at(bytes, 0);
+        let empty = slashes & (slashes >> 1 | 1 | 1 << (bytes.len() - 1));
+        // Two dots with a slash, or an end of the path, on either side.
+        let end = (u128::from(slashes) | 1 << bytes.len()) >> 2;
+        let parent = look.dots & look.dots >> 1 & (slashes << 1 | 1) & end as u64;
+        let count = slashes.count_ones() + 1;
+        (empty | parent == 0 && count <= MAX_SEGMENTS as u32).then_some(Self { slashes, count })
+    }
+
+    #[inline(never)]
+    fn of_long(bytes: &[u8], look: &mut Look) -> Option<Self> {
+        let (mut count, mut start) = (0, 0);
+        let mut end_at = |end: usize| {
+            let segment = &bytes[start..end];
+            start = end + 1;
+            count += 1;
+            !segment.is_empty() && segment != b".." && count <= MAX_SEGMENTS as u32
+        };
+        for base in (0..bytes.len()).step_by(BLOCK) {
+            let mut slashes = look.at(&bytes[..bytes.len().min(base + BLOCK)], base);
+            while slashes != 0 {
+                end_at(base + slashes.trailing_zeros() as usize).then_some(())?;
+                slashes &= slashes - 1;
+            }
         }
-        let mut cut = Cut { segments: Self::NONE, start: 0 };
-        let mut suspicious = i8x16::ZERO;
-        let mut base = 0;
-        while base < bytes.len() {
-            let end = bytes.len().min(base + BLOCK);
-            let slashes = slashes(&bytes[..end], base, &mut suspicious);
-            cut.at_slashes(bytes, base, slashes)?;
-            base = end;
-        }
-        cut.end(bytes, bytes.len())?;
-        (!suspicious.any() || !path.chars().any(char::is_control)).then_some(cut.segments)
+        end_at(bytes.len()).then_some(())?;
+        let slashes = Look::default().at(&bytes[..BLOCK], 0);
+        Some(Self { slashes, count })
     }
 
     /// How many segments there are.
     #[inline]
     pub(crate) fn count(&self) -> usize {
-        usize::from(self.count)
+        self.count as usize
     }
 
-    /// Where segment `index` begins.
+    /// From the first segment on.
     #[inline]
-    pub(crate) fn start(&self, index: usize) -> usize {
-        if index == 0 { 0 } else { usize::from(self.ends[index - 1]) + 1 }
+    pub(crate) fn cursor(&self) -> Cursor {
+        Cursor { slashes: self.slashes, base: 0, start: 0 }
     }
 
-    /// Where segment `index` ends.
+    /// Where segment `index` of `path` is.
     #[inline]
-    pub(crate) fn end(&self, index: usize) -> usize {
-        usize::from(self.ends[index])
+    pub(crate) fn range(&self, path: &str, index: usize) -> Range<usize> {
+        let mut cursor = self.cursor();
+        for _ in 0..index {
+            cursor.next(path.as_bytes());
+        }
+        cursor.next(path.as_bytes())
     }
 }
 
-/// Segments in the making.
-struct Cut {
-    segments: Segments,
+/// Goes from segment to segment.
+#[derive(Clone, Copy)]
+pub(crate) struct Cursor {
+    /// The slashes to come in the block that begins at `base`.
+    slashes: u64,
+    base: usize,
     start: usize,
 }
 
-impl Cut {
+impl Cursor {
+    /// Where the next segment is. There must be one.
     #[inline]
-    fn at_slashes(&mut self, bytes: &[u8], base: usize, mut slashes: u64) -> Option<()> {
-        while slashes != 0 {
-            let end = base + slashes.trailing_zeros() as usize;
-            self.end(bytes, end)?;
-            slashes &= slashes - 1;
+    pub(crate) fn next(&mut self, path: &[u8]) -> Range<usize> {
+        while self.slashes == 0 {
+            self.base += BLOCK;
+            if self.base >= path.len() {
+                return self.start..path.len();
+            }
+            self.slashes = Look::default().at(&path[..path.len().min(self.base + BLOCK)], self.base);
         }
-        Some(())
-    }
-
-    #[inline]
-    fn end(&mut self, bytes: &[u8], end: usize) -> Option<()> {
-        let length = end - self.start;
-        if length <= 2 && (length == 0 || &bytes[self.start..end] == b"..") {
-            return None;
-        }
-        *self.segments.ends.get_mut(usize::from(self.segments.count))? = end as u16;
-        self.segments.count += 1;
-        self.start = end + 1;
-        Some(())
+        let end = self.base + self.slashes.trailing_zeros() as usize;
+        self.slashes &= self.slashes - 1;
+        std::mem::replace(&mut self.start, end + 1)..end
     }
 }
 
-/// How many bytes are looked at before their slashes are: one bit each in a word.
+/// How many bytes are looked at at a time: a bit each in a word.
 const BLOCK: usize = 64;
 const LANES: usize = 16;
 
-/// One bit for each byte from `base` on, at most 64: is it a slash? Sixteen at a time. Lanes of `suspicious` are set where a byte
-/// may be (part of) a control character: below space, delete, or not ASCII.
-#[inline]
-fn slashes(bytes: &[u8], base: usize, suspicious: &mut i8x16) -> u64 {
-    let mut look = |lanes: &[u8; LANES]| {
-        let lanes = i8x16::new(lanes.map(|byte| byte as i8));
+/// What was seen in a path, sixteen bytes at a time.
+#[derive(Default)]
+struct Look {
+    /// One bit for each byte of the last block: is it a dot?
+    dots: u64,
+    /// Lanes are set where some byte may be (part of) a control character: below space, delete, or not ASCII.
+    suspicious: i8x16,
+}
+
+impl Look {
+    /// One bit for each byte from `base` on, at most 64: is it a slash?
+    #[inline]
+    fn at(&mut self, bytes: &[u8], base: usize) -> u64 {
+        let (chunks, rest) = bytes[base..].as_chunks::<LANES>();
+        let mut slashes = 0;
+        self.dots = 0;
+        for (index, chunk) in chunks.iter().enumerate() {
+            let (slash, dot) = self.lanes(chunk);
+            slashes |= slash << (index * LANES);
+            self.dots |= dot << (index * LANES);
+        }
+        if !rest.is_empty() {
+            let shift = chunks.len() * LANES;
+            let (slash, dot) = match bytes.last_chunk::<LANES>() {
+                // Some of them are looked at again.
+                Some(last) => {
+                    let (slash, dot) = self.lanes(last);
+                    (slash >> (LANES - rest.len()), dot >> (LANES - rest.len()))
+                }
+                None => {
+                    let mut padded = [b'-'; LANES];
+                    padded[..rest.len()].copy_from_slice(rest);
+                    self.lanes(&padded)
+                }
+            };
+            slashes |= slash << shift;
+            self.dots |= dot << shift;
+        }
+        slashes
+    }
+
+    #[inline]
+    fn lanes(&mut self, bytes: &[u8; LANES]) -> (u64, u64) {
+        let lanes = i8x16::new(bytes.map(|byte| byte as i8));
+        let is = |byte: u8| lanes.simd_eq(i8x16::splat(byte as i8));
         // As signed numbers, bytes beyond ASCII are below space, too.
-        *suspicious |= lanes.simd_lt(i8x16::splat(b' ' as i8)) | lanes.simd_eq(i8x16::splat(0x7f));
-        u64::from(lanes.simd_eq(i8x16::splat(b'/' as i8)).to_bitmask())
-    };
-    let (chunks, rest) = bytes[base..].as_chunks::<LANES>();
-    let mut found = 0;
-    for (index, chunk) in chunks.iter().enumerate() {
-        found |= look(chunk) << (index * LANES);
+        self.suspicious |= lanes.simd_lt(i8x16::splat(b' ' as i8)) | is(0x7f);
+        (u64::from(is(b'/').to_bitmask()), u64::from(is(b'.').to_bitmask()))
     }
-    if !rest.is_empty() {
-        let shift = chunks.len() * LANES;
-        found |= match bytes.last_chunk::<LANES>() {
-            // Some of them are looked at again.
-            Some(last) => look(last) >> (LANES - rest.len()) << shift,
-            None => {
-                let mut padded = [b'-'; LANES];
-                padded[..rest.len()].copy_from_slice(rest);
-                look(&padded) << shift
-            }
-        };
-    }
-    found
 }
 
 /// Which rule `path` breaks, if any; the first from the left.
@@ -157,7 +209,13 @@ mod tests {
 
     fn cut(path: &str) -> Option<Vec<&str>> {
         let segments = Segments::of(path)?;
-        Some((0..segments.count()).map(|index| &path[segments.start(index)..segments.end(index)]).collect())
+        let mut cursor = segments.cursor();
+        let by_cursor =
+            (0..segments.count()).map(|_| &path[cursor.next(path.as_bytes())]).collect::<Vec<_>>();
+        let by_index =
+            (0..segments.count()).map(|index| &path[segments.range(path, index)]).collect::<Vec<_>>();
+        assert_eq!(by_cursor, by_index);
+        Some(by_cursor)
     }
 
     proptest! {
@@ -182,10 +240,11 @@ mod tests {
                 for place in 0..length {
                     let mut bytes = vec![b'a'; length];
                     bytes[place] = byte;
-                    let mut suspicious = i8x16::ZERO;
-                    let found = slashes(&bytes, 0, &mut suspicious);
-                    assert_eq!(found, u64::from(byte == b'/') << place, "{bytes:?}");
-                    assert_eq!(suspicious.any(), !(0x20..0x7f).contains(&byte), "{bytes:?}");
+                    let mut look = Look::default();
+                    let slashes = look.at(&bytes, 0);
+                    assert_eq!(slashes, u64::from(byte == b'/') << place, "{bytes:?}");
+                    assert_eq!(look.dots, u64::from(byte == b'.') << place, "{bytes:?}");
+                    assert_eq!(look.suspicious.any(), !(0x20..0x7f).contains(&byte), "{bytes:?}");
                 }
             }
         }

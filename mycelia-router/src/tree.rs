@@ -9,11 +9,12 @@
 //! of all nodes are in one hash table.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use foldhash::fast::RandomState;
 
 use crate::edge::{Edge, Kind, walk};
-use crate::path::Segments;
+use crate::path::{Cursor, Segments};
 use crate::pattern::{Pattern, Segment};
 use crate::steps::step;
 
@@ -150,37 +151,37 @@ impl Tree {
     /// The route that takes `path`. Allocates nothing; a node is visited once at most, however the patterns overlap.
     #[inline]
     pub(crate) fn at(&self, path: &str, segments: &Segments) -> Option<usize> {
-        let route = self.below(ROOT, 0, path.as_bytes(), segments);
+        let route = self.below(ROOT, segments.count(), segments.cursor(), path.as_bytes());
         (route != NONE).then_some(route as usize)
     }
 
-    /// The most specific route for the segments from `index` on, below `from`. Calls itself where a node has more than one
-    /// way on, so at most 32 deep.
-    fn below(&self, from: u32, mut index: usize, path: &[u8], segments: &Segments) -> u32 {
+    /// The most specific route for the last `left` segments, which come next, below `from`. Calls itself where a node has more
+    /// than one way on, so at most 32 deep.
+    fn below(&self, from: u32, mut left: usize, mut cursor: Cursor, path: &[u8]) -> u32 {
         let mut at = from;
-        while index < segments.count() {
+        while left > 0 {
             step();
             let node = &self.nodes[at as usize];
-            if node.lengths >> (segments.count() - index - 1) & 1 == 0 {
+            left -= 1;
+            if node.lengths >> left & 1 == 0 {
                 return NONE;
             }
-            let (start, end) = (segments.start(index), segments.end(index));
-            index += 1;
+            let segment = cursor.next(path);
             if node.literals > 0 {
                 let next = |edge: Edge| self.edges.get(&edge).copied();
-                if let Some(child) = walk(path, start, end, Kind::Whole, at, next) {
+                if let Some(child) = walk(path, segment.clone(), Kind::Whole, at, next) {
                     if node.param == NONE && node.rest == NONE && node.shapes.is_none() {
                         at = child;
                         continue;
                     }
-                    let found = self.below(child, index, path, segments);
+                    let found = self.below(child, left, cursor, path);
                     if found != NONE {
                         return found;
                     }
                 }
             }
             if let Some(shapes) = &node.shapes {
-                let found = self.below_shapes(shapes, at, index, path, segments);
+                let found = self.below_shapes(shapes, at, segment, left, cursor, path);
                 if found != NONE {
                     return found;
                 }
@@ -192,34 +193,35 @@ impl Tree {
                 at = node.param;
                 continue;
             }
-            let found = self.below(node.param, index, path, segments);
+            let found = self.below(node.param, left, cursor, path);
             return if found == NONE { node.rest } else { found };
         }
         step();
         self.nodes[at as usize].route
     }
 
-    /// The same, by way of a parameter with literal text around it; segment `index - 1` holds it.
+    /// The same, by way of a parameter in `segment` with literal text around it.
     #[inline(never)]
     fn below_shapes(
         &self,
         shapes: &Shapes,
         from: u32,
-        index: usize,
+        segment: Range<usize>,
+        left: usize,
+        cursor: Cursor,
         path: &[u8],
-        segments: &Segments,
     ) -> u32 {
-        let (start, end) = (segments.start(index - 1), segments.end(index - 1));
         let next = |edge: Edge| self.edges.get(&edge).copied();
         for shape in &shapes.0 {
             step();
-            if end - start <= shape.before + shape.behind {
+            if segment.len() <= shape.before + shape.behind {
                 continue;
             }
-            let child = walk(path, start, start + shape.before, Kind::Prefix, from, next)
-                .and_then(|middle| walk(path, end - shape.behind, end, Kind::Suffix, middle, next));
+            let (before, behind) = (segment.start + shape.before, segment.end - shape.behind);
+            let child = walk(path, segment.start..before, Kind::Prefix, from, next)
+                .and_then(|middle| walk(path, behind..segment.end, Kind::Suffix, middle, next));
             if let Some(child) = child {
-                let found = self.below(child, index, path, segments);
+                let found = self.below(child, left, cursor, path);
                 if found != NONE {
                     return found;
                 }
@@ -320,7 +322,7 @@ fn follow_segment(
     mut next: impl FnMut(u32, Link, (u32, Counts)) -> Option<u32>,
 ) -> Option<u32> {
     let mut spell = |text: &str, kind, from, counts| {
-        walk(text.as_bytes(), 0, text.len(), kind, from, |edge| {
+        walk(text.as_bytes(), 0..text.len(), kind, from, |edge| {
             let counts = if edge.is_last() { counts } else { Counts::Nothing };
             next(edge.from(), Link::Edge(edge), (at, counts))
         })
