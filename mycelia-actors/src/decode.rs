@@ -11,10 +11,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use mycelia_router::Params;
+use mycelia_router::{Params, ParamsIter};
 use serde::de::value::{SeqDeserializer, StrDeserializer};
 use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Visitor,
+    self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor,
 };
 use serde::forward_to_deserialize_any;
 use serde_json::Value;
@@ -25,13 +25,19 @@ pub(crate) fn decode<M: DeserializeOwned>(
     params: &Params<'_, '_>,
     body: Option<&Value>,
 ) -> Result<M, String> {
-    let source = || Source { params: Some(params).filter(|params| !params.is_empty()), body };
-    M::deserialize(source()).map_err(|fault| explain::<M>(source(), fault))
+    let params = Some(params).filter(|params| !params.is_empty());
+    let source = Source { params, body, by_position: true };
+    M::deserialize(&source).or_else(|_| by_name(&Source { by_position: false, ..source }))
+}
+
+#[cold]
+fn by_name<M: DeserializeOwned>(source: &Source<'_>) -> Result<M, String> {
+    M::deserialize(source).map_err(|fault| explain::<M>(source, fault))
 }
 
 /// The text of a fault, with the way to the field that it is about: which is looked for only now.
 #[cold]
-fn explain<M: DeserializeOwned>(source: Source<'_>, fault: Fault) -> String {
+fn explain<M: DeserializeOwned>(source: &Source<'_>, fault: Fault) -> String {
     if fault.names_param {
         return fault.text;
     }
@@ -68,33 +74,48 @@ impl From<serde_json::Error> for Fault {
     }
 }
 
-/// All that a message is made from.
-#[derive(Clone, Copy)]
+/// All that a message is made from. (It is passed by reference: copied, it would be read in larger pieces than it was just
+/// written in, which stalls.)
 struct Source<'a> {
     /// At least one.
     params: Option<&'a Params<'a, 'a>>,
     body: Option<&'a Value>,
+    /// Whether a struct may be made from its fields in their order, where that is the order of the parameters: serde's derived
+    /// code can do this, too, and need not compare names. Where it cannot, there is another try by name.
+    by_position: bool,
 }
 
 impl<'a> Source<'a> {
+    /// Whether the parameters are these fields, and nothing else is there.
+    #[inline]
+    fn is_exactly(&self, fields: &[&str]) -> bool {
+        let names = self.params.map(|params| params.pattern().names());
+        self.body.is_none() && names.is_some_and(|names| names.eq(fields.iter().copied()))
+    }
+
     /// For a message that is one value: the only parameter, or the body.
-    fn single(self) -> Result<Field<'a>, Fault> {
+    fn single(&self) -> Result<Field<'a>, Fault> {
         match (self.params, self.body) {
             (None, body) => Ok(Field::Json(body.unwrap_or(&Value::Null))),
-            (Some(params), None) if params.len() == 1 => Ok(Field::Param(Param { params, index: 0 })),
+            (Some(params), None) if params.len() == 1 => {
+                let (name, raw) = params.iter().next().unwrap_or_default();
+                Ok(Field::Param(Param { name, raw }))
+            }
             _ => Err(de::Error::custom(
                 "one value is wanted, and there are several: give the message named fields",
             )),
         }
     }
 
-    fn fields(self) -> Result<Fields<'a>, Fault> {
+    #[inline]
+    fn fields(&self) -> Result<Fields<'a>, Fault> {
         let body = match self.body {
             None | Some(Value::Null) => None,
             Some(Value::Object(fields)) => Some(fields.iter()),
             Some(_) => return Err(de::Error::custom("beside parameters, the body must be an object")),
         };
-        Ok(Fields { params: self.params, next: 0, body, value: None })
+        let unread = self.params.map(|params| params.iter());
+        Ok(Fields { params: self.params, unread, body, value: None })
     }
 }
 
@@ -106,7 +127,7 @@ macro_rules! single {
     )*};
 }
 
-impl<'de> Deserializer<'de> for Source<'de> {
+impl<'a, 'de: 'a> Deserializer<'de> for &'a Source<'de> {
     type Error = Fault;
 
     single! {
@@ -138,6 +159,14 @@ impl<'de> Deserializer<'de> for Source<'de> {
     ) -> Result<V::Value, Fault> {
         match (self.params, self.body) {
             (None, Some(body)) => Ok(body.deserialize_struct(name, fields, visitor)?),
+            (Some(params), None) if self.by_position && self.is_exactly(fields) => {
+                let mut unread = Positions(params.iter());
+                let made = visitor.visit_seq(&mut unread)?;
+                match unread.0.len() {
+                    0 => Ok(made),
+                    _ => Err(de::Error::custom("a field has several names")),
+                }
+            }
             _ => visitor.visit_map(self.fields()?),
         }
     }
@@ -145,7 +174,7 @@ impl<'de> Deserializer<'de> for Source<'de> {
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match (self.params, self.body) {
             (Some(params), None) => {
-                let params = (0..params.len()).map(|index| Param { params, index });
+                let params = params.iter().map(|(name, raw)| Param { name, raw });
                 visitor.visit_seq(SeqDeserializer::new(params))
             }
             _ => self.single()?.deserialize_seq(visitor),
@@ -212,9 +241,10 @@ impl<'de> Deserializer<'de> for Source<'de> {
 /// The fields of a message: the parameters, then those of the body.
 struct Fields<'a> {
     params: Option<&'a Params<'a, 'a>>,
-    next: usize,
+    unread: Option<ParamsIter<'a, 'a>>,
     body: Option<serde_json::map::Iter<'a>>,
-    value: Option<&'a Value>,
+    /// Of the key that was read last.
+    value: Option<Field<'a>>,
 }
 
 impl<'de> MapAccess<'de> for Fields<'de> {
@@ -222,27 +252,40 @@ impl<'de> MapAccess<'de> for Fields<'de> {
 
     #[inline]
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
-        if let Some(params) = self.params
-            && let Some(name) = params.name(self.next)
-        {
+        if let Some((name, raw)) = self.unread.as_mut().and_then(Iterator::next) {
+            self.value = Some(Field::Param(Param { name, raw }));
             return seed.deserialize(StrDeserializer::new(name)).map(Some);
         }
         let Some((name, value)) = self.body.as_mut().and_then(Iterator::next) else { return Ok(None) };
         if self.params.is_some_and(|params| params.get(name).is_some()) {
             return Err(de::Error::custom(format_args!("`{name}` is in the path and in the body, too")));
         }
-        self.value = Some(value);
+        self.value = Some(Field::Json(value));
         seed.deserialize(StrDeserializer::new(name)).map(Some)
     }
 
     #[inline]
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fault> {
-        if let Some(value) = self.value.take() {
-            return Ok(seed.deserialize(value)?);
+        match self.value.take() {
+            Some(Field::Param(param)) => seed.deserialize(param),
+            Some(Field::Json(value)) => Ok(seed.deserialize(value)?),
+            None => Err(de::Error::custom("a value was asked for before its key")),
         }
-        let Some(params) = self.params else { unreachable!("a value follows its key") };
-        self.next += 1;
-        seed.deserialize(Param { params, index: self.next - 1 })
+    }
+}
+
+/// The parameters, as the fields of a message in their order.
+struct Positions<'a>(ParamsIter<'a, 'a>);
+
+impl<'de> SeqAccess<'de> for Positions<'de> {
+    type Error = Fault;
+
+    #[inline]
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
+        match self.0.next() {
+            Some((name, raw)) => seed.deserialize(Param { name, raw }).map(Some),
+            None => Ok(None),
+        }
     }
 }
 
@@ -286,33 +329,20 @@ impl<'de> Field<'de> {
 /// One parameter of a path.
 #[derive(Clone, Copy)]
 struct Param<'a> {
-    params: &'a Params<'a, 'a>,
-    index: usize,
+    name: &'a str,
+    /// As it is in the path.
+    raw: &'a str,
 }
 
 impl<'a> Param<'a> {
-    /// As it is in the path.
-    #[inline]
-    fn raw(&self) -> &'a str {
-        self.params.at(self.index).unwrap_or_default()
-    }
-
-    fn name(&self) -> &'a str {
-        self.params.name(self.index).unwrap_or_default()
-    }
-
     /// Percent-decoded.
     fn text(&self) -> Result<Cow<'a, str>, Fault> {
-        if !self.raw().contains('%') {
-            return Ok(Cow::Borrowed(self.raw()));
-        }
-        let decoded = self.params.decode(self.name()).map_err(|error| self.fault(error.to_string()))?;
-        Ok(decoded.unwrap_or_default())
+        mycelia_router::decode(self.name, self.raw).map_err(|error| self.fault(error.to_string()))
     }
 
     #[cold]
     fn no(&self, expected: &str) -> Fault {
-        self.fault(format!("parameter `{}` is `{}`, which is no {expected}", self.name(), self.raw()))
+        self.fault(format!("parameter `{}` is `{}`, which is no {expected}", self.name, self.raw))
     }
 
     #[cold]
@@ -324,7 +354,7 @@ impl<'a> Param<'a> {
     fn named<T>(&self, outcome: Result<T, Fault>) -> Result<T, Fault> {
         outcome.map_err(|fault| match fault.names_param {
             true => fault,
-            false => self.fault(format!("parameter `{}` is `{}`: {}", self.name(), self.raw(), fault.text)),
+            false => self.fault(format!("parameter `{}` is `{}`: {}", self.name, self.raw, fault.text)),
         })
     }
 }
@@ -333,7 +363,7 @@ macro_rules! parsed {
     ($($method:ident $visit:ident $type:ty,)*) => {$(
         #[inline]
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-            match self.raw().parse::<$type>() {
+            match self.raw.parse::<$type>() {
                 Ok(value) => self.named(visitor.$visit(value)),
                 Err(_) => Err(self.no(stringify!($type))),
             }

@@ -53,7 +53,7 @@ const MAX_HEADER_BYTES: usize = 8 * 1024;
 /// ```
 ///
 /// # Cost
-/// One allocation here, and one for each message handled with it. A message carries a pointer.
+/// One allocation here, and one for each message that is handled in a trace. A message carries a pointer.
 #[derive(Clone)]
 pub struct Metadata(Arc<Inner>);
 
@@ -127,10 +127,8 @@ impl Metadata {
     /// What is not set here is inherited, where this is called inside a handler that was itself called with metadata; of two
     /// deadlines the earlier counts, and of two callers' rights those that both hold.
     pub fn in_scope<T>(&self, send: impl FnOnce() -> T) -> T {
-        let metadata = match current::metadata() {
-            Some(outer) => self.inheriting(&outer),
-            None => self.clone(),
-        };
+        let outer = current::metadata();
+        let metadata = outer.map_or_else(|| self.clone(), |outer| self.inheriting(&outer));
         let _with = current::with(Some(metadata));
         send()
     }
@@ -178,21 +176,19 @@ impl Metadata {
     #[cold]
     pub(crate) fn handled_by(&self, actor: &Actor, message_type: &'static str) -> Self {
         let mut metadata = self.clone();
+        let Some(parent) = metadata.0.trace else { return metadata };
         let inner = metadata.change();
-        let parent = inner.trace;
-        inner.trace = parent.map(|trace| trace.child());
-        inner.span = match (parent, inner.trace) {
-            (Some(parent), Some(trace)) => tracing::info_span!(
-                "handle",
-                subsystem = %actor.name,
-                message_type,
-                message_id = inner.id,
-                trace_id = format_args!("{:032x}", trace.trace_id()),
-                parent_id = format_args!("{:016x}", parent.span_id()),
-                span_id = format_args!("{:016x}", trace.span_id()),
-            ),
-            _ => Span::none(),
-        };
+        let trace = parent.child();
+        inner.trace = Some(trace);
+        inner.span = tracing::info_span!(
+            "handle",
+            subsystem = %actor.name,
+            message_type,
+            message_id = inner.id,
+            trace_id = format_args!("{:032x}", trace.trace_id()),
+            parent_id = format_args!("{:016x}", parent.span_id()),
+            span_id = format_args!("{:016x}", trace.span_id()),
+        );
         metadata
     }
 

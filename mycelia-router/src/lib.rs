@@ -34,7 +34,7 @@ pub use error::{
 };
 pub use matched::Match;
 pub use miss::Miss;
-pub use params::{OwnedParams, Params, ParamsIter};
+pub use params::{OwnedParams, Params, ParamsIter, decode};
 pub use path::{MAX_BYTES, MAX_SEGMENTS};
 pub use pattern::Pattern;
 pub use principal::{Denied, Principal, WidenError};

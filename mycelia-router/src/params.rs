@@ -3,12 +3,13 @@
 use std::any::type_name;
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
 use crate::error::{DecodeError, ParamError};
-use crate::path::Segments;
+use crate::path::{Cursor, Segments};
 use crate::pattern::{ParamSlot, Pattern};
 
 /// The parameters of a [`Match`](crate::Match), by name and by position. They are slices of the path, cut when they are asked
@@ -83,9 +84,7 @@ impl<'r, 'p> Params<'r, 'p> {
     /// # Errors
     /// [`DecodeError`]: what comes out is no UTF-8.
     pub fn decode(&self, name: &str) -> Result<Option<Cow<'p, str>>, DecodeError> {
-        let Some(value) = self.get(name) else { return Ok(None) };
-        let bad = |_| DecodeError { name: name.into(), value: value.into() };
-        percent_decode_str(value).decode_utf8().map(Some).map_err(bad)
+        self.get(name).map(|value| decode(name, value)).transpose()
     }
 
     /// The same, with a copy of the path.
@@ -95,8 +94,9 @@ impl<'r, 'p> Params<'r, 'p> {
 
     /// Names and values, from left to right.
     #[inline]
-    pub fn iter(&self) -> ParamsIter<'_, 'r, 'p> {
-        ParamsIter { params: self, next: 0 }
+    pub fn iter(&self) -> ParamsIter<'r, 'p> {
+        let slots = self.pattern.slots().iter();
+        ParamsIter { path: self.path, slots, cursor: self.segments.cursor(), passed: 0 }
     }
 
     /// How many there are.
@@ -121,10 +121,27 @@ impl<'r, 'p> Params<'r, 'p> {
 
     #[inline]
     fn value(&self, slot: &ParamSlot) -> &'p str {
-        let segment = self.segments.range(self.path, usize::from(slot.segment));
-        let end = if slot.rest { self.path.len() } else { segment.end };
-        &self.path[segment.start + usize::from(slot.before)..end - usize::from(slot.behind)]
+        value(self.path, slot, self.segments.range(self.path, usize::from(slot.segment)))
     }
+}
+
+/// The value of the parameter in this segment.
+#[inline]
+fn value<'p>(path: &'p str, slot: &ParamSlot, segment: Range<usize>) -> &'p str {
+    let end = if slot.rest { path.len() } else { segment.end };
+    &path[segment.start + usize::from(slot.before)..end - usize::from(slot.behind)]
+}
+
+/// Percent-decodes a parameter's value, as [`Params::decode`] does.
+///
+/// # Errors
+/// [`DecodeError`]: what comes out is no UTF-8.
+pub fn decode<'p>(name: &str, value: &'p str) -> Result<Cow<'p, str>, DecodeError> {
+    if !value.contains('%') {
+        return Ok(Cow::Borrowed(value));
+    }
+    let bad = |_| DecodeError { name: name.into(), value: value.into() };
+    percent_decode_str(value).decode_utf8().map_err(bad)
 }
 
 impl fmt::Debug for Params<'_, '_> {
@@ -133,39 +150,45 @@ impl fmt::Debug for Params<'_, '_> {
     }
 }
 
-impl<'a, 'r, 'p> IntoIterator for &'a Params<'r, 'p> {
+impl<'r, 'p> IntoIterator for &Params<'r, 'p> {
     type Item = (&'r str, &'p str);
-    type IntoIter = ParamsIter<'a, 'r, 'p>;
+    type IntoIter = ParamsIter<'r, 'p>;
 
-    fn into_iter(self) -> ParamsIter<'a, 'r, 'p> {
+    fn into_iter(self) -> ParamsIter<'r, 'p> {
         self.iter()
     }
 }
 
 /// Names and values of [`Params`], from left to right.
 #[derive(Clone, Debug)]
-pub struct ParamsIter<'a, 'r, 'p> {
-    params: &'a Params<'r, 'p>,
-    next: usize,
+pub struct ParamsIter<'r, 'p> {
+    path: &'p str,
+    slots: std::slice::Iter<'r, ParamSlot>,
+    cursor: Cursor,
+    /// How many segments the cursor has passed.
+    passed: u8,
 }
 
-impl<'r, 'p> Iterator for ParamsIter<'_, 'r, 'p> {
+impl<'r, 'p> Iterator for ParamsIter<'r, 'p> {
     type Item = (&'r str, &'p str);
 
     #[inline]
     fn next(&mut self) -> Option<(&'r str, &'p str)> {
-        let slot = self.params.pattern.slots().get(self.next)?;
-        self.next += 1;
-        Some((&slot.name, self.params.value(slot)))
+        let slot = self.slots.next()?;
+        let path = self.path.as_bytes();
+        for _ in self.passed..slot.segment {
+            self.cursor.next(path);
+        }
+        self.passed = slot.segment + 1;
+        Some((&slot.name, value(self.path, slot, self.cursor.next(path))))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.params.len() - self.next;
-        (left, Some(left))
+        self.slots.size_hint()
     }
 }
 
-impl ExactSizeIterator for ParamsIter<'_, '_, '_> {}
+impl ExactSizeIterator for ParamsIter<'_, '_> {}
 
 /// [`Params`] that keep their own copy of the path.
 ///

@@ -96,7 +96,7 @@ impl Segments {
 }
 
 /// Goes from segment to segment.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor {
     /// The slashes to come in the block that begins at `base`.
     slashes: u64,
@@ -108,16 +108,24 @@ impl Cursor {
     /// Where the next segment is. There must be one.
     #[inline]
     pub(crate) fn next(&mut self, path: &[u8]) -> Range<usize> {
-        while self.slashes == 0 {
-            self.base += BLOCK;
-            if self.base >= path.len() {
-                return self.start..path.len();
-            }
-            self.slashes = Look::default().at(&path[..path.len().min(self.base + BLOCK)], self.base);
+        if self.slashes == 0 && self.base + BLOCK < path.len() {
+            self.next_block(path);
+        }
+        if self.slashes == 0 {
+            return self.start..path.len();
         }
         let end = self.base + self.slashes.trailing_zeros() as usize;
         self.slashes &= self.slashes - 1;
         std::mem::replace(&mut self.start, end + 1)..end
+    }
+
+    /// Goes on to the next block with a slash in it, or to the last.
+    #[cold]
+    fn next_block(&mut self, path: &[u8]) {
+        while self.slashes == 0 && self.base + BLOCK < path.len() {
+            self.base += BLOCK;
+            self.slashes = Look::default().at(&path[..path.len().min(self.base + BLOCK)], self.base);
+        }
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) enum Segment {
 }
 
 /// Where a parameter is in a path.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ParamSlot {
     pub(crate) name: Box<str>,
     /// In which segment.
