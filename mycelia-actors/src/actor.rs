@@ -193,6 +193,13 @@ impl Actor {
         self.requests.load(Ordering::Relaxed) != 0
     }
 
+    /// True once the subsystem has ended, and its name is free.
+    #[inline]
+    pub(crate) fn is_gone(&self) -> bool {
+        // Relaxed: a look; whoever is late is told by the mailbox.
+        self.place.load(Ordering::Relaxed) == u32::MAX
+    }
+
     /// True once the subsystem was killed.
     #[inline]
     pub(crate) fn is_killed(&self) -> bool {

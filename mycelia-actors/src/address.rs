@@ -159,29 +159,29 @@ impl<S: Subsystem> Address<S> {
     /// # Errors
     /// As [`Ask`]; whoever drops the `ReplyTo` ends the ask as
     /// [`Unanswered`](crate::AskFailure::Unanswered).
-    pub async fn ask_with<M: Send + 'static, R: Send + 'static>(
+    pub fn ask_with<M: Send + 'static, R: Send + 'static>(
         &self,
         make: impl FnOnce(ReplyTo<R>) -> M + Send,
-    ) -> Result<R, AskError<M>>
+    ) -> impl Future<Output = Result<R, AskError<M>>> + Send
     where
         S: Handler<M>,
     {
-        self.ask_with_within(DEFAULT_DEADLINE, make).await
+        self.ask_with_within(DEFAULT_DEADLINE, make)
     }
 
     /// Like [`ask_with`](Self::ask_with), with another deadline.
     ///
     /// # Errors
     /// As [`ask_with`](Self::ask_with).
-    pub async fn ask_with_within<M: Send + 'static, R: Send + 'static>(
+    pub fn ask_with_within<M: Send + 'static, R: Send + 'static>(
         &self,
         within: Duration,
         make: impl FnOnce(ReplyTo<R>) -> M + Send,
-    ) -> Result<R, AskError<M>>
+    ) -> impl Future<Output = Result<R, AskError<M>>> + Send
     where
         S: Handler<M>,
     {
-        reply_to::ask_with::<M, R, S::Reply>(&self.actor, within, make, Actor::envelope::<S, M>).await
+        reply_to::ask_with::<M, R, S::Reply>(&self.actor, within, make, Actor::envelope::<S, M>)
     }
 
     /// [`send`](Self::send) for threads without an async runtime: blocks the thread until there is room.

@@ -1,6 +1,7 @@
 //! What is sent to a path beside the path.
 
 use std::any::{Any, TypeId, type_name};
+use std::io;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,7 @@ impl<'a> BodyRef<'a> {
         }
         let any: &'a dyn Any = any;
         match (any.downcast_ref::<Option<Value>>(), any.downcast_ref::<Option<RawBody>>()) {
+            (Some(Some(Value::Null)), _) => Self::None,
             (Some(Some(value)), _) => Self::Json(value),
             (_, Some(Some(raw))) => Self::Raw(raw),
             _ => Self::None,
@@ -77,37 +79,57 @@ pub(crate) fn parse(raw: &RawBody, max: usize) -> Result<Value, BodyFault> {
     if !raw.is_json() {
         return Err(BodyFault::NotJson { content_type: raw.content_type.chars().take(100).collect() });
     }
+    if depth_of_text(&raw.bytes) > MAX_DEPTH {
+        return Err(BodyFault::TooDeep);
+    }
     serde_json::from_slice(&raw.bytes).map_err(|error| BodyFault::Unreadable(error.to_string().into()))
 }
 
-/// Checks the limits of a JSON value: how deep it is, and about how long its text would be.
+/// How deep a JSON text is nested, if it is one.
+fn depth_of_text(text: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+/// Checks the limits of a JSON value: how deep it is, and how long its text would be.
 pub(crate) fn check(value: &Value, max: usize) -> Result<(), BodyFault> {
-    let mut left = max;
-    measure(value, MAX_DEPTH, &mut left).map_err(|fault| match fault {
-        Over::Depth => BodyFault::TooDeep,
-        Over::Size => BodyFault::TooLarge { max },
-    })
+    if is_deeper(value, MAX_DEPTH) {
+        return Err(BodyFault::TooDeep);
+    }
+    serde_json::to_writer(Room(max), value).map_err(|_| BodyFault::TooLarge { max })
 }
 
-enum Over {
-    Depth,
-    Size,
-}
-
-fn measure(value: &Value, depth: usize, left: &mut usize) -> Result<(), Over> {
-    let own = match value {
-        Value::String(text) => text.len() + 2,
-        _ => 2,
-    };
-    *left = left.checked_sub(own).ok_or(Over::Size)?;
+fn is_deeper(value: &Value, than: usize) -> bool {
     match value {
-        Value::Array(_) | Value::Object(_) if depth == 0 => Err(Over::Depth),
-        Value::Array(items) => items.iter().try_for_each(|item| measure(item, depth - 1, left)),
-        Value::Object(fields) => fields.iter().try_for_each(|(name, value)| {
-            *left = left.checked_sub(name.len() + 2).ok_or(Over::Size)?;
-            measure(value, depth - 1, left)
-        }),
-        _ => Ok(()),
+        Value::Array(_) | Value::Object(_) if than == 0 => true,
+        Value::Array(items) => items.iter().any(|item| is_deeper(item, than - 1)),
+        Value::Object(fields) => fields.values().any(|field| is_deeper(field, than - 1)),
+        _ => false,
+    }
+}
+
+/// Takes so many bytes, and keeps none.
+struct Room(usize);
+
+impl io::Write for Room {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::FileTooLarge)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -132,6 +154,12 @@ pub enum BodyFault {
     NotJson {
         /// What it says it is.
         content_type: Box<str>,
+    },
+    /// It is a value of some type; a raw route takes what came in.
+    #[error("a raw route takes no body, a JSON value, or a `RawBody`; the body is a `{got}`")]
+    NotRaw {
+        /// The type of the body.
+        got: &'static str,
     },
     /// It does not make the message: a parameter or a field is missing, or of another type.
     #[error("{0}")]

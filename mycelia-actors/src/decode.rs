@@ -12,12 +12,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 use mycelia_router::{Params, ParamsIter};
-use serde::de::value::{SeqDeserializer, StrDeserializer};
-use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::value::StrDeserializer;
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::Value;
+use serde_path_to_error::{Path, Segment};
 
 /// Makes a message. Allocates nothing but what the message itself needs.
 #[inline]
@@ -38,13 +37,26 @@ fn by_name<M: DeserializeOwned>(source: &Source<'_>) -> Result<M, String> {
 /// The text of a fault, with the way to the field that it is about: which is looked for only now.
 #[cold]
 fn explain<M: DeserializeOwned>(source: &Source<'_>, fault: Fault) -> String {
-    if fault.names_param {
-        return fault.text;
-    }
-    match serde_path_to_error::deserialize::<_, M>(source) {
-        Err(error) if error.path().iter().len() > 0 => format!("field `{}`: {}", error.path(), fault.text),
+    let mut text = match serde_path_to_error::deserialize::<_, M>(source) {
+        Err(error) if !fault.names_param && is_way(error.path()) => {
+            format!("field `{}`: {}", error.path(), fault.text)
+        }
         _ => fault.text,
+    };
+    // It may repeat a value, which may be as long as a body.
+    if let Some((end, _)) = text.char_indices().nth(LONGEST_TEXT) {
+        text.truncate(end);
+        text.push('…');
     }
+    text
+}
+
+/// How many characters the text of a fault has at most.
+const LONGEST_TEXT: usize = 500;
+
+/// Whether a path leads to some field. (Its first step is unknown where the key itself was refused.)
+fn is_way(path: &Path) -> bool {
+    path.iter().next().is_some_and(|step| !matches!(step, Segment::Unknown))
 }
 
 /// What was wrong.
@@ -174,8 +186,14 @@ impl<'a, 'de: 'a> Deserializer<'de> for &'a Source<'de> {
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match (self.params, self.body) {
             (Some(params), None) => {
-                let params = params.iter().map(|(name, raw)| Param { name, raw });
-                visitor.visit_seq(SeqDeserializer::new(params))
+                let mut unread = Positions(params.iter());
+                let made = visitor.visit_seq(&mut unread)?;
+                match unread.0.next() {
+                    None => Ok(made),
+                    Some((name, _)) => {
+                        Err(de::Error::custom(format_args!("nothing takes the parameter `{name}`")))
+                    }
+                }
             }
             _ => self.single()?.deserialize_seq(visitor),
         }
@@ -214,7 +232,11 @@ impl<'a, 'de: 'a> Deserializer<'de> for &'a Source<'de> {
         _name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        visitor.visit_newtype_struct(self)
+        let made = visitor.visit_newtype_struct(self);
+        match self.single() {
+            Ok(Field::Param(param)) => param.named(made),
+            _ => made,
+        }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -267,7 +289,7 @@ impl<'de> MapAccess<'de> for Fields<'de> {
     #[inline]
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fault> {
         match self.value.take() {
-            Some(Field::Param(param)) => seed.deserialize(param),
+            Some(Field::Param(param)) => param.named(seed.deserialize(param)),
             Some(Field::Json(value)) => Ok(seed.deserialize(value)?),
             None => Err(de::Error::custom("a value was asked for before its key")),
         }
@@ -283,7 +305,10 @@ impl<'de> SeqAccess<'de> for Positions<'de> {
     #[inline]
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
         match self.0.next() {
-            Some((name, raw)) => seed.deserialize(Param { name, raw }).map(Some),
+            Some((name, raw)) => {
+                let param = Param { name, raw };
+                param.named(seed.deserialize(param)).map(Some)
+            }
             None => Ok(None),
         }
     }
@@ -386,8 +411,21 @@ impl<'de> Deserializer<'de> for Param<'de> {
         deserialize_u32 visit_u32 u32,
         deserialize_u64 visit_u64 u64,
         deserialize_u128 visit_u128 u128,
-        deserialize_f32 visit_f32 f32,
-        deserialize_f64 visit_f64 f64,
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match self.raw.parse::<f32>() {
+            // What JSON cannot say, a path does not.
+            Ok(value) if value.is_finite() => self.named(visitor.visit_f32(value)),
+            _ => Err(self.no("f32")),
+        }
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match self.raw.parse::<f64>() {
+            Ok(value) if value.is_finite() => self.named(visitor.visit_f64(value)),
+            _ => Err(self.no("f64")),
+        }
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -432,13 +470,5 @@ impl<'de> Deserializer<'de> for Param<'de> {
 
     forward_to_deserialize_any! {
         char str string identifier unit unit_struct seq tuple tuple_struct map struct
-    }
-}
-
-impl<'de> IntoDeserializer<'de, Fault> for Param<'de> {
-    type Deserializer = Self;
-
-    fn into_deserializer(self) -> Self {
-        self
     }
 }

@@ -1,6 +1,6 @@
 //! How a message to a path becomes an envelope: what is behind one route, with the types forgotten.
 
-use std::any::{TypeId, type_name};
+use std::any::{Any, TypeId, type_name};
 
 use mycelia_router::Params;
 use serde::Serialize;
@@ -103,9 +103,12 @@ fn build_message<S: Handler<M, Reply: Routable>, M: Routable>(
         BodyRef::Json(value) => {
             body::check(value, max).and_then(|()| decode(params, Some(value)).map_err(mismatch))
         }
+        BodyRef::Raw(raw) if TypeId::of::<M>() == TypeId::of::<RawBody>() && params.is_empty() => {
+            as_itself(raw, max)
+        }
         BodyRef::Raw(raw) => body::parse(raw, max).and_then(|value| {
-            body::check(&value, max)?;
-            decode(params, Some(&value)).map_err(mismatch)
+            let value = Some(&value).filter(|value| !value.is_null());
+            decode(params, value).map_err(mismatch)
         }),
         BodyRef::Typed(any, got) => {
             let taken = match any.downcast_mut::<Option<M>>() {
@@ -137,16 +140,21 @@ fn build_request<S: Handler<Request, Reply: Routable>>(
     form: ReplyForm,
 ) -> Result<Envelope, PathFailure> {
     if let BodyRef::Typed(_, got) = body {
-        return Err(PathFailure::BodyType {
-            pattern: params.pattern().as_str().into(),
-            expected: type_name::<Request>(),
-            got,
-            has_parameters: !params.is_empty(),
-        });
+        return Err(BodyFault::NotRaw { got }.at(params.pattern().as_str()));
     }
     let max = actor.runtime.max_body;
     let request = Request::new(params, &body, max).map_err(|fault| fault.at(params.pattern().as_str()))?;
     envelop::<S, _>(actor, request, form).map_err(|(request, refusal)| made_in_vain(actor, request, refusal))
+}
+
+/// A raw body for a message that is one.
+#[cold]
+fn as_itself<M: 'static>(raw: &RawBody, max: usize) -> Result<M, BodyFault> {
+    if raw.bytes.len() > max {
+        return Err(BodyFault::TooLarge { max });
+    }
+    let message: Box<dyn Any> = Box::new(raw.clone());
+    message.downcast().map(|message| *message).map_err(|_| mismatch("the message is no raw body".to_owned()))
 }
 
 /// A message that was made from a body, which its sender still has.

@@ -55,6 +55,12 @@ impl Envelope {
         }
     }
 
+    /// True if the message was sent with metadata.
+    #[inline]
+    pub(crate) fn has_metadata(&self) -> bool {
+        self.slot().has_metadata()
+    }
+
     /// What the message was sent with.
     #[inline]
     pub(crate) fn metadata(&self) -> Option<Metadata> {
@@ -229,9 +235,16 @@ impl Hands {
     /// What the message in hand was sent with. Several at once have none.
     #[inline]
     pub(crate) fn metadata(&self) -> Option<Metadata> {
+        let hand = self.single()?;
+        if hand.slot().has_metadata() { hand.metadata() } else { None }
+    }
+
+    #[inline]
+    fn single(&self) -> Option<&InHand> {
         match self {
-            Self::One(hand) if hand.slot().has_metadata() => hand.metadata(),
-            _ => None,
+            Self::One(hand) => Some(hand),
+            Self::Many(many) if many.0.len() == 1 => many.0.first(),
+            Self::Many(_) | Self::None => None,
         }
     }
 
@@ -247,7 +260,7 @@ impl Hands {
     /// Replaces what the message in hand was sent with.
     #[cold]
     pub(crate) fn set_metadata(&self, metadata: Metadata) {
-        if let Self::One(hand) = self {
+        if let Some(hand) = self.single() {
             // SAFETY: this is the envelope's share, and there was metadata before.
             unsafe { hand.slot().set_metadata(metadata) };
         }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context as Task, Poll};
 
 use mycelia_core::contain;
+use tracing::Span;
 
 use crate::actor::Actor;
 use crate::context::Context;
@@ -48,6 +49,7 @@ pub(crate) struct Waiting<'a> {
     /// Goes before the duty, whose slots it uses.
     placed: Option<PlacedDyn<'a>>,
     duty: Duty<'a>,
+    span: Option<Box<Span>>,
 }
 
 impl<S: Subsystem> Future for Handling<'_, S> {
@@ -81,8 +83,8 @@ impl<'a, S: Subsystem> New<'a, S> {
         // SAFETY: this mailbox is read by the loop of an `S`, so only envelopes for an `S` are put into it.
         let most = unsafe { first.batch::<S>() };
         let hands = if most <= 1 { Hands::one(first) } else { neighbours::<S>(actor, first, later, most) };
-        let metadata = begun_with(actor, &hands);
-        let poll = metadata::inside(metadata, || {
+        let (metadata, span) = begun_with(actor, &hands);
+        let poll = metadata::inside(metadata, span.as_deref(), || {
             contain(|| {
                 let Inside { state, cx, space } = { inside };
                 // SAFETY: as above; and the hands are kept until the future is gone.
@@ -93,7 +95,7 @@ impl<'a, S: Subsystem> New<'a, S> {
             Ok(None) => Ok(Poll::Ready(Ok(handled(actor, hands)))),
             Ok(Some(placed)) => {
                 actor.queue.wake_senders();
-                Err(Waiting { placed: Some(placed), duty: Duty { actor, hands } })
+                Err(Waiting { placed: Some(placed), duty: Duty { actor, hands }, span })
             }
             Err(text) => {
                 fail(actor, hands, Fate::Panicked);
@@ -127,7 +129,9 @@ impl Waiting<'_> {
         }
         let Some(placed) = &mut self.placed else { unreachable!("dropped at the end only") };
         let metadata = self.duty.hands.metadata();
-        polled(actor, metadata::inside(metadata, || contain(|| placed.as_mut().poll(task))))
+        let poll =
+            metadata::inside(metadata, self.span.as_deref(), || contain(|| placed.as_mut().poll(task)));
+        polled(actor, poll)
     }
 
     /// Ends the handler's future, whose drop may panic.
@@ -150,12 +154,13 @@ fn wanted(actor: &Actor, envelope: Envelope) -> Option<Envelope> {
     Some(envelope)
 }
 
-/// The metadata that a handler runs with: that of its message, as the parent of all that it sends.
+/// The metadata that a handler runs with: that of its message, as the parent of all that it sends. And its span.
 #[inline]
-fn begun_with(actor: &Actor, hands: &Hands) -> Option<Metadata> {
-    let metadata = hands.metadata()?.handled_by(actor, hands.message_type());
+fn begun_with(actor: &Actor, hands: &Hands) -> (Option<Metadata>, Option<Box<Span>>) {
+    let Some(metadata) = hands.metadata() else { return (None, None) };
+    let (metadata, span) = metadata.handled_by(actor, hands.message_type());
     hands.set_metadata(metadata.clone());
-    Some(metadata)
+    (Some(metadata), span)
 }
 
 /// A message with those of its type that come right after it, `most` at the most.
@@ -166,9 +171,13 @@ fn neighbours<S: Subsystem>(
     later: &mut VecDeque<Envelope>,
     most: usize,
 ) -> Hands {
+    let joins = |first: &Envelope, next: &Envelope| {
+        let alone = first.has_metadata() || next.has_metadata();
+        // SAFETY: as in `New::start`.
+        !alone && unsafe { next.is_like::<S>(first) }
+    };
     let mut batch = vec![first];
-    // SAFETY: as in `New::start`.
-    while batch.len() < most && later.front().is_some_and(|next| unsafe { next.is_like::<S>(&batch[0]) }) {
+    while batch.len() < most && later.front().is_some_and(|next| joins(&batch[0], next)) {
         batch.extend(later.pop_front().and_then(|next| wanted(actor, next)));
     }
     Hands::many(batch)

@@ -23,7 +23,7 @@ const MAX_HEADER_BYTES: usize = 8 * 1024;
 ///
 /// A message has none unless it is sent [in the scope](Self::in_scope) of some, and then costs nothing. What a handler sends,
 /// by path or by address, inherits that of the message in hand ([`Context::metadata`](crate::Context::metadata)); tasks that it
-/// spawns do not, nor does a batch of several messages.
+/// spawns do not. Messages with metadata are not handled in batches with others.
 ///
 /// ```
 /// use mycelia_actors::prelude::*;
@@ -63,10 +63,10 @@ struct Inner {
     trace: Option<TraceParent>,
     caller: Option<Arc<Principal>>,
     deadline: Option<Instant>,
-    headers: Vec<(Box<str>, Box<str>)>,
-    /// The span of the handler that runs with it, disabled elsewhere.
-    span: Span,
+    headers: Arc<Headers>,
 }
+
+type Headers = Vec<(Box<str>, Box<str>)>;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -77,7 +77,7 @@ impl Metadata {
         // Relaxed: only the number matters.
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let (trace, caller, deadline) = (None, None, None);
-        Self(Arc::new(Inner { id, trace, caller, deadline, headers: Vec::new(), span: Span::none() }))
+        Self(Arc::new(Inner { id, trace, caller, deadline, headers: Arc::default() }))
     }
 
     /// Sets the place in a trace: of whatever caused the message.
@@ -111,10 +111,9 @@ impl Metadata {
         if name.is_empty() || name.chars().chain(value.chars()).any(char::is_control) {
             return Err(MetadataError::BadHeader { name: name.chars().take(100).collect() });
         }
-        let headers = &mut self.change().headers;
+        let headers = Arc::make_mut(&mut self.change().headers);
         headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
-        let bytes = headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
-        if headers.len() == MAX_HEADERS || bytes + name.len() + value.len() > MAX_HEADER_BYTES {
+        if !has_room(headers, name, value) {
             return Err(MetadataError::TooManyHeaders { name: name.chars().take(100).collect() });
         }
         headers.push((name.into(), value.into()));
@@ -125,7 +124,8 @@ impl Metadata {
     /// called: `metadata.in_scope(|| address.ask(message)).await`.)
     ///
     /// What is not set here is inherited, where this is called inside a handler that was itself called with metadata; of two
-    /// deadlines the earlier counts, and of two callers' rights those that both hold.
+    /// deadlines the earlier counts, and of two callers' rights those that both hold. Headers are inherited as far as the limits
+    /// leave room.
     pub fn in_scope<T>(&self, send: impl FnOnce() -> T) -> T {
         let outer = current::metadata();
         let metadata = outer.map_or_else(|| self.clone(), |outer| self.inheriting(&outer));
@@ -172,15 +172,15 @@ impl Metadata {
         self.time_left().is_some_and(|left| left.is_zero())
     }
 
-    /// What a handler runs with that was called with this.
+    /// What a handler runs with that was called with this, and its span if it is traced.
     #[cold]
-    pub(crate) fn handled_by(&self, actor: &Actor, message_type: &'static str) -> Self {
+    pub(crate) fn handled_by(&self, actor: &Actor, message_type: &'static str) -> (Self, Option<Box<Span>>) {
         let mut metadata = self.clone();
-        let Some(parent) = metadata.0.trace else { return metadata };
+        let Some(parent) = metadata.0.trace else { return (metadata, None) };
         let inner = metadata.change();
         let trace = parent.child();
         inner.trace = Some(trace);
-        inner.span = tracing::info_span!(
+        let span = tracing::info_span!(
             "handle",
             subsystem = %actor.name,
             message_type,
@@ -189,7 +189,8 @@ impl Metadata {
             parent_id = format_args!("{:016x}", parent.span_id()),
             span_id = format_args!("{:016x}", trace.span_id()),
         );
-        metadata
+        let span = if span.is_disabled() { None } else { Some(Box::new(span)) };
+        (metadata, span)
     }
 
     fn inheriting(&self, outer: &Self) -> Self {
@@ -202,9 +203,17 @@ impl Metadata {
             (own, outer) => own.or_else(|| outer.clone()),
         };
         inner.deadline = inner.deadline.into_iter().chain(outer.0.deadline).min();
-        let is_own = |name: &str| inner.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
-        let inherited: Vec<_> = outer.0.headers.iter().filter(|(name, _)| !is_own(name)).cloned().collect();
-        inner.headers.extend(inherited);
+        if inner.headers.is_empty() {
+            inner.headers = Arc::clone(&outer.0.headers);
+        } else {
+            let headers = Arc::make_mut(&mut inner.headers);
+            for (name, value) in outer.0.headers.iter() {
+                let is_own = headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+                if !is_own && has_room(headers, name, value) {
+                    headers.push((name.clone(), value.clone()));
+                }
+            }
+        }
         metadata
     }
 
@@ -213,13 +222,23 @@ impl Metadata {
     }
 }
 
-/// Runs a handler with the metadata of its message.
+/// Whether one more header is within the limits.
+fn has_room(headers: &Headers, name: &str, value: &str) -> bool {
+    let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    headers.len() < MAX_HEADERS && bytes + name.len() + value.len() <= MAX_HEADER_BYTES
+}
+
+/// Runs a handler with the metadata of its message, and in its span.
 #[inline]
-pub(crate) fn inside<T>(metadata: Option<Metadata>, handler: impl FnOnce() -> T) -> T {
-    let Some(metadata) = metadata else { return handler() };
-    let span = metadata.0.span.clone();
-    let _with = current::with(Some(metadata));
-    span.in_scope(handler)
+pub(crate) fn inside<T>(metadata: Option<Metadata>, span: Option<&Span>, handler: impl FnOnce() -> T) -> T {
+    if metadata.is_none() {
+        return handler();
+    }
+    let _with = current::with(metadata);
+    match span {
+        Some(span) => span.in_scope(handler),
+        None => handler(),
+    }
 }
 
 impl Default for Metadata {
@@ -236,7 +255,8 @@ impl fmt::Debug for Metadata {
             .field("trace", &trace.map(|trace| trace.to_string()))
             .field("caller", &caller.as_ref().map(|caller| caller.name()))
             .field("time_left", &self.time_left())
-            .field("headers", headers)
+            // Values may be secrets.
+            .field("headers", &headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
             .finish()
     }
 }

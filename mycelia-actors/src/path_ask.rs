@@ -12,8 +12,8 @@ use crate::actor::Actor;
 use crate::asking::Asking;
 use crate::entry::ReplyForm;
 use crate::envelope::Envelope;
-use crate::path_error::{PathAskError, PathAskFailure, PathFailure};
-use crate::paths::take_back;
+use crate::path_error::{PathAskError, PathAskFailure};
+use crate::paths::{Unsent, take_back};
 
 /// What can be asked for by path: the reply of the route's handler, a [`serde_json::Value`], or a
 /// [`RawBody`](crate::RawBody). Nothing implements it by hand.
@@ -50,7 +50,7 @@ pub struct PathAsk<'p, B, R> {
 }
 
 enum Stage<R> {
-    Failed(Option<PathFailure>),
+    Failed(Option<Unsent>),
     /// The envelope's handler replies with an `R`.
     Asked(Asking<Arc<Actor>, R>),
     /// The envelope makes an `R` of its handler's reply.
@@ -65,12 +65,12 @@ impl<'p, B, R> PathAsk<'p, B, R> {
     pub(crate) fn new(
         path: &'p str,
         body: Option<B>,
-        asked: Result<(Arc<Actor>, Envelope, ReplyForm), PathFailure>,
+        asked: Result<(Arc<Actor>, Envelope, ReplyForm), Unsent>,
     ) -> Self {
         let stage = match asked {
             Ok((actor, envelope, ReplyForm::Itself)) => Stage::Asked(Asking::new(actor, envelope, true)),
             Ok((actor, envelope, _)) => Stage::Converted(Asking::new(actor, envelope, true)),
-            Err(failure) => Stage::Failed(Some(failure)),
+            Err(unsent) => Stage::Failed(Some(unsent)),
         };
         Self { path, body, stage }
     }
@@ -105,13 +105,13 @@ impl<B: Send + 'static, R> Future for PathAsk<'_, B, R> {
                 Poll::Ready(Ok(Err(error))) => (None, PathAskFailure::Reply(error.to_string().into())),
                 Poll::Ready(Err((envelope, failure))) => unanswered(asking.actor(), envelope, failure, body),
             },
-            Stage::Failed(failure) => match failure.take() {
-                Some(failure) => (body.take(), PathAskFailure::Path(failure)),
+            Stage::Failed(unsent) => match unsent.take() {
+                Some(unsent) => (body.take(), PathAskFailure::Path(unsent.count())),
                 None => panic!("an ask was polled after it was ready"),
             },
         };
         let (body, failure) = failed;
-        Poll::Ready(Err(PathAskError { body, path: (*path).into(), failure }))
+        Poll::Ready(Err(PathAskError::new(body, path, failure)))
     }
 }
 

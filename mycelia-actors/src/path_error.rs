@@ -3,7 +3,7 @@
 use std::fmt;
 
 use mycelia_core::Counter;
-use mycelia_router::{AtError, Denied, Pattern};
+use mycelia_router::{AtError, Denied, PathError as PathRule, Pattern};
 
 use crate::body::BodyFault;
 use crate::error::{AskFailure, Refusal};
@@ -19,6 +19,9 @@ pub enum PathFailure {
     /// There is no subsystem of that name.
     #[error("there is no subsystem `{0}`")]
     NoSubsystem(Box<str>),
+    /// The rest of the path breaks a rule.
+    #[error("{0}")]
+    BadPath(PathRule),
     /// The subsystem has no such route.
     #[error("{0}")]
     NoRoute(NoRoute),
@@ -108,6 +111,10 @@ pub struct PathError<B> {
 }
 
 impl<B> PathError<B> {
+    pub(crate) fn new(body: B, path: &str, failure: PathFailure) -> Self {
+        Self { body, path: shown(path), failure }
+    }
+
     /// The same error without the body, which fits `anyhow` and `Box<dyn Error>` whatever the body is.
     pub fn without_body(self) -> PathError<()> {
         PathError { body: (), path: self.path, failure: self.failure }
@@ -151,6 +158,10 @@ pub struct PathAskError<B> {
 }
 
 impl<B> PathAskError<B> {
+    pub(crate) fn new(body: Option<B>, path: &str, failure: PathAskFailure) -> Self {
+        Self { body, path: shown(path), failure }
+    }
+
     /// The same error without the body, which fits `anyhow` and `Box<dyn Error>` whatever the body is.
     pub fn without_body(self) -> PathAskError<()> {
         PathAskError { body: self.body.map(|_| ()), path: self.path, failure: self.failure }
@@ -166,6 +177,16 @@ impl<B> fmt::Debug for PathAskError<B> {
     }
 }
 
+/// How many characters of a path an error keeps: all of one that could be right.
+const SHOWN: usize = 2 * mycelia_router::MAX_BYTES;
+
+fn shown(path: &str) -> Box<str> {
+    match path.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &path[..end]).into(),
+        None => path.into(),
+    }
+}
+
 /// The counters of [`PathStats`].
 #[derive(Default)]
 pub(crate) struct PathCounters {
@@ -176,6 +197,21 @@ pub(crate) struct PathCounters {
 }
 
 impl PathCounters {
+    /// Counts a message that no subsystem had. One that a subsystem refused is in that one's ledger.
+    #[cold]
+    pub(crate) fn count(&self, failure: &PathFailure) {
+        let counter = match failure {
+            PathFailure::NoName | PathFailure::NoSubsystem(_) => &self.no_subsystem,
+            PathFailure::BadPath(_) | PathFailure::NoRoute(_) => &self.no_route,
+            PathFailure::Denied(_) => &self.denied,
+            PathFailure::Body { .. } | PathFailure::BodyType { .. } | PathFailure::ReplyType { .. } => {
+                &self.bad_body
+            }
+            PathFailure::Refused(_) => return,
+        };
+        counter.add(1);
+    }
+
     pub(crate) fn stats(&self) -> PathStats {
         PathStats {
             no_subsystem: self.no_subsystem.get(),
@@ -191,7 +227,7 @@ impl PathCounters {
 pub struct PathStats {
     /// The path named no subsystem, or none that is there.
     pub no_subsystem: u64,
-    /// The subsystem had no such route.
+    /// The subsystem had no such route, or the path broke a rule.
     pub no_route: u64,
     /// The caller had no right to.
     pub denied: u64,

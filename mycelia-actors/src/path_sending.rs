@@ -7,7 +7,7 @@ use std::task::{Context as Task, Poll};
 
 use crate::actor::Actor;
 use crate::path_error::{PathError, PathFailure};
-use crate::paths::{failed, take_back};
+use crate::paths::{Unsent, failed, take_back};
 use crate::posting::Posting;
 
 /// A message on its way to a path. Made by [`Runtime::send`](crate::Runtime::send) and [`Route::send`](crate::Route::send). The path
@@ -26,7 +26,7 @@ pub struct PathSending<'p, B> {
 }
 
 enum Stage {
-    Failed(Option<PathFailure>),
+    Failed(Option<Unsent>),
     Posted(Posting<Arc<Actor>>),
 }
 
@@ -34,12 +34,8 @@ enum Stage {
 impl<B> Unpin for PathSending<'_, B> {}
 
 impl<'p, B> PathSending<'p, B> {
-    pub(crate) fn new(
-        path: &'p str,
-        body: Option<B>,
-        posting: Result<Posting<Arc<Actor>>, PathFailure>,
-    ) -> Self {
-        let stage = posting.map_or_else(|failure| Stage::Failed(Some(failure)), Stage::Posted);
+    pub(crate) fn new(path: &'p str, body: Option<B>, posting: Result<Posting<Arc<Actor>>, Unsent>) -> Self {
+        let stage = posting.map_or_else(|unsent| Stage::Failed(Some(unsent)), Stage::Posted);
         Self { path, body, stage }
     }
 }
@@ -56,8 +52,8 @@ impl<B: Send + 'static> Future for PathSending<'_, B> {
                 take_back(posting.actor(), envelope, body);
                 failed(body.take(), path, PathFailure::Refused(refusal))
             }),
-            Stage::Failed(failure) => match failure.take() {
-                Some(failure) => Poll::Ready(Err(failed(body.take(), path, failure))),
+            Stage::Failed(unsent) => match unsent.take() {
+                Some(unsent) => Poll::Ready(Err(failed(body.take(), path, unsent.count()))),
                 None => panic!("a send was polled after it was ready"),
             },
         }

@@ -59,9 +59,10 @@ impl Paths {
     /// # Errors
     /// As [`Runtime::route`](crate::Runtime::route).
     pub fn route(&self, path: &str) -> Result<Route, PathError<()>> {
-        let target = self.shared.resolve(path);
-        let target = target.map_err(|failure| PathError { body: (), path: path.into(), failure })?;
-        Ok(Route::new(path, target))
+        match self.shared.resolve(path) {
+            Ok(target) => Ok(Route::new(path, target)),
+            Err(failure) => Err(PathError::new((), path, failure)),
+        }
     }
 
     /// As [`Runtime::routes`](crate::Runtime::routes).
@@ -86,122 +87,155 @@ pub(crate) struct Target<'p> {
     pub(crate) params: Params<'static, 'p>,
 }
 
+/// A message that was not sent, and who counts it: when its sender hears of it, not before.
+pub(crate) struct Unsent {
+    failure: PathFailure,
+    shared: Arc<Shared>,
+    /// The subsystem that had no slot for it.
+    returned_by: Option<Arc<Actor>>,
+}
+
+impl Unsent {
+    #[cold]
+    pub(crate) fn new(shared: &Arc<Shared>, failure: PathFailure) -> Self {
+        Self { failure, shared: Arc::clone(shared), returned_by: None }
+    }
+
+    #[cold]
+    pub(crate) fn by(actor: &Arc<Actor>, failure: PathFailure) -> Self {
+        let refused = matches!(failure, PathFailure::Refused(_));
+        Self { returned_by: refused.then(|| Arc::clone(actor)), ..Self::new(&actor.runtime, failure) }
+    }
+
+    #[cold]
+    pub(crate) fn count(self) -> PathFailure {
+        match self.returned_by {
+            Some(actor) => actor.ledger.rare().returned.add(1),
+            None => self.shared.path_counters.count(&self.failure),
+        }
+        self.failure
+    }
+}
+
 impl Shared {
-    pub(crate) fn tell<B: Send + 'static>(&self, path: &str, body: B) -> Result<Told, PathError<B>> {
+    pub(crate) fn tell<B: Send + 'static>(
+        self: &Arc<Self>,
+        path: &str,
+        body: B,
+    ) -> Result<Told, PathError<B>> {
         let mut body = Some(body);
-        let told = self.resolve(path).and_then(|target| {
-            let envelope =
-                envelope(&target.actor, target.entry, &target.params, &mut body, ReplyForm::Itself)?;
-            push(&target.actor, envelope, &mut body)
-        });
+        let told = match self.resolve(path) {
+            Ok(Target { actor, entry, params }) => tell(&actor, entry, &params, &mut body),
+            Err(failure) => Err(Unsent::new(self, failure).count()),
+        };
         told.map_err(|failure| failed(body, path, failure))
     }
 
-    pub(crate) fn send<'p, B: Send + 'static>(&self, path: &'p str, body: B) -> PathSending<'p, B> {
+    pub(crate) fn send<'p, B: Send + 'static>(
+        self: &Arc<Self>,
+        path: &'p str,
+        body: B,
+    ) -> PathSending<'p, B> {
         let mut body = Some(body);
-        let posting = self.resolve(path).and_then(|target| {
-            let envelope =
-                envelope(&target.actor, target.entry, &target.params, &mut body, ReplyForm::Itself)?;
-            Ok(Posting::new(target.actor, envelope))
-        });
+        let posting = match self.resolve(path) {
+            Ok(Target { actor, entry, params }) => post(&actor, entry, &params, &mut body),
+            Err(failure) => Err(Unsent::new(self, failure)),
+        };
         PathSending::new(path, body, posting)
     }
 
     pub(crate) fn ask<'p, R: PathReply, B: Send + 'static>(
-        &self,
+        self: &Arc<Self>,
         path: &'p str,
         body: B,
     ) -> PathAsk<'p, B, R> {
         let mut body = Some(body);
-        let asked = self.resolve(path).and_then(|target| {
-            let form = reply_form::<R>(&target.actor, target.entry, &target.params)?;
-            let envelope = envelope(&target.actor, target.entry, &target.params, &mut body, form)?;
-            Ok((target.actor, envelope, form))
-        });
+        let asked = match self.resolve(path) {
+            Ok(Target { actor, entry, params }) => ask::<R, B>(&actor, entry, &params, &mut body),
+            Err(failure) => Err(Unsent::new(self, failure)),
+        };
         PathAsk::new(path, body, asked)
     }
 
     /// What a path leads to, if whoever asks may go there.
     #[inline]
     pub(crate) fn resolve<'p>(&self, path: &'p str) -> Result<Target<'p>, PathFailure> {
-        let Some((name, rest)) = split(path) else {
-            self.path_counters.no_subsystem.add(1);
-            return Err(PathFailure::NoName);
-        };
+        let (name, rest) = split(path).ok_or(PathFailure::NoName)?;
         let Some((actor, routes)) = self.named(name) else {
-            self.path_counters.no_subsystem.add(1);
             return Err(PathFailure::NoSubsystem(name.chars().take(100).collect()));
         };
-        let Some(hit) = routes.at(rest) else { return Err(self.no_route(routes, rest)) };
-        self.permit(hit.pattern())?;
+        let hit = routes.at(rest).ok_or_else(|| no_route(routes, rest))?;
+        permit(hit.pattern())?;
         Ok(Target { actor, entry: hit.value(), params: *hit.params() })
     }
+}
 
-    #[cold]
-    fn no_route(&self, routes: &'static TypeRoutes, path: &str) -> PathFailure {
-        self.path_counters.no_route.add(1);
-        // What is longer than any path may be is not kept whole: enough for the error to say so.
-        let kept =
-            path.char_indices().nth(mycelia_router::MAX_BYTES + 1).map_or(path, |(end, _)| &path[..end]);
-        PathFailure::NoRoute(NoRoute { routes, path: kept.into() })
+#[cold]
+fn no_route(routes: &'static TypeRoutes, path: &str) -> PathFailure {
+    match routes.miss(path).and_then(|miss| miss.broken_rule()) {
+        Some(rule) => PathFailure::BadPath(rule),
+        None => PathFailure::NoRoute(NoRoute { routes, path: path.into() }),
     }
+}
 
-    /// Whether the caller of the running code may use this route.
-    #[inline]
-    pub(crate) fn permit(&self, pattern: &Pattern) -> Result<(), PathFailure> {
-        match pattern.scope() {
-            None => Ok(()),
-            Some(_) => current::with_caller(|caller| pattern.permit(caller)).map_err(|denied| {
-                self.path_counters.denied.add(1);
-                PathFailure::Denied(denied)
-            }),
-        }
+/// Whether the caller of the running code may use a route with this pattern.
+#[inline]
+pub(crate) fn permit(pattern: &Pattern) -> Result<(), PathFailure> {
+    match pattern.scope() {
+        None => Ok(()),
+        Some(_) => Ok(current::with_caller(|caller| pattern.permit(caller))?),
     }
+}
+
+/// Makes the message of a route and hands it over without waiting.
+#[inline]
+pub(crate) fn tell<B: Send + 'static>(
+    actor: &Arc<Actor>,
+    entry: &'static Entry,
+    params: &Params<'_, '_>,
+    body: &mut Option<B>,
+) -> Result<Told, PathFailure> {
+    let envelope = entry.envelope(actor, params, BodyRef::of(body), ReplyForm::Itself);
+    let envelope = envelope.map_err(|failure| Unsent::by(actor, failure).count())?;
+    actor.push(envelope).map_err(|error| {
+        let (envelope, refusal) = refusal(error);
+        take_back(actor, envelope, body);
+        PathFailure::Refused(refusal)
+    })
+}
+
+/// Makes the message of a route, to be sent.
+pub(crate) fn post<B: Send + 'static>(
+    actor: &Arc<Actor>,
+    entry: &'static Entry,
+    params: &Params<'_, '_>,
+    body: &mut Option<B>,
+) -> Result<Posting<Arc<Actor>>, Unsent> {
+    let envelope = entry.envelope(actor, params, BodyRef::of(body), ReplyForm::Itself);
+    let envelope = envelope.map_err(|failure| Unsent::by(actor, failure))?;
+    Ok(Posting::new(Arc::clone(actor), envelope))
+}
+
+/// Makes the message of a route, for an asker who wants an `R`.
+pub(crate) fn ask<R: PathReply, B: Send + 'static>(
+    actor: &Arc<Actor>,
+    entry: &'static Entry,
+    params: &Params<'_, '_>,
+    body: &mut Option<B>,
+) -> Result<(Arc<Actor>, Envelope, ReplyForm), Unsent> {
+    let asked = reply_form::<R>(entry, params).and_then(|form| {
+        let envelope = entry.envelope(actor, params, BodyRef::of(body), form)?;
+        Ok((Arc::clone(actor), envelope, form))
+    });
+    asked.map_err(|failure| Unsent::by(actor, failure))
 }
 
 /// The subsystem's name, and the path there.
 #[inline]
 fn split(path: &str) -> Option<(&str, &str)> {
     let colon = path.bytes().position(|byte| byte == b':')?;
-    Some((&path[..colon], path[colon + 1..].strip_prefix("//")?))
-}
-
-/// The envelope of a message; a typed body has moved into it.
-#[inline]
-pub(crate) fn envelope<B: Send + 'static>(
-    actor: &Actor,
-    entry: &'static Entry,
-    params: &Params<'_, '_>,
-    body: &mut Option<B>,
-    form: ReplyForm,
-) -> Result<Envelope, PathFailure> {
-    let envelope = entry.envelope(actor, params, BodyRef::of(body), form);
-    if let Err(failure) = &envelope {
-        not_sent(actor, failure);
-    }
-    envelope
-}
-
-#[cold]
-fn not_sent(actor: &Actor, failure: &PathFailure) {
-    match failure {
-        PathFailure::Refused(_) => actor.ledger.rare().returned.add(1),
-        _ => actor.runtime.path_counters.bad_body.add(1),
-    }
-}
-
-/// Hands the envelope over without waiting; a typed body comes back out of it.
-#[inline]
-pub(crate) fn push<B: Send + 'static>(
-    actor: &Actor,
-    envelope: Envelope,
-    body: &mut Option<B>,
-) -> Result<Told, PathFailure> {
-    actor.push(envelope).map_err(|error| {
-        let (envelope, refusal) = refusal(error);
-        take_back(actor, envelope, body);
-        PathFailure::Refused(refusal)
-    })
+    let rest = path[colon + 1..].strip_prefix("//")?;
+    (colon > 0).then(|| (&path[..colon], rest))
 }
 
 /// The message of an envelope that was not accepted: the body, where that was typed, and nobody's else.
@@ -218,16 +252,12 @@ pub(crate) fn take_back<B: Send + 'static>(actor: &Actor, envelope: Envelope, bo
 #[cold]
 pub(crate) fn failed<B>(body: Option<B>, path: &str, failure: PathFailure) -> PathError<B> {
     let Some(body) = body else { unreachable!("a body that was not accepted is where it was") };
-    PathError { body, path: path.into(), failure }
+    PathError::new(body, path, failure)
 }
 
 /// In which form an asker who wants an `R` gets the reply of this route.
 #[inline]
-pub(crate) fn reply_form<R: 'static>(
-    actor: &Actor,
-    entry: &Entry,
-    params: &Params<'_, '_>,
-) -> Result<ReplyForm, PathFailure> {
+fn reply_form<R: 'static>(entry: &Entry, params: &Params<'_, '_>) -> Result<ReplyForm, PathFailure> {
     let asked = TypeId::of::<R>();
     if asked == (entry.reply_id)() {
         Ok(ReplyForm::Itself)
@@ -236,7 +266,6 @@ pub(crate) fn reply_form<R: 'static>(
     } else if asked == TypeId::of::<RawBody>() {
         Ok(ReplyForm::Raw)
     } else {
-        actor.runtime.path_counters.bad_body.add(1);
         Err(PathFailure::ReplyType {
             pattern: params.pattern().as_str().into(),
             expected: (entry.reply_type)(),

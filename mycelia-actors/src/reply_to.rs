@@ -10,9 +10,11 @@ use std::time::Duration;
 use crate::actor::Actor;
 use crate::ask::Ask;
 use crate::asking::failure;
+use crate::current;
 use crate::deadline;
 use crate::envelope::{Asker, Promise};
 use crate::error::{AskError, AskFailure, Refusal};
+use crate::metadata::Metadata;
 use crate::slot::Fate;
 use crate::tell::Enveloping;
 
@@ -61,27 +63,36 @@ impl<R: Send + 'static> fmt::Debug for ReplyTo<R> {
 }
 
 /// Asks with a message that carries the duty to reply. `T` is what the handler itself replies, and nobody wants.
-pub(crate) async fn ask_with<M: Send, R: Send + 'static, T>(
+pub(crate) fn ask_with<M: Send, R: Send + 'static, T: Send>(
     actor: &Arc<Actor>,
     within: Duration,
-    make: impl FnOnce(ReplyTo<R>) -> M,
+    make: impl FnOnce(ReplyTo<R>) -> M + Send,
     envelop: Enveloping<M>,
-) -> Result<R, AskError<M>> {
-    let error = |failure| AskError { message: None, subsystem: actor.name.clone(), failure };
-    let pool = &actor.runtime.slots;
-    let opened = poll_fn(|task| Poll::Ready(Promise::new(pool, task, deadline::unstamped(within)))).await;
-    let (promise, asker) = opened.map_err(|exhausted| {
-        error(AskFailure::Refused(Refusal::PoolExhausted { capacity: exhausted.capacity }))
-    })?;
-    let message = make(ReplyTo { promise: Some(promise), actor: Arc::clone(actor) });
-    actor.runtime.deadlines.ask_is_out(&actor.runtime, within);
-    let asking: Ask<'_, M, T> = Ask::new(actor, message, envelop, true).within(within);
-    let mut asking_with = AskingWith { asker: Some(asker), asking: Some(asking), failed: None };
-    let outcome = poll_fn(|task| asking_with.poll(task)).await;
-    outcome.map_err(|lost| match lost {
-        Lost::Message(error) => error,
-        Lost::Reply(fate) => error(failure(fate, within)),
-    })
+) -> impl Future<Output = Result<R, AskError<M>>> + Send {
+    // Like every message, this one is sent with the metadata that holds where the verb is called.
+    let metadata = current::metadata();
+    async move {
+        let left = metadata.as_ref().and_then(Metadata::time_left);
+        let within = left.map_or(within, |left| left.min(within));
+        let error = |failure| AskError { message: None, subsystem: actor.name.clone(), failure };
+        let pool = &actor.runtime.slots;
+        let opened = poll_fn(|task| Poll::Ready(Promise::new(pool, task, deadline::unstamped(within)))).await;
+        let (promise, asker) = opened.map_err(|exhausted| {
+            error(AskFailure::Refused(Refusal::PoolExhausted { capacity: exhausted.capacity }))
+        })?;
+        let message = make(ReplyTo { promise: Some(promise), actor: Arc::clone(actor) });
+        actor.runtime.deadlines.ask_is_out(&actor.runtime, within);
+        let asking: Ask<'_, M, T> = {
+            let _with = current::with(metadata);
+            Ask::new(actor, message, envelop, true).within(within)
+        };
+        let mut asking_with = AskingWith { asker: Some(asker), asking: Some(asking), failed: None };
+        let outcome = poll_fn(|task| asking_with.poll(task)).await;
+        outcome.map_err(|lost| match lost {
+            Lost::Message(error) => error,
+            Lost::Reply(fate) => error(failure(fate, within)),
+        })
+    }
 }
 
 /// Two asks: one for the reply, and one that learns what becomes of the message.

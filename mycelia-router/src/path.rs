@@ -5,6 +5,7 @@ use std::ops::Range;
 use wide::i8x16;
 
 use crate::error::PathError;
+use crate::steps::step;
 
 /// How many bytes a path, or a pattern, has at most.
 pub const MAX_BYTES: usize = 2048;
@@ -123,6 +124,7 @@ impl Cursor {
     #[cold]
     fn next_block(&mut self, path: &[u8]) {
         while self.slashes == 0 && self.base + BLOCK < path.len() {
+            step();
             self.base += BLOCK;
             self.slashes = Look::default().at(&path[..path.len().min(self.base + BLOCK)], self.base);
         }

@@ -158,7 +158,7 @@ pub enum WidenError {
 
 /// Somebody asked for what he has no right to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{pattern}` requires the scope `{scope}`, which {} does not hold", .principal.as_deref().unwrap_or("nobody in particular"))]
+#[error("`{pattern}` requires the scope `{scope}`, {}", Why(.principal.as_deref()))]
 pub struct Denied {
     /// What was asked for.
     pub pattern: Box<str>,
@@ -166,4 +166,16 @@ pub struct Denied {
     pub scope: Scope,
     /// Who asked; nobody, where nobody was named.
     pub principal: Option<Box<str>>,
+}
+
+/// How the text of [`Denied`] ends.
+struct Why<'a>(Option<&'a str>);
+
+impl fmt::Display for Why<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(principal) => write!(f, "which `{principal}` does not hold"),
+            None => f.write_str("and it is not said who asks"),
+        }
+    }
 }

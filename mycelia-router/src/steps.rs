@@ -1,6 +1,6 @@
 //! Counts the steps of a lookup, in this crate's tests only: a bound on cost is asserted on steps, never on time.
 
-/// One node visited, one parameter shape tried, or one edge looked up.
+/// One node visited, one parameter shape tried, one edge looked up, or 64 bytes of the path looked at once more.
 #[inline(always)]
 pub(crate) fn step() {
     #[cfg(test)]
