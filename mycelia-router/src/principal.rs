@@ -174,7 +174,7 @@ struct Why<'a>(Option<&'a str>);
 impl fmt::Display for Why<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(principal) => write!(f, "which `{principal}` does not hold"),
+            Some(principal) => write!(f, "which {principal} does not hold"),
             None => f.write_str("and it is not said who asks"),
         }
     }

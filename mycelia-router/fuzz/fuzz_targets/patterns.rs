@@ -1,0 +1,40 @@
+//! Any text is a pattern by the rules, or an error that can be shown; what is one can be shown, read again, inserted once,
+//! found and taken out.
+#![no_main]
+
+#[path = "../../tests/naive/mod.rs"]
+mod naive;
+mod words;
+
+use libfuzzer_sys::fuzz_target;
+use mycelia_router::{Pattern, Router};
+
+fuzz_target!(|data: &[u8]| {
+    let text = words::spell(data);
+    let pattern = match (text.parse::<Pattern>(), naive::Pattern::read(&text)) {
+        (Ok(pattern), Some(_)) => pattern,
+        (Err(error), None) => {
+            assert_eq!(error.pattern(), text);
+            assert!(error.to_string().contains(&text));
+            return;
+        }
+        (parsed, expected) => panic!("{text:?} gives {parsed:?}, not {expected:?}"),
+    };
+    assert_eq!(pattern.to_string(), text);
+    assert_eq!(pattern.to_string().parse(), Ok(pattern.clone()));
+
+    let mut router = Router::new();
+    router.insert(pattern.clone(), 1).unwrap();
+    assert!(router.insert(pattern.clone(), 2).is_err());
+    assert_eq!(router.get(&text), Some(&1));
+
+    // With a digit in each place of a parameter it is a path: no longer, with as many segments, and none of them `..`.
+    let path = naive::Pattern::read(&text).unwrap().path(&["1".to_owned()]);
+    let hit = router.at(&path).unwrap();
+    assert!(hit.params().iter().all(|(_, value)| value == "1"));
+    assert!(hit.params().iter().map(|(name, _)| name).eq(pattern.names()));
+
+    assert_eq!(router.remove(&text), Some(1));
+    assert!(router.at(&path).is_err() && router.is_empty());
+    router.insert(pattern, 3).unwrap();
+});
