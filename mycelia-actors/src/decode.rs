@@ -24,14 +24,8 @@ pub(crate) fn decode<M: DeserializeOwned>(
     params: &Params<'_, '_>,
     body: Option<&Value>,
 ) -> Result<M, String> {
-    let params = Some(params).filter(|params| !params.is_empty());
-    let source = Source { params, body, by_position: true };
-    M::deserialize(&source).or_else(|_| by_name(&Source { by_position: false, ..source }))
-}
-
-#[cold]
-fn by_name<M: DeserializeOwned>(source: &Source<'_>) -> Result<M, String> {
-    M::deserialize(source).map_err(|fault| explain::<M>(source, fault))
+    let source = Source { params: Some(params).filter(|params| !params.is_empty()), body };
+    M::deserialize(&source).map_err(|fault| explain::<M>(&source, fault))
 }
 
 /// The text of a fault, with the way to the field that it is about: which is looked for only now.
@@ -92,17 +86,22 @@ struct Source<'a> {
     /// At least one.
     params: Option<&'a Params<'a, 'a>>,
     body: Option<&'a Value>,
-    /// Whether a struct may be made from its fields in their order, where that is the order of the parameters: serde's derived
-    /// code can do this, too, and need not compare names. Where it cannot, there is another try by name.
-    by_position: bool,
 }
 
 impl<'a> Source<'a> {
-    /// Whether the parameters are these fields, and nothing else is there.
-    #[inline]
-    fn is_exactly(&self, fields: &[&str]) -> bool {
-        let names = self.params.map(|params| params.pattern().names());
-        self.body.is_none() && names.is_some_and(|names| names.eq(fields.iter().copied()))
+    /// A parameter that no field takes would be one that the body can contradict. (Fields under other names are among `fields`, too;
+    /// who lists none takes what comes.)
+    fn all_are_taken(&self, fields: &[&str]) -> Result<(), Fault> {
+        let mut names = self.params.into_iter().flat_map(|params| params.pattern().names());
+        match names.find(|name| !fields.is_empty() && !fields.contains(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let fields = fields.join("`, `");
+                Err(de::Error::custom(format_args!(
+                    "nothing takes the parameter `{name}`; the message has `{fields}`"
+                )))
+            }
+        }
     }
 
     /// For a message that is one value: the only parameter, or the body.
@@ -171,15 +170,10 @@ impl<'a, 'de: 'a> Deserializer<'de> for &'a Source<'de> {
     ) -> Result<V::Value, Fault> {
         match (self.params, self.body) {
             (None, Some(body)) => Ok(body.deserialize_struct(name, fields, visitor)?),
-            (Some(params), None) if self.by_position && self.is_exactly(fields) => {
-                let mut unread = Positions(params.iter());
-                let made = visitor.visit_seq(&mut unread)?;
-                match unread.0.len() {
-                    0 => Ok(made),
-                    _ => Err(de::Error::custom("a field has several names")),
-                }
+            _ => {
+                self.all_are_taken(fields)?;
+                visitor.visit_map(self.fields()?)
             }
-            _ => visitor.visit_map(self.fields()?),
         }
     }
 

@@ -99,7 +99,11 @@ fn build_message<S: Handler<M, Reply: Routable>, M: Routable>(
 ) -> Result<Envelope, PathFailure> {
     let max = actor.runtime.max_body;
     let decoded = match body {
-        BodyRef::None => decode(params, None).map_err(mismatch),
+        // On its own, for it is the one that must be quick.
+        BodyRef::None => match decode::<M>(params, None) {
+            Ok(message) => return envelop_made::<S, M>(actor, message, form),
+            Err(text) => Err(mismatch(text)),
+        },
         BodyRef::Json(value) => {
             body::check(value, max).and_then(|()| decode(params, Some(value)).map_err(mismatch))
         }
@@ -130,7 +134,7 @@ fn build_message<S: Handler<M, Reply: Routable>, M: Routable>(
         }
     };
     let message: M = decoded.map_err(|fault| fault.at(params.pattern().as_str()))?;
-    envelop::<S, M>(actor, message, form).map_err(|(message, refusal)| made_in_vain(actor, message, refusal))
+    envelop_made::<S, M>(actor, message, form)
 }
 
 fn build_request<S: Handler<Request, Reply: Routable>>(
@@ -144,7 +148,7 @@ fn build_request<S: Handler<Request, Reply: Routable>>(
     }
     let max = actor.runtime.max_body;
     let request = Request::new(params, &body, max).map_err(|fault| fault.at(params.pattern().as_str()))?;
-    envelop::<S, _>(actor, request, form).map_err(|(request, refusal)| made_in_vain(actor, request, refusal))
+    envelop_made::<S, _>(actor, request, form)
 }
 
 /// A raw body for a message that is one.
@@ -155,6 +159,16 @@ fn as_itself<M: 'static>(raw: &RawBody, max: usize) -> Result<M, BodyFault> {
     }
     let message: Box<dyn Any> = Box::new(raw.clone());
     message.downcast().map(|message| *message).map_err(|_| mismatch("the message is no raw body".to_owned()))
+}
+
+/// As `envelop`, for a message that was made from a body, which its sender still has.
+#[inline]
+fn envelop_made<S: Handler<M, Reply: Routable>, M: Send + 'static>(
+    actor: &Actor,
+    message: M,
+    form: ReplyForm,
+) -> Result<Envelope, PathFailure> {
+    envelop::<S, M>(actor, message, form).map_err(|(message, refusal)| made_in_vain(actor, message, refusal))
 }
 
 /// A message that was made from a body, which its sender still has.

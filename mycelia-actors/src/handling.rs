@@ -83,14 +83,21 @@ impl<'a, S: Subsystem> New<'a, S> {
         // SAFETY: this mailbox is read by the loop of an `S`, so only envelopes for an `S` are put into it.
         let most = unsafe { first.batch::<S>() };
         let hands = if most <= 1 { Hands::one(first) } else { neighbours::<S>(actor, first, later, most) };
-        let (metadata, span) = begun_with(actor, &hands);
-        let poll = metadata::inside(metadata, span.as_deref(), || {
+        let mut span = None;
+        let run = || {
             contain(|| {
                 let Inside { state, cx, space } = { inside };
                 // SAFETY: as above; and the hands are kept until the future is gone.
                 unsafe { hands.run(state, cx, space, task) }
             })
-        });
+        };
+        let poll = match hands.metadata() {
+            None => run(),
+            Some(metadata) => {
+                let metadata = begin_with(actor, &hands, &metadata, &mut span);
+                metadata::inside(Some(metadata), span.as_deref(), run)
+            }
+        };
         match poll {
             Ok(None) => Ok(Poll::Ready(Ok(handled(actor, hands)))),
             Ok(Some(placed)) => {
@@ -155,12 +162,12 @@ fn wanted(actor: &Actor, envelope: Envelope) -> Option<Envelope> {
 }
 
 /// The metadata that a handler runs with: that of its message, as the parent of all that it sends. And its span.
-#[inline]
-fn begun_with(actor: &Actor, hands: &Hands) -> (Option<Metadata>, Option<Box<Span>>) {
-    let Some(metadata) = hands.metadata() else { return (None, None) };
-    let (metadata, span) = metadata.handled_by(actor, hands.message_type());
+#[cold]
+fn begin_with(actor: &Actor, hands: &Hands, metadata: &Metadata, span: &mut Option<Box<Span>>) -> Metadata {
+    let (metadata, own) = metadata.handled_by(actor, hands.message_type());
+    *span = own;
     hands.set_metadata(metadata.clone());
-    (Some(metadata), span)
+    metadata
 }
 
 /// A message with those of its type that come right after it, `most` at the most.

@@ -32,6 +32,12 @@
 //! Tokio needs its timers (`enable_time`; `#[tokio::main]` has them). What happens to subsystems is told to `tracing`, inside
 //! a span `subsystem` each: spawned, panicked, restarted, ended, dead letters at debug and every message at trace level.
 //!
+//! # By path
+//!
+//! A subsystem lists the paths it takes in [`Subsystem::routes`]; `runtime.ask("api://users/7", ())` reaches the one named `api`,
+//! with a message that is filled from the path and from a JSON body: see [`Routes`], [`Runtime::tell`], [`Route`]. Who asks, traces and
+//! headers travel as [`Metadata`]; a route may require a [`Scope`] of the [`Principal`] who asks.
+//!
 //! # Map
 //!
 //! What a user writes: [`Subsystem`], [`Handler`]. What handlers are given: [`Context`]. How messages are sent:
@@ -111,7 +117,7 @@ pub use mailbox::Mailbox;
 pub use message_pool::{MessagePool, PoolStats};
 pub use metadata::Metadata;
 pub use mycelia_core::OverflowPolicy;
-pub use mycelia_router::{Denied, Policy, Principal};
+pub use mycelia_router::{Denied, Policy, Principal, Scope, ScopeError, WidenError, decode};
 pub use name::Name;
 pub use path_ask::{PathAsk, PathReply};
 pub use path_error::{NoRoute, PathAskError, PathAskFailure, PathError, PathFailure, PathStats};

@@ -1,6 +1,8 @@
 //! What a message carries beside itself.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -120,8 +122,9 @@ impl Metadata {
         Ok(self)
     }
 
-    /// Runs `send`; the messages that are sent in it carry this metadata. (For a future, they are sent where the verb is
-    /// called: `metadata.in_scope(|| address.ask(message)).await`.)
+    /// Runs `send`; the messages that are sent in it carry this metadata. A message is sent where its verb is called, so an ask can
+    /// be awaited outside: `metadata.in_scope(|| address.ask(message)).await`. What an `async` block sends it sends later: use
+    /// [`scope`](Self::scope).
     ///
     /// What is not set here is inherited, where this is called inside a handler that was itself called with metadata; of two
     /// deadlines the earlier counts, and of two callers' rights those that both hold. Headers are inherited as far as the limits
@@ -131,6 +134,29 @@ impl Metadata {
         let metadata = outer.map_or_else(|| self.clone(), |outer| self.inheriting(&outer));
         let _with = current::with(Some(metadata));
         send()
+    }
+
+    /// As [`in_scope`](Self::in_scope) for all that `future` sends, whenever it is polled. (Not for tasks that it spawns.)
+    ///
+    /// ```
+    /// # use mycelia_actors::prelude::*;
+    /// # async fn example(runtime: Runtime) -> Result<(), Box<dyn std::error::Error>> {
+    /// let clerk = Metadata::new().with_caller(Principal::new("clerk", ["users:*"])?);
+    /// let names: Vec<String> = clerk
+    ///     .scope(async {
+    ///         runtime.tell("api://users/7/visits", ())?;
+    ///         runtime.ask("api://users", ()).await.map_err(Box::<dyn std::error::Error>::from)
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
+        let metadata = self.clone();
+        async move {
+            let mut future = pin!(future);
+            poll_fn(|task| metadata.in_scope(|| future.as_mut().poll(task))).await
+        }
     }
 
     /// The id: unique in this process, and the same for all that is sent on account of the first message.

@@ -39,8 +39,8 @@ pub enum PathFailure {
     /// A typed body of another type than the route's message, or for a route with parameters.
     #[error(
         "route `{pattern}` takes {}; the body is a `{got}`",
-        if *.has_parameters { format!("its parameters, with a JSON object or none, for a `{expected}`") }
-        else { format!("a `{expected}`, or JSON that makes one") }
+        if *.has_parameters { "its parameters, and beside them nothing (`()`) or a JSON object (`Value`, `RawBody`), which cannot contradict them".to_owned() }
+        else { format!("a `{expected}`, or JSON that makes one (`Value`, `RawBody::json(text)`)") }
     )]
     BodyType {
         /// The pattern of the route.
@@ -53,7 +53,9 @@ pub enum PathFailure {
         has_parameters: bool,
     },
     /// The reply asked for is not that of the route.
-    #[error("route `{pattern}` replies with a `{expected}`, or that as JSON; a `{asked}` was asked for")]
+    #[error(
+        "route `{pattern}` replies with a `{expected}`, or that as JSON (`Value`, `RawBody`); a `{asked}` was asked for"
+    )]
     ReplyType {
         /// The pattern of the route.
         pattern: Box<str>,

@@ -138,7 +138,7 @@ impl Shared {
     ) -> PathSending<'p, B> {
         let mut body = Some(body);
         let posting = match self.resolve(path) {
-            Ok(Target { actor, entry, params }) => post(&actor, entry, &params, &mut body),
+            Ok(Target { actor, entry, params }) => post(actor, entry, &params, &mut body),
             Err(failure) => Err(Unsent::new(self, failure)),
         };
         PathSending::new(path, body, posting)
@@ -151,7 +151,7 @@ impl Shared {
     ) -> PathAsk<'p, B, R> {
         let mut body = Some(body);
         let asked = match self.resolve(path) {
-            Ok(Target { actor, entry, params }) => ask::<R, B>(&actor, entry, &params, &mut body),
+            Ok(Target { actor, entry, params }) => ask::<R, B>(actor, entry, &params, &mut body),
             Err(failure) => Err(Unsent::new(self, failure)),
         };
         PathAsk::new(path, body, asked)
@@ -205,29 +205,32 @@ pub(crate) fn tell<B: Send + 'static>(
 }
 
 /// Makes the message of a route, to be sent.
+#[inline]
 pub(crate) fn post<B: Send + 'static>(
-    actor: &Arc<Actor>,
+    actor: Arc<Actor>,
     entry: &'static Entry,
     params: &Params<'_, '_>,
     body: &mut Option<B>,
 ) -> Result<Posting<Arc<Actor>>, Unsent> {
-    let envelope = entry.envelope(actor, params, BodyRef::of(body), ReplyForm::Itself);
-    let envelope = envelope.map_err(|failure| Unsent::by(actor, failure))?;
-    Ok(Posting::new(Arc::clone(actor), envelope))
+    match entry.envelope(&actor, params, BodyRef::of(body), ReplyForm::Itself) {
+        Ok(envelope) => Ok(Posting::new(actor, envelope)),
+        Err(failure) => Err(Unsent::by(&actor, failure)),
+    }
 }
 
 /// Makes the message of a route, for an asker who wants an `R`.
+#[inline]
 pub(crate) fn ask<R: PathReply, B: Send + 'static>(
-    actor: &Arc<Actor>,
+    actor: Arc<Actor>,
     entry: &'static Entry,
     params: &Params<'_, '_>,
     body: &mut Option<B>,
 ) -> Result<(Arc<Actor>, Envelope, ReplyForm), Unsent> {
-    let asked = reply_form::<R>(entry, params).and_then(|form| {
-        let envelope = entry.envelope(actor, params, BodyRef::of(body), form)?;
-        Ok((Arc::clone(actor), envelope, form))
-    });
-    asked.map_err(|failure| Unsent::by(actor, failure))
+    let form = reply_form::<R>(entry, params);
+    match form.and_then(|form| Ok((entry.envelope(&actor, params, BodyRef::of(body), form)?, form))) {
+        Ok((envelope, form)) => Ok((actor, envelope, form)),
+        Err(failure) => Err(Unsent::by(&actor, failure)),
+    }
 }
 
 /// The subsystem's name, and the path there.

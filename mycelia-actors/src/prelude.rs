@@ -2,7 +2,7 @@
 
 pub use crate::{
     Address, AskError, AskFailure, BoxError, Context, DeadLetter, Exit, Handler, Mailbox, MessagePool,
-    Metadata, OverflowPolicy, PathAskError, PathError, PathFailure, PoolStats, Principal, RawBody, Reason,
-    Recipient, Refusal, ReplyTo, Request, RequestBody, Restart, Route, Routes, Runtime, ShutdownError,
-    SpawnError, Stats, Subsystem, TellError, Told,
+    Metadata, OverflowPolicy, PathAskError, PathAskFailure, PathError, PathFailure, Policy, PoolStats,
+    Principal, RawBody, Reason, Recipient, Refusal, ReplyTo, Request, RequestBody, Restart, Route, Routes,
+    Runtime, ShutdownError, SpawnError, Stats, Subsystem, TellError, Told,
 };

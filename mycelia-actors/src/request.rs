@@ -52,7 +52,7 @@ impl Request {
         &self.path
     }
 
-    /// The value of a parameter, as it is in the path. In a fallback, `path` is all of it.
+    /// The value of a parameter, as it is in the path: [`decode`](crate::decode) percent-decodes. In a fallback, `path` is all of it.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
         self.params().find(|(other, _)| *other == name).map(|(_, value)| value)

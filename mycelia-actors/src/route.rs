@@ -74,7 +74,7 @@ impl Route {
         let mut body = Some(body);
         let params = self.params.params();
         let posting = match permit(params.pattern()) {
-            Ok(()) => post(actor, self.entry, &params, &mut body),
+            Ok(()) => post(Arc::clone(actor), self.entry, &params, &mut body),
             Err(failure) => Err(Unsent::by(actor, failure)),
         };
         PathSending::new(&self.path, body, posting)
@@ -89,7 +89,7 @@ impl Route {
         let mut body = Some(body);
         let params = self.params.params();
         let asked = match permit(params.pattern()) {
-            Ok(()) => ask::<R, B>(actor, self.entry, &params, &mut body),
+            Ok(()) => ask::<R, B>(Arc::clone(actor), self.entry, &params, &mut body),
             Err(failure) => Err(Unsent::by(actor, failure)),
         };
         PathAsk::new(&self.path, body, asked)

@@ -15,9 +15,11 @@ use crate::request::Request;
 use crate::subsystem::Subsystem;
 
 /// What a message or a reply of a route must be: owned, and known to serde. Nothing implements it by hand.
+///
+/// Where a field is borrowed (`&str`), rustc says that an "implementation of `Deserialize` is not general enough": use `String`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot go through a route",
-    label = "a route's messages and replies are owned data that serde can read and write",
+    label = "a route's message and its reply must be owned data that serde can read and write (of a `Result`, both halves)",
     note = "write `#[derive(Serialize, Deserialize)]` on it, without borrowed fields (`String`, not `&str`)"
 )]
 pub trait Routable: Serialize + DeserializeOwned + Send + 'static {}
@@ -27,8 +29,17 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Routable for T {}
 
 /// The routes of a subsystem, while [`Subsystem::routes`] lists them.
 ///
-/// They belong to the type: listed once in a program, and shared by all subsystems of that type. Patterns are those of
-/// [`mycelia_router`]. A mistake in them is an error when a subsystem of that type is spawned with a name; without a name no
+/// ```text
+///   users              the same text
+///   {id}               a parameter: one segment
+///   v{major}.json      a parameter with text around it
+///   {*path}            the rest: one segment or more; last only
+/// ```
+///
+/// The most specific pattern wins, segment by segment, in whatever order they are listed. There is no slash at the beginning or
+/// the end, and no query string: what is not in the path is in the body. The page of the crate `mycelia-router` has the details.
+///
+/// They belong to the type: listed once in a program, and shared by all subsystems of that type. A mistake in them is an error when a subsystem of that type is spawned with a name; without a name no
 /// path leads there.
 ///
 /// ```
@@ -82,6 +93,11 @@ impl<S: Subsystem> Routes<S> {
     /// Its fields are filled from the parameters and from the JSON body, which may be an object beside parameters. A tuple struct
     /// takes parameters by position, a newtype or a number the only one. Parameters are percent-decoded where they
     /// fill text. What cannot be filled is an error to the sender.
+    ///
+    /// Every parameter must be taken by some field of the message itself (not of a struct in it). Fields that nothing fills are
+    /// errors unless they are `Option`s or have a default; what the body has beyond the fields is ignored, unless the message
+    /// says `#[serde(deny_unknown_fields)]`. Under `#[serde(flatten)]`, and in tagged and untagged enums, serde does not say which
+    /// types it wants: parameters are strings there.
     ///
     /// Without parameters the body may also be an `M` itself, which moves, without serde.
     pub fn on<M: Routable>(&mut self, pattern: &'static str) -> ListedRoute<'_>

@@ -154,8 +154,8 @@ impl Runtime {
     /// Sends a message to a path, waiting for room if need be, and awaits the reply: for 5 seconds, or as
     /// [`within`](PathAsk::within) says. See [`tell`](Self::tell), and [`PathAsk`] for errors and cancel safety.
     ///
-    /// The type of the reply must be said; it is that of the handler, or a [`serde_json::Value`], or a
-    /// [`RawBody`](crate::RawBody).
+    /// The type of the reply must be said (`let user: User = …`, or `ask::<User, _>(…)`); it is that of the handler, or a
+    /// [`serde_json::Value`], or a [`RawBody`](crate::RawBody).
     #[inline]
     pub fn ask<'p, R: PathReply, B: Send + 'static>(&self, path: &'p str, body: B) -> PathAsk<'p, B, R> {
         self.owner.shared.ask(path, body)

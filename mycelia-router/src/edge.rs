@@ -9,6 +9,7 @@
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
 
+use crate::short::little_endian;
 use crate::steps::{comparison, step};
 
 /// How many bytes one piece holds.
@@ -98,9 +99,7 @@ fn piece(path: &[u8], at: usize, length: usize) -> u128 {
     } else if let Some(last) = path.last_chunk::<PIECE>() {
         u128::from_le_bytes(*last) >> (8 * (at + PIECE - path.len()))
     } else {
-        let mut here = [0; PIECE];
-        here[..path.len() - at].copy_from_slice(&path[at..]);
-        u128::from_le_bytes(here)
+        little_endian(path) >> (8 * at)
     };
     match length {
         PIECE => from_here,

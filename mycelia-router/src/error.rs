@@ -95,8 +95,10 @@ pub enum PatternErrorKind {
         /// Where the name would be.
         at: usize,
     },
-    /// A name with `{` or `*` in it.
-    #[error("`{name}` at byte {at} is no name for a parameter")]
+    /// A name with `{`, `*` or `:` in it.
+    #[error(
+        "`{name}` at byte {at} is no name for a parameter (one segment is `{{name}}`, the rest `{{*name}}`; there are no regular expressions)"
+    )]
     BadName {
         /// Where it is.
         at: usize,

@@ -25,6 +25,7 @@ mod path;
 
 mod edge;
 mod nearest;
+mod short;
 mod sieve;
 mod steps;
 mod tree;

@@ -172,7 +172,8 @@ pub struct ParamsIter<'r, 'p> {
 impl<'r, 'p> Iterator for ParamsIter<'r, 'p> {
     type Item = (&'r str, &'p str);
 
-    #[inline]
+    // Small enough to keep what it returns in registers.
+    #[inline(always)]
     fn next(&mut self) -> Option<(&'r str, &'p str)> {
         let slot = self.slots.next()?;
         let path = self.path.as_bytes();

@@ -5,6 +5,7 @@ use std::ops::Range;
 use wide::i8x16;
 
 use crate::error::PathError;
+use crate::short::little_endian;
 use crate::steps::step;
 
 /// How many bytes a path, or a pattern, has at most.
@@ -165,9 +166,8 @@ impl Look {
                     (slash >> (LANES - rest.len()), dot >> (LANES - rest.len()))
                 }
                 None => {
-                    let mut padded = [b'-'; LANES];
-                    padded[..rest.len()].copy_from_slice(rest);
-                    self.lanes(&padded)
+                    let dashes = u128::from_le_bytes([b'-'; LANES]) << (8 * rest.len());
+                    self.lanes(&(little_endian(rest) | dashes).to_le_bytes())
                 }
             };
             slashes |= slash << shift;

@@ -20,7 +20,8 @@ use crate::scope::Scope;
 ///   {{ }}               literal braces
 /// ```
 ///
-/// A name is one or more characters other than braces, `*`, `/` and control characters, once in a pattern. Limits are those
+/// A name is one or more characters other than braces, `*`, `:`, `/` and control characters, once in a pattern. There are no regular
+/// expressions. Limits are those
 /// of paths: no empty segment, no `..`, no control characters, at most [`MAX_BYTES`](crate::MAX_BYTES) and
 /// [`MAX_SEGMENTS`](crate::MAX_SEGMENTS).
 ///
@@ -253,7 +254,7 @@ fn parse_segment(piece: &str, base: usize) -> Result<Parsed<'_>, PatternErrorKin
     };
     match name {
         "" => Err(PatternErrorKind::NoName { at }),
-        _ if name.contains(['{', '*']) => Err(PatternErrorKind::BadName { at, name: name.into() }),
+        _ if name.contains(['{', '*', ':']) => Err(PatternErrorKind::BadName { at, name: name.into() }),
         _ => Ok(Parsed { segment, name: Some((name, at)) }),
     }
 }
