@@ -9,6 +9,7 @@ use mycelia_core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use mycelia_pool::Exhausted;
 use mycelia_queue::{Channel, PushError, Pushed};
 
+use crate::current;
 use crate::dead_letters::{DeadLetter, Reason};
 use crate::envelope::Envelope;
 use crate::error::{Refusal, TellError};
@@ -130,6 +131,8 @@ impl Actor {
     #[cold]
     pub(crate) fn lose(&self, envelope: Envelope, reason: Reason, fate: Fate) {
         tracing::debug!(subsystem = %self.name, message_type = envelope.message_type(), %reason, "dead letter");
+        // Its drop is none of the business of whoever happens to push it out.
+        let _nobody = current::has_metadata().then(|| current::with(None));
         let lost = contain(|| {
             if self.runtime.dead_letters.is_watched() {
                 let message_type = envelope.message_type();

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::ptr;
 
 use mycelia_router::Principal;
+use tokio::task;
 
 use crate::actor::Actor;
 use crate::metadata::Metadata;
@@ -13,7 +14,8 @@ thread_local! {
     static CURRENT: Cell<*const Actor> = const { Cell::new(ptr::null()) };
     /// Whether there is something in `METADATA`: cheaper to look at.
     static HAS_METADATA: Cell<bool> = const { Cell::new(false) };
-    static METADATA: RefCell<Option<Metadata>> = const { RefCell::new(None) };
+    /// And for which task of tokio: another one that is polled meanwhile (by a `block_on` in a scope) is not meant.
+    static METADATA: RefCell<Option<(Metadata, Option<task::Id>)>> = const { RefCell::new(None) };
 }
 
 /// True if this code runs inside a poll of this subsystem's task.
@@ -29,13 +31,24 @@ pub(crate) fn has_metadata() -> bool {
 }
 
 /// The metadata that this code was called with.
+#[cold]
 pub(crate) fn metadata() -> Option<Metadata> {
-    if has_metadata() { METADATA.with_borrow(Clone::clone) } else { None }
+    look(|metadata| metadata.cloned())
 }
 
 /// Shows who called this code, if that is known.
-pub(crate) fn with_caller<T>(look: impl FnOnce(Option<&Principal>) -> T) -> T {
-    METADATA.with_borrow(|metadata| look(metadata.as_ref().and_then(Metadata::caller)))
+pub(crate) fn with_caller<T>(use_it: impl FnOnce(Option<&Principal>) -> T) -> T {
+    if has_metadata() { look(|metadata| use_it(metadata.and_then(Metadata::caller))) } else { use_it(None) }
+}
+
+fn look<T>(use_it: impl FnOnce(Option<&Metadata>) -> T) -> T {
+    if !has_metadata() {
+        return use_it(None);
+    }
+    METADATA.with_borrow(|current| {
+        let own = current.as_ref().filter(|(_, task)| *task == task::try_id());
+        use_it(own.map(|(metadata, _)| metadata))
+    })
 }
 
 /// Marks the thread as running this subsystem, until the guard is dropped. The pointer is compared, never followed.
@@ -61,15 +74,21 @@ impl Drop for Entered {
 /// Marks the running code as called with this metadata, until the guard is dropped.
 #[cold]
 pub(crate) fn with(metadata: Option<Metadata>) -> With {
-    HAS_METADATA.set(metadata.is_some());
-    With(METADATA.replace(metadata))
+    With(replace(metadata.map(|metadata| (metadata, task::try_id()))))
 }
 
-pub(crate) struct With(Option<Metadata>);
+pub(crate) struct With(Option<(Metadata, Option<task::Id>)>);
 
 impl Drop for With {
     fn drop(&mut self) {
-        HAS_METADATA.set(self.0.is_some());
-        drop(METADATA.replace(self.0.take()));
+        drop(replace(self.0.take()));
     }
+}
+
+/// In a thread that is ending there may be no place for metadata any more; then there is none.
+fn replace(new: Option<(Metadata, Option<task::Id>)>) -> Option<(Metadata, Option<task::Id>)> {
+    let is_some = new.is_some();
+    let old = METADATA.try_with(|current| current.replace(new));
+    HAS_METADATA.set(is_some && old.is_ok());
+    old.unwrap_or_default()
 }

@@ -107,7 +107,8 @@ impl<'a> Source<'a> {
     /// For a message that is one value: the only parameter, or the body.
     fn single(&self) -> Result<Field<'a>, Fault> {
         match (self.params, self.body) {
-            (None, body) => Ok(Field::Json(body.unwrap_or(&Value::Null))),
+            (None, Some(body)) => Ok(Field::Json(body)),
+            (None, None) => Err(de::Error::custom("there is no body")),
             (Some(params), None) if params.len() == 1 => {
                 let (name, raw) = params.iter().next().unwrap_or_default();
                 Ok(Field::Param(Param { name, raw }))
@@ -226,11 +227,7 @@ impl<'a, 'de: 'a> Deserializer<'de> for &'a Source<'de> {
         _name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        let made = visitor.visit_newtype_struct(self);
-        match self.single() {
-            Ok(Field::Param(param)) => param.named(made),
-            _ => made,
-        }
+        visitor.visit_newtype_struct(self)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {

@@ -2,6 +2,7 @@
 
 use std::any::{Any, TypeId, type_name};
 
+use mycelia_core::contain;
 use mycelia_router::Params;
 use serde::Serialize;
 use serde_json::Value;
@@ -42,10 +43,21 @@ pub(crate) enum ReplyForm {
 struct AsJson;
 
 impl<R: Serialize + Send + 'static> ReplyAs<R> for AsJson {
-    type Out = Result<Value, serde_json::Error>;
+    type Out = Result<Value, NoJson>;
 
     fn reply_as(reply: R) -> Self::Out {
-        serde_json::to_value(reply)
+        written(|| serde_json::to_value(reply))
+    }
+}
+
+/// Why a reply could not be written as JSON.
+pub(crate) type NoJson = Box<str>;
+
+/// Runs the user's `Serialize`. The message is handled by then: should this panic, only the reply is lost.
+fn written<T>(write: impl FnOnce() -> Result<T, serde_json::Error>) -> Result<T, NoJson> {
+    match contain(write) {
+        Ok(written) => written.map_err(|error| error.to_string().into()),
+        Err(panic) => Err(format!("writing it panicked: {panic}").into()),
     }
 }
 
@@ -53,10 +65,10 @@ impl<R: Serialize + Send + 'static> ReplyAs<R> for AsJson {
 struct AsRaw;
 
 impl<R: Serialize + Send + 'static> ReplyAs<R> for AsRaw {
-    type Out = Result<RawBody, serde_json::Error>;
+    type Out = Result<RawBody, NoJson>;
 
     fn reply_as(reply: R) -> Self::Out {
-        serde_json::to_vec(&reply).map(RawBody::json)
+        written(|| serde_json::to_vec(&reply).map(RawBody::json))
     }
 }
 

@@ -257,11 +257,11 @@ impl Hands {
         }
     }
 
-    /// Replaces what the message in hand was sent with.
+    /// Replaces what the message in hand was sent with, if it was sent with anything.
     #[cold]
-    pub(crate) fn set_metadata(&self, metadata: Metadata) {
-        if let Some(hand) = self.single() {
-            // SAFETY: this is the envelope's share, and there was metadata before.
+    pub(crate) fn set_metadata(&mut self, metadata: Metadata) {
+        if let Some(hand) = self.single().filter(|hand| hand.slot().has_metadata()) {
+            // SAFETY: this is the envelope's share, borrowed for nobody else, and there was metadata before.
             unsafe { hand.slot().set_metadata(metadata) };
         }
     }
@@ -297,7 +297,8 @@ pub(crate) struct InHand {
 
 // SAFETY: as for `Envelope`; there is no message, and a reply is `Send`.
 unsafe impl Send for InHand {}
-// SAFETY: a `&InHand` gives the slot's address and the name of its message's type.
+// SAFETY: a `&InHand` gives the slot's address, the name of its message's type, and a copy of its metadata, which is `Sync` and
+// written through `&mut Hands` only.
 unsafe impl Sync for InHand {}
 
 impl InHand {

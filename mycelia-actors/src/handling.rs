@@ -83,7 +83,8 @@ impl<'a, S: Subsystem> New<'a, S> {
         // SAFETY: this mailbox is read by the loop of an `S`, so only envelopes for an `S` are put into it.
         let most = unsafe { first.batch::<S>() };
         let hands = if most <= 1 { Hands::one(first) } else { neighbours::<S>(actor, first, later, most) };
-        let mut span = None;
+        let (mut hands, mut span) = (hands, None);
+        let metadata = hands.metadata().map(|metadata| begin_with(actor, &mut hands, &metadata, &mut span));
         let run = || {
             contain(|| {
                 let Inside { state, cx, space } = { inside };
@@ -91,13 +92,7 @@ impl<'a, S: Subsystem> New<'a, S> {
                 unsafe { hands.run(state, cx, space, task) }
             })
         };
-        let poll = match hands.metadata() {
-            None => run(),
-            Some(metadata) => {
-                let metadata = begin_with(actor, &hands, &metadata, &mut span);
-                metadata::inside(Some(metadata), span.as_deref(), run)
-            }
-        };
+        let poll = if metadata.is_none() { run() } else { metadata::inside(metadata, span.as_deref(), run) };
         match poll {
             Ok(None) => Ok(Poll::Ready(Ok(handled(actor, hands)))),
             Ok(Some(placed)) => {
@@ -144,7 +139,8 @@ impl Waiting<'_> {
     /// Ends the handler's future, whose drop may panic.
     fn drop_future(&mut self) {
         let placed = self.placed.take();
-        self.duty.actor.drop_contained(placed);
+        let metadata = self.duty.hands.metadata();
+        metadata::inside(metadata, self.span.as_deref(), || self.duty.actor.drop_contained(placed));
     }
 }
 
@@ -163,7 +159,12 @@ fn wanted(actor: &Actor, envelope: Envelope) -> Option<Envelope> {
 
 /// The metadata that a handler runs with: that of its message, as the parent of all that it sends. And its span.
 #[cold]
-fn begin_with(actor: &Actor, hands: &Hands, metadata: &Metadata, span: &mut Option<Box<Span>>) -> Metadata {
+fn begin_with(
+    actor: &Actor,
+    hands: &mut Hands,
+    metadata: &Metadata,
+    span: &mut Option<Box<Span>>,
+) -> Metadata {
     let (metadata, own) = metadata.handled_by(actor, hands.message_type());
     *span = own;
     hands.set_metadata(metadata.clone());

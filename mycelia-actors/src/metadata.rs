@@ -89,7 +89,9 @@ impl Metadata {
         self
     }
 
-    /// Sets who asks. Inside a handler that itself was called by somebody, the rights become those that both hold.
+    /// Sets who asks. [In the scope](Self::in_scope) of a handler that itself was called by somebody, that one stays named, and the
+    /// rights are those that both hold. (A handler that nobody in particular called, a hook, and a spawned task act on their own
+    /// authority: what they set counts.)
     #[must_use]
     pub fn with_caller(mut self, caller: Principal) -> Self {
         self.change().caller = Some(Arc::new(caller));
@@ -97,7 +99,7 @@ impl Metadata {
     }
 
     /// Sets until when the message is worth handling: this long from now. A message whose turn comes later expires, and an
-    /// ask ends then at the latest.
+    /// ask ends then at the latest. (A send goes on waiting for room.)
     #[must_use]
     pub fn with_timeout(mut self, within: Duration) -> Self {
         self.change().deadline = Instant::now().checked_add(within);

@@ -10,8 +10,9 @@ use serde::de::DeserializeOwned;
 
 use crate::actor::Actor;
 use crate::asking::Asking;
-use crate::entry::ReplyForm;
+use crate::entry::{NoJson, ReplyForm};
 use crate::envelope::Envelope;
+use crate::error::AskFailure;
 use crate::path_error::{PathAskError, PathAskFailure};
 use crate::paths::{Unsent, take_back};
 
@@ -54,7 +55,7 @@ enum Stage<R> {
     /// The envelope's handler replies with an `R`.
     Asked(Asking<Arc<Actor>, R>),
     /// The envelope makes an `R` of its handler's reply.
-    Converted(Asking<Arc<Actor>, Result<R, serde_json::Error>>),
+    Converted(Asking<Arc<Actor>, Result<R, NoJson>>),
 }
 
 // Nothing in here is pinned.
@@ -102,7 +103,7 @@ impl<B: Send + 'static, R> Future for PathAsk<'_, B, R> {
             Stage::Converted(asking) => match Pin::new(&mut *asking).poll(task) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(Ok(reply))) => return Poll::Ready(Ok(reply)),
-                Poll::Ready(Ok(Err(error))) => (None, PathAskFailure::Reply(error.to_string().into())),
+                Poll::Ready(Ok(Err(error))) => (None, PathAskFailure::Reply(error)),
                 Poll::Ready(Err((envelope, failure))) => unanswered(asking.actor(), envelope, failure, body),
             },
             Stage::Failed(unsent) => match unsent.take() {
@@ -120,7 +121,7 @@ impl<B: Send + 'static, R> Future for PathAsk<'_, B, R> {
 fn unanswered<B: Send + 'static>(
     actor: &Actor,
     envelope: Option<Envelope>,
-    failure: crate::error::AskFailure,
+    failure: AskFailure,
     body: &mut Option<B>,
 ) -> (Option<B>, PathAskFailure) {
     let body = envelope.and_then(|envelope| {

@@ -79,7 +79,8 @@ fn parse(text: &str) -> Option<TraceParent> {
     let parent = TraceParent {
         trace: u128::from_str_radix(trace, 16).ok()?,
         span: u64::from_str_radix(span, 16).ok()?,
-        flags: u8::from_str_radix(flags, 16).ok()?,
+        // Only the first flag has a meaning; others are not passed on.
+        flags: u8::from_str_radix(flags, 16).ok()? & 1,
     };
     let valid = version != "ff" && (version != "00" || !more) && parent.trace != 0 && parent.span != 0;
     valid.then_some(parent)
@@ -87,7 +88,7 @@ fn parse(text: &str) -> Option<TraceParent> {
 
 /// A number that is not 0, and not known beforehand.
 fn random() -> u64 {
-    // std seeds each one anew.
+    // Seeded at random for each thread, and another one each time.
     RandomState::new().hash_one(0).max(1)
 }
 

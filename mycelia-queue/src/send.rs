@@ -36,7 +36,8 @@ enum State<T> {
 impl<C: Deref<Target = Channel<T>>, T> Unpin for Send<C, T> {}
 
 impl<C: Deref<Target = Channel<T>>, T> Send<C, T> {
-    /// Sends to a channel that is not borrowed: an `Arc`, or whatever leads to one.
+    /// Sends to a channel that is not borrowed: an `Arc`, or whatever leads to one. It must lead to the same channel each time:
+    /// otherwise items of others come back from it.
     ///
     /// ```
     /// # use std::sync::Arc;

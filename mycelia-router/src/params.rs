@@ -9,7 +9,7 @@ use std::str::FromStr;
 use percent_encoding::percent_decode_str;
 
 use crate::error::{DecodeError, ParamError};
-use crate::path::{Cursor, Segments};
+use crate::path::{Cursor, Segments, Text};
 use crate::pattern::{ParamSlot, Pattern};
 
 /// The parameters of a [`Match`](crate::Match), by name and by position. They are slices of the path, cut when they are asked
@@ -176,12 +176,12 @@ impl<'r, 'p> Iterator for ParamsIter<'r, 'p> {
     #[inline(always)]
     fn next(&mut self) -> Option<(&'r str, &'p str)> {
         let slot = self.slots.next()?;
-        let path = self.path.as_bytes();
+        let text = Text::new(self.path);
         for _ in self.passed..slot.segment {
-            self.cursor.next(path);
+            self.cursor.next(&text);
         }
         self.passed = slot.segment + 1;
-        Some((&slot.name, value(self.path, slot, self.cursor.next(path))))
+        Some((&slot.name, value(self.path, slot, self.cursor.next(&text))))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

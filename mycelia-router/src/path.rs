@@ -89,11 +89,11 @@ impl Segments {
     /// Where segment `index` of `path` is.
     #[inline]
     pub(crate) fn range(&self, path: &str, index: usize) -> Range<usize> {
-        let mut cursor = self.cursor();
+        let (mut cursor, text) = (self.cursor(), Text::new(path));
         for _ in 0..index {
-            cursor.next(path.as_bytes());
+            cursor.next(&text);
         }
-        cursor.next(path.as_bytes())
+        cursor.next(&text)
     }
 }
 
@@ -109,12 +109,12 @@ pub(crate) struct Cursor {
 impl Cursor {
     /// Where the next segment is. There must be one.
     #[inline]
-    pub(crate) fn next(&mut self, path: &[u8]) -> Range<usize> {
-        if self.slashes == 0 && self.base + BLOCK < path.len() {
+    pub(crate) fn next(&mut self, path: &Text<'_>) -> Range<usize> {
+        if self.slashes == 0 && self.base + BLOCK < path.bytes.len() {
             self.next_block(path);
         }
         if self.slashes == 0 {
-            return self.start..path.len();
+            return self.start..path.bytes.len();
         }
         let end = self.base + self.slashes.trailing_zeros() as usize;
         self.slashes &= self.slashes - 1;
@@ -123,13 +123,53 @@ impl Cursor {
 
     /// Goes on to the next block with a slash in it, or to the last.
     #[cold]
-    fn next_block(&mut self, path: &[u8]) {
-        while self.slashes == 0 && self.base + BLOCK < path.len() {
-            step();
+    fn next_block(&mut self, path: &Text<'_>) {
+        while self.slashes == 0 && self.base + BLOCK < path.bytes.len() {
             self.base += BLOCK;
-            self.slashes = Look::default().at(&path[..path.len().min(self.base + BLOCK)], self.base);
+            self.slashes = match path.blocks.get(self.base / BLOCK) {
+                Some(slashes) => *slashes,
+                None => block(path.bytes, self.base),
+            };
         }
     }
+}
+
+/// The bytes of a path, and where its slashes are, for those who go over it more than once.
+pub(crate) struct Text<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// One word for each block, or none: then they are looked for again.
+    blocks: &'a [u64],
+}
+
+impl<'a> Text<'a> {
+    #[inline]
+    pub(crate) fn new(path: &'a str) -> Self {
+        Self { bytes: path.as_bytes(), blocks: &[] }
+    }
+
+    /// True if looking for slashes again would cost more than they do for one block.
+    #[inline]
+    pub(crate) fn is_long(&self) -> bool {
+        self.bytes.len() > BLOCK
+    }
+
+    /// With its slashes, kept in `blocks`.
+    #[cold]
+    pub(crate) fn with_blocks(self, blocks: &'a mut Blocks) -> Self {
+        for (index, slashes) in blocks.iter_mut().enumerate().take(self.bytes.len().div_ceil(BLOCK)) {
+            *slashes = block(self.bytes, index * BLOCK);
+        }
+        Self { blocks, ..self }
+    }
+}
+
+/// Room for the slashes of the longest path.
+pub(crate) type Blocks = [u64; MAX_BYTES / BLOCK];
+
+/// The slashes of the block that begins at `base`.
+fn block(bytes: &[u8], base: usize) -> u64 {
+    step();
+    Look::default().at(&bytes[..bytes.len().min(base + BLOCK)], base)
 }
 
 /// How many bytes are looked at at a time: a bit each in a word.
@@ -221,7 +261,7 @@ mod tests {
         let segments = Segments::of(path)?;
         let mut cursor = segments.cursor();
         let by_cursor =
-            (0..segments.count()).map(|_| &path[cursor.next(path.as_bytes())]).collect::<Vec<_>>();
+            (0..segments.count()).map(|_| &path[cursor.next(&Text::new(path))]).collect::<Vec<_>>();
         let by_index =
             (0..segments.count()).map(|index| &path[segments.range(path, index)]).collect::<Vec<_>>();
         assert_eq!(by_cursor, by_index);

@@ -89,15 +89,20 @@ impl Principal {
         }
     }
 
-    /// The same with those rights only that `limit` holds, too. Never fails: what is not held by both is gone.
+    /// `limit` in this one's name: with those rights only that both hold, and both names (`ada as clerk`). Never fails: what is not
+    /// held by both is gone.
     #[must_use]
     pub fn limited_to(&self, limit: &Self) -> Self {
         let held_by =
             |holder: &Self, right: &String| Right::of(right).is_ok_and(|right| holder.covers(right));
         let own = self.rights().filter(|right| held_by(limit, right));
         let others = limit.rights().filter(|right| held_by(self, right));
-        let (name, rights) = (self.name.clone(), own.chain(others));
-        Self::new(name, rights).expect("rights that were checked before")
+        let name = if self.name == limit.name {
+            self.name.clone()
+        } else {
+            format!("{} as {}", limit.name, self.name).into()
+        };
+        Self::new(name, own.chain(others)).expect("rights that were checked before")
     }
 
     #[inline]

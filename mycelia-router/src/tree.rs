@@ -14,7 +14,7 @@ use std::ops::Range;
 use foldhash::fast::RandomState;
 
 use crate::edge::{Edge, Kind, walk};
-use crate::path::{Cursor, Segments};
+use crate::path::{Blocks, Cursor, Segments, Text};
 use crate::pattern::{Pattern, Segment};
 use crate::steps::step;
 
@@ -151,13 +151,23 @@ impl Tree {
     /// The route that takes `path`. Allocates nothing; a node is visited once at most, however the patterns overlap.
     #[inline]
     pub(crate) fn at(&self, path: &str, segments: &Segments) -> Option<usize> {
-        let route = self.below(ROOT, segments.count(), segments.cursor(), path.as_bytes());
+        let text = Text::new(path);
+        let route = match text.is_long() {
+            false => self.below(ROOT, segments.count(), segments.cursor(), &text),
+            true => self.at_long(text, segments),
+        };
         (route != NONE).then_some(route as usize)
+    }
+
+    #[cold]
+    fn at_long(&self, text: Text<'_>, segments: &Segments) -> u32 {
+        let mut blocks = Blocks::default();
+        self.below(ROOT, segments.count(), segments.cursor(), &text.with_blocks(&mut blocks))
     }
 
     /// The most specific route for the last `left` segments, which come next, below `from`. Calls itself where a node has more
     /// than one way on, so at most 32 deep.
-    fn below(&self, from: u32, mut left: usize, mut cursor: Cursor, path: &[u8]) -> u32 {
+    fn below(&self, from: u32, mut left: usize, mut cursor: Cursor, path: &Text<'_>) -> u32 {
         let mut at = from;
         while left > 0 {
             step();
@@ -169,7 +179,7 @@ impl Tree {
             let segment = cursor.next(path);
             if node.literals > 0 {
                 let next = |edge: Edge| self.edges.get(&edge).copied();
-                if let Some(child) = walk(path, segment.clone(), Kind::Whole, at, next) {
+                if let Some(child) = walk(path.bytes, segment.clone(), Kind::Whole, at, next) {
                     if node.param == NONE && node.rest == NONE && node.shapes.is_none() {
                         at = child;
                         continue;
@@ -209,7 +219,7 @@ impl Tree {
         segment: Range<usize>,
         left: usize,
         cursor: Cursor,
-        path: &[u8],
+        path: &Text<'_>,
     ) -> u32 {
         let next = |edge: Edge| self.edges.get(&edge).copied();
         for shape in &shapes.0 {
@@ -218,8 +228,8 @@ impl Tree {
                 continue;
             }
             let (before, behind) = (segment.start + shape.before, segment.end - shape.behind);
-            let child = walk(path, segment.start..before, Kind::Prefix, from, next)
-                .and_then(|middle| walk(path, behind..segment.end, Kind::Suffix, middle, next));
+            let child = walk(path.bytes, segment.start..before, Kind::Prefix, from, next)
+                .and_then(|middle| walk(path.bytes, behind..segment.end, Kind::Suffix, middle, next));
             if let Some(child) = child {
                 let found = self.below(child, left, cursor, path);
                 if found != NONE {
