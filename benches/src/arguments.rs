@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn everything_is_played_unless_named() {
         let all = parse("").unwrap();
-        assert_eq!((all.scenes.len(), all.runs, all.json), (7, 7, false));
+        assert_eq!((all.scenes.len(), all.runs, all.json), (13, 7, false));
         let some = parse("--scene ask,spawn --scene=memory --contender kanal --runs 3 --json").unwrap();
         let scenes: Vec<_> = some.scenes.iter().map(|scene| scene.name()).collect();
         assert_eq!(scenes, ["ask", "spawn", "memory"]);

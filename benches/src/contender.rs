@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use crate::message::{Item, Token};
+use crate::paths::Paths;
 use crate::tally::{Report, Tally};
 use crate::workers::run_on_two_workers;
 
@@ -19,9 +20,14 @@ pub trait Contender: Clone + Default + Send + Sync + 'static {
     const NAME: &'static str;
     /// The package whose version is printed, as it is called in `Cargo.lock`.
     const PACKAGE: &'static str;
+    /// Whether its messages say on whose behalf they were sent.
+    const KNOWS_CALLERS: bool = false;
 
     /// The handle of an actor.
     type Address: Address;
+
+    /// Messages by path: the library's own, or the [`Directory`](crate::contenders::directory::Directory) of its addresses.
+    type Paths: Paths<Self>;
 
     /// What must be known to judge its figures fairly.
     fn notes() -> &'static str;

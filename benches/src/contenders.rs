@@ -2,6 +2,7 @@
 
 pub mod actix;
 pub mod by_hand;
+pub mod directory;
 pub mod flume;
 pub mod kameo;
 pub mod kanal;
@@ -11,6 +12,7 @@ pub mod tokio_mpsc;
 pub mod xtra;
 
 use crate::contender::Contender;
+use crate::cost::Cost;
 use crate::failure::Failure;
 use crate::meter::Pass;
 use crate::resident::Resident;
@@ -26,8 +28,10 @@ pub struct Entry {
     pub package: &'static str,
     /// What must be known to judge its figures fairly.
     pub notes: fn() -> &'static str,
+    /// Whether its messages say on whose behalf they were sent.
+    pub knows_callers: bool,
     /// Plays a scene once: the cost of one operation.
-    pub play: fn(Scene, Pass) -> Result<f64, Failure>,
+    pub play: fn(Scene, Pass) -> Result<Cost, Failure>,
     /// Measures memory in this very process, which must be a fresh one.
     pub measure_memory: fn() -> Result<Resident, Failure>,
 }
@@ -38,6 +42,7 @@ impl Entry {
             name: C::NAME,
             package: C::PACKAGE,
             notes: C::notes,
+            knows_callers: C::KNOWS_CALLERS,
             play: |scene, pass| scene.play::<C>(pass),
             measure_memory: || C::run(memory::play),
         }

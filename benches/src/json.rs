@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::scene::Scene;
-use crate::series::{Figures, Row};
+use crate::series::{Figures, Row, Times};
 
 /// One line of JSON. Names and versions need no escaping: they are fixed words and come from `Cargo.lock`.
 #[derive(Clone, Copy, Debug)]
@@ -14,11 +14,20 @@ impl fmt::Display for Line<'_> {
         let Self(scene, Row { contender, version, figures }) = self;
         write!(f, r#"{{"scene":"{}","contender":"{contender}","version":"{version}","#, scene.name())?;
         match figures {
-            Figures::Cost { ns, allocations } => write!(
-                f,
-                r#""median_ns":{:.1},"min_ns":{:.1},"max_ns":{:.1},"allocs_per_op":{allocations:.2},"bytes":null}}"#,
-                ns.median, ns.min, ns.max
-            ),
+            Figures::Cost { times: Times { ns, cpu_ns }, beside, allocations } => {
+                write!(
+                    f,
+                    r#""median_ns":{:.1},"min_ns":{:.1},"max_ns":{:.1},"allocs_per_op":{allocations:.2},"bytes":null"#,
+                    ns.median, ns.min, ns.max
+                )?;
+                write!(f, r#","median_cpu_ns":{:.1},"min_cpu_ns":{:.1}"#, cpu_ns.median, cpu_ns.min)?;
+                if let Some(Times { ns, cpu_ns }) = beside {
+                    write!(f, r#","beside_median_ns":{:.1},"beside_min_ns":{:.1}"#, ns.median, ns.min)?;
+                    let (median, min) = (cpu_ns.median, cpu_ns.min);
+                    write!(f, r#","beside_median_cpu_ns":{median:.1},"beside_min_cpu_ns":{min:.1}"#)?;
+                }
+                f.write_str("}")
+            }
             Figures::Memory { idle, .. } => write!(
                 f,
                 r#""median_ns":null,"min_ns":null,"max_ns":null,"allocs_per_op":null,"bytes":{:.0}}}"#,

@@ -5,8 +5,9 @@
 //! ```
 //!
 //! A [`scene`] is one thing to measure, a [`contender`] one library (or one channel) that can play it. Scenes are
-//! generic over the contender and dispatched statically. A [`series`] plays a scene with all contenders in turn,
-//! over and over, on a fresh runtime each time, and keeps the [`statistics`].
+//! generic over the contender and dispatched statically; a library without [`paths`] plays the scenes by path with a
+//! [`directory`](contenders::directory) written by hand. A [`series`] plays a scene with all contenders in turn, over and
+//! over, on a fresh runtime each time, and keeps the [`statistics`].
 //!
 //! The binaries `queue` and `pool` measure those two crates by themselves, on bare threads, and `router` the third beside
 //! other routers.
@@ -23,6 +24,7 @@ pub mod scenes;
 
 pub mod contender;
 pub mod contenders;
+pub mod paths;
 
 pub mod failure;
 pub mod latch;
@@ -31,7 +33,9 @@ pub mod tally;
 pub mod workers;
 
 pub mod allocations;
+pub mod cost;
 pub mod meter;
+pub mod processor;
 pub mod resident;
 pub mod series;
 pub mod statistics;

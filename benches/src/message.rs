@@ -1,19 +1,38 @@
 //! The messages of all scenes, the same for every contender.
 
+use serde::{Deserialize, Serialize};
+
 /// What a tell carries: 32 bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Item {
     /// What the handler adds to its sum.
     pub number: u64,
+    /// Rises from message to message. By it a sender goes slow that cannot wait for room.
+    pub turn: u64,
     /// Makes the message as large as a small real one.
-    pub ballast: [u64; 3],
+    pub ballast: [u64; 2],
 }
 
 impl Item {
     /// An item with this number.
     pub fn new(number: u64) -> Self {
-        Self { number, ballast: [number; 3] }
+        Self { number, turn: number, ballast: [number; 2] }
     }
+
+    /// The same in the place of another.
+    pub fn in_turn(self, turn: u64) -> Self {
+        Self { turn, ..self }
+    }
+}
+
+/// What a path with a number becomes, where the library has paths: as large as an [`Item`].
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct GetUser {
+    /// What the handler adds to its sum, which it replies with.
+    pub id: u64,
+    /// Makes the message as large as an [`Item`].
+    #[serde(skip)]
+    pub ballast: [u64; 3],
 }
 
 /// An item whose sender wants to know the sum so far (`u64`).
@@ -55,4 +74,9 @@ pub struct Link<A>(pub A);
 #[derive(Clone, Copy, Debug)]
 pub struct Stop;
 
-const _: () = assert!(size_of::<Item>() == 32 && size_of::<Token>() == 32 && size_of::<Ask>() == 32);
+const _: () = assert!(
+    size_of::<Item>() == 32
+        && size_of::<Token>() == 32
+        && size_of::<Ask>() == 32
+        && size_of::<GetUser>() == 32
+);

@@ -5,7 +5,10 @@
 
 pub mod ask;
 pub mod memory;
+pub mod path_ask;
+pub mod path_tell;
 pub mod ring101;
+pub mod route_tell;
 pub mod spawn;
 pub mod tell_1to1;
 pub mod tell_4to1;

@@ -1,6 +1,7 @@
 //! Plays a scene with all contenders in turn, over and over, and collects the figures.
 
 use crate::contenders::Entry;
+use crate::cost::Cost;
 use crate::failure::Failure;
 use crate::meter::Pass;
 use crate::resident::Resident;
@@ -24,8 +25,10 @@ pub struct Row {
 pub enum Figures {
     /// Of a scene that takes time.
     Cost {
-        /// Nanoseconds per operation.
-        ns: Spread,
+        /// What an operation takes.
+        times: Times,
+        /// What one of the scene [beside](Scene::beside) takes, if there is one.
+        beside: Option<Times>,
         /// Heap requests per operation.
         allocations: f64,
     },
@@ -38,11 +41,27 @@ pub enum Figures {
     },
 }
 
+/// What an operation takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// Nanoseconds on the clock.
+    pub ns: Spread,
+    /// Nanoseconds of processor time, of all threads together.
+    pub cpu_ns: Spread,
+}
+
+impl Times {
+    fn of(costs: &[Cost]) -> Self {
+        let ns = Spread::of(costs.iter().map(|cost| cost.ns));
+        Self { ns, cpu_ns: Spread::of(costs.iter().map(|cost| cost.cpu_ns)) }
+    }
+}
+
 impl Figures {
     /// What contenders are compared by: nanoseconds, or bytes of the idle actor.
     pub fn compared(&self) -> Spread {
         match *self {
-            Self::Cost { ns, .. } => ns,
+            Self::Cost { times, .. } => times.ns,
             Self::Memory { idle, .. } => idle,
         }
     }
@@ -60,13 +79,16 @@ pub struct Failed {
 }
 
 /// Plays a scene `runs` times with everyone: run 1 of all contenders, then run 2 of all, so that whatever else
-/// the machine does falls on all alike. `progress` is called before each round.
+/// the machine does falls on all alike. Contenders that lack what the scene needs are left out. `progress` is called before
+/// each round.
 pub fn play(
     scene: Scene,
     contenders: &[Entry],
     runs: usize,
     progress: impl Fn(usize),
 ) -> Result<Vec<Row>, Failed> {
+    let contenders: Vec<_> = contenders.iter().copied().filter(|entry| scene.is_for(entry)).collect();
+    let contenders = &contenders[..];
     let figures = match scene {
         Scene::Memory => memory(contenders, runs, progress),
         _ => cost(scene, contenders, runs, progress),
@@ -85,18 +107,30 @@ pub fn play(
 type Outcome<'a> = Result<Vec<Figures>, (&'a Entry, Failure)>;
 
 fn cost(scene: Scene, contenders: &[Entry], runs: usize, progress: impl Fn(usize)) -> Outcome<'_> {
+    let round = || {
+        in_turn(contenders, |entry| {
+            let beside = scene.beside().map(|beside| (entry.play)(beside, Pass::Time)).transpose()?;
+            Ok((beside, (entry.play)(scene, Pass::Time)?))
+        })
+    };
     // Run 0 warms up the program and is not counted.
     progress(0);
-    in_turn(contenders, |entry| (entry.play)(scene, Pass::Time))?;
-    let mut series = vec![Vec::new(); contenders.len()];
+    round()?;
+    let mut series = vec![(Vec::new(), Vec::new()); contenders.len()];
     for run in 1..=runs {
         progress(run);
-        let costs = in_turn(contenders, |entry| (entry.play)(scene, Pass::Time))?;
-        series.iter_mut().zip(costs).for_each(|(series, cost)| series.push(cost));
+        for ((costs_beside, costs), (beside, cost)) in series.iter_mut().zip(round()?) {
+            costs_beside.extend(beside);
+            costs.push(cost);
+        }
     }
-    let allocations = in_turn(contenders, |entry| (entry.play)(scene, Pass::Allocations))?;
-    let figures = |(ns, allocations)| Figures::Cost { ns: Spread::of(ns), allocations };
-    Ok(series.into_iter().zip(allocations).map(figures).collect())
+    let counted = in_turn(contenders, |entry| (entry.play)(scene, Pass::Allocations))?;
+    let figures = |((beside, costs), counted): ((Vec<_>, Vec<_>), Cost)| Figures::Cost {
+        times: Times::of(&costs),
+        beside: scene.beside().map(|_| Times::of(&beside)),
+        allocations: counted.allocations,
+    };
+    Ok(series.into_iter().zip(counted).map(figures).collect())
 }
 
 fn memory(contenders: &[Entry], runs: usize, progress: impl Fn(usize)) -> Outcome<'_> {

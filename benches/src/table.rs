@@ -23,11 +23,15 @@ impl fmt::Display for Table<'_> {
         let unit = if self.scene == Scene::Memory { "bytes per actor" } else { "ns per operation" };
         writeln!(f, "{}: {unit}, {} runs", self.scene.name(), self.runs)?;
         writeln!(f)?;
-        writeln!(
+        write!(
             f,
             "  {:<16} {:>8} {:>10} {:>10} {:>10} {last:>10} {:>12}",
             "contender", "version", "median", "min", "max", "to mycelia"
         )?;
+        if let Some(beside) = self.scene.beside() {
+            write!(f, " {:>10} {:>17} {:>24}", "processor", beside.name(), "times as much")?;
+        }
+        writeln!(f)?;
         let mycelia = self.rows.iter().find(|row| row.contender == "mycelia");
         for row in self.rows {
             let main = row.figures.compared();
@@ -37,14 +41,33 @@ impl fmt::Display for Table<'_> {
             };
             let ratio = mycelia.map(|mycelia| main.median / mycelia.figures.compared().median);
             let ratio = ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}x"));
-            writeln!(
+            write!(
                 f,
                 "  {:<16} {:>8} {:>10.1} {:>10.1} {:>10.1} {last:>10} {ratio:>12}",
                 row.contender, row.version, main.median, main.min, main.max
             )?;
+            if let Figures::Cost { times, beside: Some(beside), .. } = &row.figures {
+                let (median, min) = (times.ns.median / beside.ns.median, times.ns.min / beside.ns.min);
+                let processor = times.cpu_ns.median / beside.cpu_ns.median;
+                write!(f, " {:>10.1} {:>17.1}", times.cpu_ns.median, beside.ns.median)?;
+                write!(f, "   {median:>6.2}x {min:>6.2}x {processor:>6.2}x")?;
+            }
+            writeln!(f)?;
         }
         writeln!(f)?;
-        paragraph(f, "  ", self.scene.notes())
+        paragraph(f, "  ", self.scene.notes())?;
+        match (self.scene.ancestor(), mycelia.map(|row| row.figures)) {
+            (Some(ancestor), Some(Figures::Cost { times, .. })) => {
+                let text = format!(
+                    "Mycelia's ancestor needs {ancestor:.0} ns of processor time for this, {:.0} times as much as the {:.0} ns \
+                     of mycelia.",
+                    ancestor / times.cpu_ns.median,
+                    times.cpu_ns.median
+                );
+                paragraph(f, "  ", &text)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -81,7 +81,7 @@ async fn a_typed_body_may_not_disagree_with_the_parameters_of_its_path() {
     assert_eq!(error.body, "note 7");
     assert_eq!(
         error.to_string(),
-        "`desk://notes`: route `notes` takes a `path_tell::desk::Note`, or JSON that makes one; the body is a `&str`"
+        "`desk://notes`: route `notes` takes a `path_tell::desk::Note`, or JSON that makes one (`Value`, `RawBody::json(text)`); the body is a `&str`"
     );
     assert_eq!((address.stats().sent, runtime.path_stats().bad_body), (0, 2));
 }

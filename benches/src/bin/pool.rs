@@ -102,7 +102,7 @@ fn fill<S: Source>(source: &Arc<S>, number: u64) -> S::Item {
 fn at_home<S: Source>(source: &Arc<S>) -> f64 {
     let began = Instant::now();
     let sum: u64 = (0..VALUES).map(|number| fill(source, number).0[0]).sum();
-    assert_eq!(sum, (0..VALUES).sum());
+    assert_eq!(sum, (0..VALUES).sum::<u64>());
     began.elapsed().as_nanos() as f64 / VALUES as f64
 }
 
@@ -116,7 +116,7 @@ fn abroad<S: Source>(source: &Arc<S>) -> f64 {
         sender.send(numbers.map(|number| fill(source, number)).collect()).expect("the reader reads");
     }
     drop(sender);
-    assert_eq!(reader.join().expect("the reader returns"), (0..VALUES).sum());
+    assert_eq!(reader.join().expect("the reader returns"), (0..VALUES).sum::<u64>());
     began.elapsed().as_nanos() as f64 / VALUES as f64
 }
 

@@ -90,7 +90,7 @@ fn play(queue: &dyn Queue, threads: u64) -> f64 {
         }
     });
     let cost = began.elapsed().as_nanos() as f64 / ITEMS as f64;
-    assert_eq!(sum, (0..ITEMS).sum(), "every item was taken once");
+    assert_eq!(sum, (0..ITEMS).sum::<u64>(), "every item was taken once");
     cost
 }
 

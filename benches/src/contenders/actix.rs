@@ -10,6 +10,7 @@ use actix::{
 use tokio::task::yield_now;
 
 use crate::contender::{Address, CAPACITY, Contender};
+use crate::contenders::directory::Directory;
 use crate::message::{Ask, AskReport, Item, Link, Stop, Token};
 use crate::tally::{Report, Tally};
 
@@ -122,7 +123,7 @@ impl Address for Addr<Counter> {
         match self.try_send(item) {
             // Sender and actors share a thread. Left alone, the sender fills all mailboxes first: with a hundred
             // actors that is more than the caches hold, and twice as slow.
-            Ok(()) if item.number.is_multiple_of(CAPACITY as u64) => yield_now().await,
+            Ok(()) if item.turn.is_multiple_of(CAPACITY as u64) => yield_now().await,
             Ok(()) => {}
             // Nothing in actix waits for room alone: `send` also waits until its message is handled.
             Err(SendError::Full(item)) => self.send(item).await.expect("the actor lives"),
@@ -155,6 +156,7 @@ impl<const ARBITERS: usize> Contender for Actix<ARBITERS> {
     const NAME: &'static str = if ARBITERS == 1 { "actix" } else { "actix-2arbiters" };
     const PACKAGE: &'static str = "actix";
     type Address = Addr<Counter>;
+    type Paths = Directory<Self::Address>;
 
     fn notes() -> &'static str {
         if ARBITERS == 1 {

@@ -2,6 +2,7 @@
 
 use crate::contender::{CAPACITY, Contender};
 use crate::contenders::by_hand::{Channel, Counter, Message};
+use crate::contenders::directory::Directory;
 use crate::tally::Tally;
 
 /// A task that loops over a flume channel.
@@ -22,6 +23,7 @@ impl Contender for Flume {
     const NAME: &'static str = "flume";
     const PACKAGE: &'static str = "flume";
     type Address = Sender;
+    type Paths = Directory<Self::Address>;
 
     fn notes() -> &'static str {
         "a hand-written task over flume::bounded(1024), send_async().await, a tokio oneshot for each ask; its \

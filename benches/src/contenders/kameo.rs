@@ -8,6 +8,7 @@ use kameo::mailbox;
 use kameo::message::{Context, Message};
 
 use crate::contender::{Address, CAPACITY, Contender};
+use crate::contenders::directory::Directory;
 use crate::message::{Ask, AskReport, Item, Link, Token};
 use crate::tally::{Report, Tally};
 
@@ -107,6 +108,7 @@ impl Contender for Kameo {
     const NAME: &'static str = "kameo";
     const PACKAGE: &'static str = "kameo";
     type Address = ActorRef<Counter>;
+    type Paths = Directory<Self::Address>;
 
     fn notes() -> &'static str {
         "mailbox::bounded(1024); tell(..).send().await and ask(..).send().await, which save the boxed future of \

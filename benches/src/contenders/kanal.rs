@@ -2,6 +2,7 @@
 
 use crate::contender::{CAPACITY, Contender};
 use crate::contenders::by_hand::{Channel, Counter, Message};
+use crate::contenders::directory::Directory;
 use crate::tally::Tally;
 
 /// A task that loops over a kanal channel.
@@ -22,6 +23,7 @@ impl Contender for Kanal {
     const NAME: &'static str = "kanal";
     const PACKAGE: &'static str = "kanal";
     type Address = Sender;
+    type Paths = Directory<Self::Address>;
 
     fn notes() -> &'static str {
         "a hand-written task over kanal::bounded_async(1024), send().await; kanal's own oneshot is gone since 0.1.0, \

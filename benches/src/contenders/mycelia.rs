@@ -1,13 +1,18 @@
 //! Mycelia, on two workers and on one thread.
 
+mod by_path;
+
 use std::future::Future;
 
 use mycelia_actors::prelude::*;
 
 use crate::contender::{Address as _, Contender};
-use crate::message::{Ask, AskReport, Item, Link, Token};
+use crate::message::{Ask, AskReport, GetUser, Item, Link, Token};
+use crate::paths::{GUARDED, PATTERNS, RIGHT};
 use crate::tally::{Report, Tally};
 use crate::workers::{run_on_one_thread, run_on_two_workers};
+
+pub use by_path::ByPath;
 
 /// Subsystems of Mycelia, unnamed, with the default mailbox. `Mycelia<1>` is what to compare actix on one arbiter with.
 #[derive(Clone)]
@@ -25,7 +30,14 @@ pub struct Counter {
     next: Option<Address<Counter>>,
 }
 
-impl Subsystem for Counter {}
+impl Subsystem for Counter {
+    fn routes(routes: &mut Routes<Self>) {
+        for pattern in PATTERNS {
+            routes.on::<GetUser>(pattern);
+        }
+        routes.on::<GetUser>(GUARDED).scope(RIGHT);
+    }
+}
 
 impl Handler<Item> for Counter {
     type Reply = ();
@@ -40,6 +52,15 @@ impl Handler<Ask> for Counter {
 
     async fn handle(&mut self, Ask(item): Ask, _: &mut Context<Self>) -> u64 {
         self.tally.add(item.number);
+        self.tally.sum()
+    }
+}
+
+impl Handler<GetUser> for Counter {
+    type Reply = u64;
+
+    async fn handle(&mut self, user: GetUser, _: &mut Context<Self>) -> u64 {
+        self.tally.add(user.id);
         self.tally.sum()
     }
 }
@@ -101,14 +122,16 @@ impl crate::contender::Address for Address<Counter> {
 impl<const WORKERS: usize> Contender for Mycelia<WORKERS> {
     const NAME: &'static str = if WORKERS == 1 { "mycelia-1thread" } else { "mycelia" };
     const PACKAGE: &'static str = "mycelia-actors";
+    const KNOWS_CALLERS: bool = true;
     type Address = Address<Counter>;
+    type Paths = ByPath;
 
     fn notes() -> &'static str {
         if WORKERS == 1 {
             "as mycelia, but on tokio's scheduler for one thread: like actix on one arbiter, nothing ever crosses threads"
         } else {
-            "the default mailbox (1024, policy Error); a tell is send(..).await, which waits for room; every ask has its \
-             default deadline of 5 s; panics are contained, the ledger is kept"
+            "the default mailbox (1024, policy Error); a tell is send(..).await, which waits for room, by address, by \
+             path and by route; every ask has its default deadline of 5 s; panics are contained, the ledger is kept"
         }
     }
 

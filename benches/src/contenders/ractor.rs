@@ -3,6 +3,7 @@
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use crate::contender::{Address, CAPACITY, Contender};
+use crate::contenders::directory::Directory;
 use crate::message::{Item, Token};
 use crate::tally::{Report, Tally};
 
@@ -78,7 +79,7 @@ impl Address for ActorRef<Message> {
     async fn tell(&self, item: Item) {
         // Like `cast`, without its check of the message's type at run time.
         self.send_message(Message::Item(item)).expect("the actor lives");
-        if item.number.is_multiple_of(CAPACITY as u64) {
+        if item.turn.is_multiple_of(CAPACITY as u64) {
             // Its sender cannot wait for room, but it can ask now and then how far the actor is. It need not, for
             // nothing is lost without; but a queue that stays in the caches is 10 to 25 % faster.
             self.report().await;
@@ -113,6 +114,7 @@ impl Contender for Ractor {
     const NAME: &'static str = "ractor";
     const PACKAGE: &'static str = "ractor";
     type Address = ActorRef<Message>;
+    type Paths = Directory<Self::Address>;
 
     fn notes() -> &'static str {
         "its mailbox cannot be bounded and its senders cannot wait for room; one of 1024 tells is followed by an ask, \

@@ -4,6 +4,7 @@ use tokio::sync::mpsc;
 
 use crate::contender::{CAPACITY, Contender};
 use crate::contenders::by_hand::{Channel, Counter, Message};
+use crate::contenders::directory::Directory;
 use crate::tally::Tally;
 
 /// A task that loops over a tokio channel.
@@ -24,6 +25,7 @@ impl Contender for TokioMpsc {
     const NAME: &'static str = "tokio-mpsc";
     const PACKAGE: &'static str = "tokio";
     type Address = Sender;
+    type Paths = Directory<Self::Address>;
 
     fn notes() -> &'static str {
         "a hand-written task over mpsc::channel(1024), send().await, a tokio oneshot for each ask; no supervision, \

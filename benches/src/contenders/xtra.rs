@@ -3,6 +3,7 @@
 use xtra::{Actor, Context, Handler, Mailbox};
 
 use crate::contender::{Address, CAPACITY, Contender};
+use crate::contenders::directory::Directory;
 use crate::message::{Ask, AskReport, Item, Link, Stop, Token};
 use crate::tally::{Report, Tally};
 
@@ -107,6 +108,7 @@ impl Contender for Xtra {
     const NAME: &'static str = "xtra";
     const PACKAGE: &'static str = "xtra";
     type Address = xtra::Address<Counter>;
+    type Paths = Directory<Self::Address>;
 
     fn notes() -> &'static str {
         "Mailbox::bounded(1024); a tell is send(..).detach().await, which makes a place for a reply all the same; \

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::contender::{Address, Contender};
+use crate::cost::Cost;
 use crate::failure::Failure;
 use crate::message::Item;
 use crate::meter::{Meter, Pass};
@@ -12,7 +13,7 @@ const WARM_UP: u64 = 20_000;
 const ASKS: u64 = 200_000;
 
 /// Plays the scene: the cost of one ask, with its answer.
-pub async fn play<C: Contender>(contender: C, pass: Pass) -> Result<f64, Failure> {
+pub async fn play<C: Contender>(contender: C, pass: Pass) -> Result<Cost, Failure> {
     let actor = contender.spawn(Tally::without_quota()).await;
     let sum = ask(&actor, 0..WARM_UP, 0).await?;
 

@@ -1,6 +1,7 @@
 //! `ring101`: 101 actors in a ring, each hands the one token to the next.
 
 use crate::contender::{Address, Contender};
+use crate::cost::Cost;
 use crate::failure::Failure;
 use crate::latch::Latch;
 use crate::message::Token;
@@ -12,7 +13,7 @@ const WARM_UP: u64 = 101 * 200;
 const HOPS: u64 = 101 * 2_000;
 
 /// Plays the scene: the cost of one hop.
-pub async fn play<C: Contender>(contender: C, pass: Pass) -> Result<f64, Failure> {
+pub async fn play<C: Contender>(contender: C, pass: Pass) -> Result<Cost, Failure> {
     let latch = Latch::new();
     let mut actors = Vec::new();
     for _ in 0..ACTORS {

@@ -1,6 +1,7 @@
 //! `spawn`: actors are spawned, and each handles one message.
 
 use crate::contender::{Address, Contender};
+use crate::cost::Cost;
 use crate::failure::Failure;
 use crate::latch::Latch;
 use crate::message::Item;
@@ -11,7 +12,7 @@ const WARM_UP: u64 = 1_000;
 const ACTORS: u64 = 20_000;
 
 /// Plays the scene: the cost of one actor and its message. Actors end after the clock has stopped.
-pub async fn play<C: Contender>(contender: C, pass: Pass) -> Result<f64, Failure> {
+pub async fn play<C: Contender>(contender: C, pass: Pass) -> Result<Cost, Failure> {
     let latch = Latch::new();
     let mut actors = Vec::with_capacity(ACTORS as usize);
     spawn(&contender, &latch, WARM_UP, &mut actors).await?;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::contender::{Address, Contender};
+use crate::cost::Cost;
 use crate::failure::Failure;
 use crate::latch::Latch;
 use crate::message::Item;
@@ -14,7 +15,7 @@ const WARM_UP: u64 = 100_000;
 const MESSAGES: u64 = 1_000_000;
 
 /// Plays the scene: the cost of one message.
-pub async fn play<C: Contender>(contender: C, pass: Pass) -> Result<f64, Failure> {
+pub async fn play<C: Contender>(contender: C, pass: Pass) -> Result<Cost, Failure> {
     let latch = Latch::new();
     let mut actors = Vec::new();
     for _ in 0..ACTORS {
