@@ -115,7 +115,7 @@ pub use ledger::Stats;
 pub use lifecycle::Exit;
 pub use mailbox::Mailbox;
 pub use message_pool::{MessagePool, PoolStats};
-pub use metadata::Metadata;
+pub use metadata::{Metadata, Scoped};
 pub use mycelia_core::OverflowPolicy;
 pub use mycelia_router::{Denied, Policy, Principal, Scope, ScopeError, WidenError, decode};
 pub use name::Name;

@@ -1,10 +1,10 @@
 //! What a message carries beside itself.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use mycelia_router::Principal;
@@ -55,7 +55,7 @@ const MAX_HEADER_BYTES: usize = 8 * 1024;
 /// ```
 ///
 /// # Cost
-/// One allocation here, and one for each message that is handled in a trace. A message carries a pointer.
+/// Two allocations here, and one for each message that is handled in a trace. A message carries a pointer.
 #[derive(Clone)]
 pub struct Metadata(Arc<Inner>);
 
@@ -153,12 +153,8 @@ impl Metadata {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
-        let metadata = self.clone();
-        async move {
-            let mut future = pin!(future);
-            poll_fn(|task| metadata.in_scope(|| future.as_mut().poll(task))).await
-        }
+    pub fn scope<F: Future>(&self, future: F) -> Scoped<F> {
+        Scoped { metadata: self.clone(), future: Some(future) }
     }
 
     /// The id: unique in this process, and the same for all that is sent on account of the first message.
@@ -247,6 +243,40 @@ impl Metadata {
 
     fn change(&mut self) -> &mut Inner {
         Arc::make_mut(&mut self.0)
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// A future that runs, and is dropped, in the scope of some metadata. Made by [`Metadata::scope`].
+    pub struct Scoped<F> {
+        metadata: Metadata,
+        #[pin]
+        future: Option<F>,
+    }
+
+    impl<F> PinnedDrop for Scoped<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            this.metadata.in_scope(|| this.future.set(None));
+        }
+    }
+}
+
+impl<F: Future> Future for Scoped<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        match this.future.as_mut().as_pin_mut() {
+            Some(future) => this.metadata.in_scope(|| future.poll(task)),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<F> fmt::Debug for Scoped<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scoped").field("metadata", &self.metadata).finish_non_exhaustive()
     }
 }
 

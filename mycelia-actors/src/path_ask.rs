@@ -19,8 +19,8 @@ use crate::paths::{Unsent, take_back};
 /// What can be asked for by path: the reply of the route's handler, a [`serde_json::Value`], or a
 /// [`RawBody`](crate::RawBody). Nothing implements it by hand.
 #[diagnostic::on_unimplemented(
-    message = "a path does not say which reply is expected, and `{Self}` is none",
-    label = "say which: `let user: User = runtime.ask(path, body).await?`",
+    message = "`{Self}` is no reply that a path can give",
+    label = "say which reply is expected, `let user: User = …`; it must be owned data that serde can read",
     note = "a reply that is of no interest has a type, too: `let _: () = runtime.ask(path, body).await?`, or use `send`"
 )]
 pub trait PathReply: sealed::Sealed + Send + 'static {}

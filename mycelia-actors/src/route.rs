@@ -7,10 +7,9 @@ use mycelia_router::OwnedParams;
 
 use crate::actor::Actor;
 use crate::entry::Entry;
-use crate::error::Refusal;
 use crate::name::Name;
 use crate::path_ask::{PathAsk, PathReply};
-use crate::path_error::{PathError, PathFailure};
+use crate::path_error::PathError;
 use crate::path_sending::PathSending;
 use crate::paths::{Target, Unsent, ask, failed, permit, post, tell};
 use crate::tell::Told;
@@ -63,13 +62,7 @@ impl Route {
             Ok(()) => tell(actor, self.entry, &params, &mut body),
             Err(failure) => Err(Unsent::by(actor, failure).count()),
         };
-        match (told, body) {
-            // It has ended just now.
-            (Err(PathFailure::Refused(Refusal::Stopped)), Some(body)) if actor.is_gone() => {
-                actor.runtime.tell(&self.path, body)
-            }
-            (told, body) => told.map_err(|failure| failed(body, &self.path, failure)),
-        }
+        told.map_err(|failure| failed(body, &self.path, failure))
     }
 
     /// As [`Runtime::send`](crate::Runtime::send).

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use mycelia_router::{Match, Miss, Pattern, Router, Scope};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::entry::Entry;
 use crate::error::RouteError;
@@ -22,10 +22,15 @@ use crate::subsystem::Subsystem;
     label = "a route's message and its reply must be owned data that serde can read and write (of a `Result`, both halves)",
     note = "write `#[derive(Serialize, Deserialize)]` on it, without borrowed fields (`String`, not `&str`)"
 )]
-pub trait Routable: Serialize + DeserializeOwned + Send + 'static {}
+pub trait Routable: Serialize + for<'de> OwnedWithoutBorrowedFields<'de> + Send + 'static {}
 
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + Send + 'static> Routable for T {}
+
+/// Serde's `Deserialize` under a name that says what is wrong where rustc finds it "not general enough".
+pub trait OwnedWithoutBorrowedFields<'de>: Deserialize<'de> {}
+
+impl<'de, T: Deserialize<'de>> OwnedWithoutBorrowedFields<'de> for T {}
 
 /// The routes of a subsystem, while [`Subsystem::routes`] lists them.
 ///

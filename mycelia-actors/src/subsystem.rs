@@ -37,7 +37,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
     note = "write `impl Subsystem for {Self} {{}}`; its methods have defaults"
 )]
 pub trait Subsystem: Sized + Send + 'static {
-    /// Lists the paths that subsystems of this type take. Called once in a program, at the first spawn with a name.
+    /// Lists the paths that subsystems of this type take. Called at the first spawn with a name, and its result kept (should it
+    /// panic, or two threads come at once, it is called again).
     fn routes(routes: &mut Routes<Self>) {
         let _ = routes;
     }

@@ -449,3 +449,17 @@ async fn batches_hand_on_no_more_than_their_callers_hold() {
     assert_eq!(vault.stats().sent, 0);
     accounted(&vault);
 }
+
+#[tokio::test]
+async fn a_name_does_not_grow_with_every_hop() {
+    let (runtime, _) = vault();
+    fn deep(runtime: &Runtime, hops: usize) -> mycelia_actors::PathAsk<'static, (), String> {
+        let name = ["one", "two"][hops % 2];
+        called_by(name, &["*"]).in_scope(|| match hops {
+            0 => runtime.ask("vault://door", ()),
+            _ => deep(runtime, hops - 1),
+        })
+    }
+    let entered = deep(&runtime, 50).await.unwrap();
+    assert!(entered.len() < 300, "{entered}");
+}

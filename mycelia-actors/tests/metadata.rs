@@ -467,3 +467,81 @@ async fn what_is_secret_is_not_in_the_log() {
     let metadata = with(&[("authorization", "Bearer 12345")]);
     assert!(!format!("{metadata:?}").contains("12345"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_scope_around_a_future_holds_at_every_poll_of_it_and_nowhere_else() {
+    let runtime = Runtime::new();
+    let mirror = runtime.spawn("mirror", Mirror).unwrap();
+    let outer = with(&[("a", "outer"), ("b", "1")]);
+    let inner = with(&[("a", "inner")]);
+    let (outer_id, inner_id) = (outer.id(), inner.id());
+    let scoped = outer.scope(async {
+        let first = mirror.ask(Look).await.unwrap();
+        tokio::task::yield_now().await;
+        let second: Seen = runtime.ask("mirror://look", ()).await.unwrap();
+        let nested = inner.scope(async { mirror.ask(Look).await.unwrap() }).await;
+        let spawned = tokio::spawn({
+            let mirror = mirror.clone();
+            async move { mirror.ask(Look).await.unwrap() }
+        });
+        [first, second, nested, spawned.await.unwrap(), mirror.ask(Look).await.unwrap()]
+    });
+    let (scoped, meanwhile) = tokio::join!(scoped, async {
+        tokio::task::yield_now().await;
+        mirror.ask(Look).await.unwrap()
+    });
+    let own = Seen(Some((outer_id, vec!["a=outer".to_owned(), "b=1".to_owned()])));
+    let nested = Seen(Some((outer_id, vec!["a=inner".to_owned(), "b=1".to_owned()])));
+    assert_eq!(scoped, [own.clone(), own.clone(), nested, Seen(None), own]);
+    assert_eq!(meanwhile, Seen(None));
+    let alone = inner.scope(async { mirror.ask(Look).await.unwrap() }).await;
+    assert_eq!(alone.0.unwrap().0, inner_id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scope_around_a_future_holds_while_it_is_dropped() {
+    /// Writes down what it was called with.
+    struct Recorder(Vec<Seen>);
+    impl Subsystem for Recorder {}
+    struct Record;
+    impl Handler<Record> for Recorder {
+        type Reply = ();
+        async fn handle(&mut self, _: Record, cx: &mut Context<Self>) {
+            self.0.push(seen(cx.metadata()));
+        }
+    }
+    struct Recorded;
+    impl Handler<Recorded> for Recorder {
+        type Reply = Vec<Seen>;
+        async fn handle(&mut self, _: Recorded, _: &mut Context<Self>) -> Vec<Seen> {
+            self.0.clone()
+        }
+    }
+    let runtime = Runtime::new();
+    let recorder = runtime.spawn("recorder", Recorder(Vec::new())).unwrap();
+    struct Last(Address<Recorder>);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            self.0.tell(Record).unwrap();
+        }
+    }
+    let metadata = with(&[("a", "1")]);
+    let last = Last(recorder.clone());
+    metadata
+        .scope(async move {
+            let _last = last;
+            tokio::task::yield_now().await;
+        })
+        .await;
+    let mut given_up = Box::pin(metadata.scope({
+        let last = Last(recorder.clone());
+        async move {
+            let _last = last;
+            std::future::pending::<()>().await;
+        }
+    }));
+    assert!(poll_once(given_up.as_mut()).is_pending());
+    drop(given_up);
+    let own = Seen(Some((metadata.id(), vec!["a=1".to_owned()])));
+    assert_eq!(recorder.ask(Recorded).await.unwrap(), [own.clone(), own]);
+}

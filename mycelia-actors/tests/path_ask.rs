@@ -463,3 +463,42 @@ async fn asks_for_one_form_of_the_reply_are_handled_in_one_batch() {
     assert_eq!((third.unwrap(), fourth.unwrap()), (RawBody::json("[0,1]"), (0, 1)));
     accounted(&crowd);
 }
+
+/// Cannot be written without a panic.
+#[derive(Debug, Deserialize)]
+struct Touchy;
+impl Serialize for Touchy {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        panic!("touchy on purpose")
+    }
+}
+
+struct Prince;
+impl Subsystem for Prince {
+    fn routes(routes: &mut Routes<Self>) {
+        routes.on::<List>("pea");
+    }
+}
+
+impl Handler<List> for Prince {
+    type Reply = Touchy;
+    async fn handle(&mut self, _: List, _: &mut Context<Self>) -> Touchy {
+        Touchy
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_panics_when_it_is_written_costs_its_asker_the_reply_and_the_subsystem_nothing() {
+    let runtime = Runtime::new();
+    let prince = runtime.spawn("prince", Prince).unwrap();
+    for error in [
+        runtime.ask::<Value, _>("prince://pea", List).await.unwrap_err(),
+        runtime.ask::<RawBody, _>("prince://pea", List).await.unwrap_err(),
+    ] {
+        assert!(matches!(&error.failure, PathAskFailure::Reply(_)), "{error}");
+        assert!(error.to_string().contains("touchy on purpose"), "{error}");
+    }
+    let _: Touchy = runtime.ask("prince://pea", List).await.unwrap();
+    assert_eq!((prince.stats().handled, prince.stats().failed), (3, 0));
+    accounted(&prince);
+}

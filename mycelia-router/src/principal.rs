@@ -100,7 +100,10 @@ impl Principal {
         let name = if self.name == limit.name {
             self.name.clone()
         } else {
-            format!("{} as {}", limit.name, self.name).into()
+            // Only the first and the last of those that it went through, so that names do not grow.
+            let first = limit.name.split(" as ").next().unwrap_or_default();
+            let last = self.name.rsplit(" as ").next().unwrap_or_default();
+            format!("{first} as {last}").into()
         };
         Self::new(name, own.chain(others)).expect("rights that were checked before")
     }

@@ -181,3 +181,33 @@ fn rights_never_become_more() {
     assert!(clerk.narrowed("ada", ["users:*"]).is_err(), "not even back to where they were");
     assert!(matches!(ada.narrowed("x", ["users write"]), Err(WidenError::Scope(_))));
 }
+
+#[test]
+fn who_is_limited_holds_what_both_hold_and_nothing_else() {
+    let rights = ["a", "a:b", "a:*", "a:b:*", "c:d", "*"];
+    let scopes = ["a", "a:b", "a:c", "a:b:c", "c:d", "c", "e"].map(scope);
+    let subset = |bits: u32| {
+        let chosen = rights.iter().enumerate().filter(|(index, _)| bits >> index & 1 == 1);
+        chosen.map(|(_, right)| *right).collect::<Vec<_>>()
+    };
+    for one in 0..1 << rights.len() {
+        for other in 0..1 << rights.len() {
+            let (one, other) = (who(&subset(one)), who(&subset(other)));
+            let limited = one.limited_to(&other);
+            for scope in &scopes {
+                let both = one.holds(scope) && other.holds(scope);
+                let message = format!("{:?} limited to {:?}: {scope}", one, other);
+                assert_eq!(limited.holds(scope), both, "{message}");
+            }
+            let all: Vec<_> = limited.rights().collect();
+            assert!(one.narrowed("x", &all).is_ok() && other.narrowed("x", &all).is_ok(), "{all:?}");
+        }
+    }
+}
+
+#[test]
+fn who_is_limited_bears_both_names() {
+    let clerk = Principal::new("clerk", ["*"]).unwrap();
+    assert_eq!(clerk.limited_to(&who(&["a"])).name(), "ada as clerk");
+    assert_eq!(who(&["a"]).limited_to(&who(&["b"])).name(), "ada");
+}

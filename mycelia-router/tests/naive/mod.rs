@@ -123,7 +123,7 @@ impl Pattern {
                 Some(_) => return None,
                 None => (Part::Param(before, behind), name),
             };
-            if name.is_empty() || name.contains(['{', '*']) || names.contains(&name) {
+            if name.is_empty() || name.contains(['{', '*', ':']) || names.contains(&name) {
                 return None;
             }
             parts.push(part);
