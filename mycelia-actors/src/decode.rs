@@ -32,7 +32,7 @@ pub(crate) fn decode<M: DeserializeOwned>(
 #[cold]
 fn explain<M: DeserializeOwned>(source: &Source<'_>, fault: Fault) -> String {
     let mut text = match serde_path_to_error::deserialize::<_, M>(source) {
-        Err(error) if !fault.names_param && is_way(error.path()) => {
+        Err(error) if fault.about == About::Something && is_way(error.path()) => {
             format!("field `{}`: {}", error.path(), fault.text)
         }
         _ => fault.text,
@@ -57,7 +57,29 @@ fn is_way(path: &Path) -> bool {
 #[derive(Debug)]
 struct Fault {
     text: String,
-    names_param: bool,
+    about: About,
+}
+
+/// What the text of a fault says already.
+#[derive(Debug, PartialEq, Eq)]
+enum About {
+    /// Not which field.
+    Something,
+    /// Which parameter.
+    Param,
+    /// Which parameter no field takes.
+    Untaken,
+}
+
+impl Fault {
+    #[cold]
+    fn with_fields(mut self, fields: &[&str]) -> Self {
+        if self.about == About::Untaken && !fields.is_empty() {
+            self.text = format!("{}; the message has `{}`", self.text, fields.join("`, `"));
+            self.about = About::Param;
+        }
+        self
+    }
 }
 
 impl fmt::Display for Fault {
@@ -70,7 +92,7 @@ impl std::error::Error for Fault {}
 
 impl de::Error for Fault {
     fn custom<T: fmt::Display>(text: T) -> Self {
-        Self { text: text.to_string(), names_param: false }
+        Self { text: text.to_string(), about: About::Something }
     }
 }
 
@@ -89,21 +111,6 @@ struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// A parameter that no field takes would be one that the body can contradict. (Fields under other names are among `fields`, too;
-    /// who lists none takes what comes.)
-    fn all_are_taken(&self, fields: &[&str]) -> Result<(), Fault> {
-        let mut names = self.params.into_iter().flat_map(|params| params.pattern().names());
-        match names.find(|name| !fields.is_empty() && !fields.contains(name)) {
-            None => Ok(()),
-            Some(name) => {
-                let fields = fields.join("`, `");
-                Err(de::Error::custom(format_args!(
-                    "nothing takes the parameter `{name}`; the message has `{fields}`"
-                )))
-            }
-        }
-    }
-
     /// For a message that is one value: the only parameter, or the body.
     fn single(&self) -> Result<Field<'a>, Fault> {
         match (self.params, self.body) {
@@ -171,10 +178,7 @@ impl<'a, 'de: 'a> Deserializer<'de> for &'a Source<'de> {
     ) -> Result<V::Value, Fault> {
         match (self.params, self.body) {
             (None, Some(body)) => Ok(body.deserialize_struct(name, fields, visitor)?),
-            _ => {
-                self.all_are_taken(fields)?;
-                visitor.visit_map(self.fields()?)
-            }
+            _ => visitor.visit_map(self.fields()?).map_err(|fault| fault.with_fields(fields)),
         }
     }
 
@@ -363,14 +367,16 @@ impl<'a> Param<'a> {
 
     #[cold]
     fn fault(&self, text: String) -> Fault {
-        Fault { text, names_param: true }
+        Fault { text, about: About::Param }
     }
 
     /// The visitor's errors do not know which parameter they are about.
     fn named<T>(&self, outcome: Result<T, Fault>) -> Result<T, Fault> {
-        outcome.map_err(|fault| match fault.names_param {
-            true => fault,
-            false => self.fault(format!("parameter `{}` is `{}`: {}", self.name, self.raw, fault.text)),
+        outcome.map_err(|fault| match fault.about {
+            About::Param | About::Untaken => fault,
+            About::Something => {
+                self.fault(format!("parameter `{}` is `{}`: {}", self.name, self.raw, fault.text))
+            }
         })
     }
 }
@@ -455,8 +461,11 @@ impl<'de> Deserializer<'de> for Param<'de> {
         self.named(visitor.visit_enum(StrDeserializer::new(&self.text()?)))
     }
 
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        visitor.visit_unit()
+    /// A parameter that no field takes would be one that the body can contradict.
+    #[cold]
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Fault> {
+        let text = format!("nothing takes the parameter `{}`", self.name);
+        Err(Fault { text, about: About::Untaken })
     }
 
     forward_to_deserialize_any! {

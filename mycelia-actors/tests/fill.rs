@@ -682,7 +682,7 @@ async fn unknown_fields_are_errors_to_those_who_say_so() {
     );
     failed(
         by_path(&runtime, "strict/7/8").await,
-        "route `strict/{id}/{more}`: nothing takes the parameter `more`; the message has `id`",
+        "route `strict/{id}/{more}`: field `more`: unknown field `more`, expected `id`",
     );
 }
 
