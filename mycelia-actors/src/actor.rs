@@ -27,7 +27,10 @@ use crate::tell::Told;
 #[repr(u8)]
 pub(crate) enum Request {
     Kill = 1,
-    Restart = 2,
+    StopNow = 2,
+    Restart = 4,
+    /// Stands until it is taken back, or the subsystem is to end.
+    Suspend = 8,
 }
 
 /// One subsystem, as seen from outside of its task.
@@ -167,13 +170,20 @@ impl Actor {
         if bug("a request that wakes nobody") {
             return;
         }
-        if request == Request::Kill {
+        if matches!(request, Request::Kill | Request::StopNow) {
             self.queue.close();
         }
         self.queue.wake_receiver();
     }
 
-    /// The most urgent request, which is then forgotten (a kill never is).
+    /// Takes a suspension back.
+    pub(crate) fn resume(&self) {
+        // Release: as in `request`.
+        self.requests.fetch_and(!(Request::Suspend as u8), Ordering::Release);
+        self.queue.wake_receiver();
+    }
+
+    /// The most urgent request. A restart is then forgotten; the others stand.
     #[inline]
     pub(crate) fn next_request(&self) -> Option<Request> {
         if self.has_request() { self.take_request() } else { None }
@@ -182,11 +192,15 @@ impl Actor {
     #[cold]
     fn take_request(&self) -> Option<Request> {
         let requests = self.requests.fetch_and(!(Request::Restart as u8), Ordering::Acquire);
-        if requests & Request::Kill as u8 != 0 {
-            Some(Request::Kill)
-        } else {
-            (requests & Request::Restart as u8 != 0).then_some(Request::Restart)
-        }
+        let mut urgent = [Request::Kill, Request::StopNow, Request::Restart].into_iter();
+        urgent
+            .find_map(|request| (requests & request as u8 != 0).then_some(request))
+            .or_else(|| self.is_suspended().then_some(Request::Suspend))
+    }
+
+    /// True while it is to handle nothing. (One that is stopped drains its mailbox, suspended or not.)
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.was_asked(Request::Suspend) && !self.has_urgent_request() && !self.queue.is_closed()
     }
 
     /// True if a request may be waiting.
@@ -194,6 +208,12 @@ impl Actor {
     pub(crate) fn has_request(&self) -> bool {
         // Relaxed: a look; a request that comes later wakes the task.
         self.requests.load(Ordering::Relaxed) != 0
+    }
+
+    /// True if a request other than to be suspended may be waiting.
+    pub(crate) fn has_urgent_request(&self) -> bool {
+        // Relaxed: as in `has_request`.
+        self.requests.load(Ordering::Relaxed) & !(Request::Suspend as u8) != 0
     }
 
     /// True once the subsystem has ended, and its name is free.
@@ -206,8 +226,14 @@ impl Actor {
     /// True once the subsystem was killed.
     #[inline]
     pub(crate) fn is_killed(&self) -> bool {
+        self.was_asked(Request::Kill)
+    }
+
+    /// True while this request stands.
+    #[inline]
+    pub(crate) fn was_asked(&self, request: Request) -> bool {
         // Relaxed: as in `has_request`.
-        self.requests.load(Ordering::Relaxed) & Request::Kill as u8 != 0
+        self.requests.load(Ordering::Relaxed) & request as u8 != 0
     }
 
     pub(crate) fn stats(&self) -> Stats {

@@ -227,6 +227,26 @@ impl<S: Subsystem> Address<S> {
         self.actor.stop();
     }
 
+    /// Ends the subsystem after the message in hand, however many are in its mailbox: those are undelivered. Returns at once.
+    ///
+    /// Unlike a [`kill`](Self::kill) it waits for the handler, and [`Subsystem::stopped`] runs.
+    pub fn stop_now(&self) {
+        self.actor.request(Request::StopNow);
+    }
+
+    /// Makes the subsystem handle nothing more after the message in hand, until it is [resumed](Self::resume). Returns at once.
+    ///
+    /// Its mailbox takes messages meanwhile, up to its capacity, and asks run into their deadlines. What ends a subsystem ends a
+    /// suspended one: [`stop`](Self::stop) lets it handle what it had accepted. A [`restart`](Self::restart) leaves it suspended.
+    pub fn suspend(&self) {
+        self.actor.request(Request::Suspend);
+    }
+
+    /// Lets a suspended subsystem go on.
+    pub fn resume(&self) {
+        self.actor.resume();
+    }
+
     /// Ends the subsystem at its handler's next await. The message in hand fails, and those in the mailbox are
     /// undelivered. Returns at once.
     ///

@@ -30,8 +30,8 @@ impl Batch {
     #[inline]
     pub(crate) fn poll_fill(&mut self, task: &mut Task<'_>, limit: u32) -> Poll<Filled> {
         match self.actor.queue.poll_recv_many(task, &mut self.taken, limit as usize) {
-            // A kill closes the queue after it has set its flag, so whoever sees the one sees the other.
-            Poll::Ready(0) if self.actor.has_request() => Poll::Ready(Filled::Request),
+            // A request to end closes the queue after it has set its flag, so whoever sees the one sees the other.
+            Poll::Ready(0) if self.actor.has_urgent_request() => Poll::Ready(Filled::Request),
             Poll::Ready(0) => Poll::Ready(Filled::Closed),
             Poll::Ready(_) => Poll::Ready(Filled::Messages),
             Poll::Pending if self.actor.has_request() => Poll::Ready(Filled::Request),

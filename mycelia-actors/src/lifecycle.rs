@@ -13,7 +13,7 @@ use slab::Slab;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Exit {
-    /// It was asked to stop, and has handled what it had accepted.
+    /// It was asked to stop, and has handled what it had accepted; or to stop now, and has handled what it had in hand.
     Stopped,
     /// It was killed.
     Killed,

@@ -134,10 +134,18 @@ impl<S: Subsystem> Loop<S> {
         loop {
             let pause = self.plan.restarts.as_mut().and_then(|restarts| restarts.1.another(Instant::now()));
             let Some(pause) = pause else { return Some(Exit::Panicked(text)) };
-            if !pause.is_zero()
-                && let Ended::Killed = obeying(&self.batch.actor, tokio::time::sleep(pause)).await
-            {
-                return Some(Exit::Killed);
+            if !pause.is_zero() {
+                let actor = &*self.batch.actor;
+                let mut pause = pin!(tokio::time::sleep(pause));
+                let waited = poll_fn(|task| match actor.was_asked(Request::StopNow) {
+                    true => Poll::Ready(false),
+                    false => pause.as_mut().poll(task).map(|()| true),
+                });
+                match obeying(actor, waited).await {
+                    Ended::Done(true) => {}
+                    Ended::Killed => return Some(Exit::Killed),
+                    Ended::Done(false) | Ended::Panicked(_) => return Some(Exit::Panicked(text)),
+                }
             }
             // A factory that panics has used up a restart; so this ends.
             match self.renew() {
@@ -170,6 +178,11 @@ impl<S: Subsystem> Loop<S> {
         loop {
             match self.batch.actor.next_request() {
                 Some(Request::Kill) => return End::Killed,
+                Some(Request::StopNow) => return End::Stopped,
+                Some(Request::Suspend) => {
+                    resumed(&self.batch.actor).await;
+                    continue;
+                }
                 Some(Request::Restart) if self.plan.restarts.is_some() => return End::Restart,
                 Some(Request::Restart) => {
                     let actor = &*self.batch.actor;
@@ -206,6 +219,12 @@ impl<S: Subsystem> Loop<S> {
         }
         poll
     }
+}
+
+/// Waits until a suspended subsystem may go on, or is to end or to restart.
+async fn resumed(actor: &Actor) {
+    actor.queue.wake_senders();
+    poll_fn(|_| if actor.is_suspended() { Poll::Pending } else { Poll::Ready(()) }).await;
 }
 
 /// How a piece of the user's code ended.
