@@ -10,6 +10,7 @@ use mycelia_pool::Exhausted;
 use mycelia_queue::{Channel, PushError, Pushed};
 
 use crate::current;
+use crate::cycle::Waits;
 use crate::dead_letters::{DeadLetter, Reason};
 use crate::envelope::Envelope;
 use crate::error::{Refusal, TellError};
@@ -40,8 +41,8 @@ pub(crate) struct Actor {
     pub(crate) ledger: Ledger,
     pub(crate) life: Life,
     pub(crate) name: Name,
-    /// Rises with every spawn: who is the latest.
-    pub(crate) id: u64,
+    /// Whom its handler waits for.
+    pub(crate) waits: Waits,
     /// Where the runtime's list has it. 32 bits: more subsystems fit into no memory.
     pub(crate) place: AtomicU32,
     pub(crate) runtime: Arc<Shared>,
@@ -64,14 +65,14 @@ impl<A: Deref<Target = Actor>> Deref for QueueOf<A> {
 const _: () = assert!(size_of::<Actor>() <= 216);
 
 impl Actor {
-    pub(crate) fn new(queue: Channel<Envelope>, name: Name, id: u64, runtime: Arc<Shared>) -> Self {
+    pub(crate) fn new(queue: Channel<Envelope>, name: Name, runtime: Arc<Shared>) -> Self {
         Self {
             queue,
             requests: AtomicU8::new(0),
             ledger: Ledger::default(),
             life: Life::default(),
+            waits: Waits::default(),
             name,
-            id,
             place: AtomicU32::new(u32::MAX),
             runtime,
         }
@@ -194,7 +195,7 @@ impl Actor {
         let requests = self.requests.fetch_and(!(Request::Restart as u8), Ordering::Acquire);
         let mut urgent = [Request::Kill, Request::StopNow, Request::Restart].into_iter();
         urgent
-            .find_map(|request| (requests & request as u8 != 0).then_some(request))
+            .find(|&request| requests & request as u8 != 0)
             .or_else(|| self.is_suspended().then_some(Request::Suspend))
     }
 

@@ -9,6 +9,7 @@ use mycelia_queue::Send as Line;
 
 use crate::actor::{Actor, QueueOf};
 use crate::current;
+use crate::cycle::{self, For, Mark};
 use crate::deadline;
 use crate::envelope::{Asker, Envelope};
 use crate::error::{AskFailure, Refusal};
@@ -20,19 +21,20 @@ pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Ready with the reply, or with the reason why there is none; the envelope is inside if it was not accepted. `A` is the actor,
 /// borrowed or owned.
+///
+/// The stages are fields of their own, not an enum: a poll reads just what the step before has written.
 pub(crate) struct Asking<A: Deref<Target = Actor>, R> {
     actor: A,
     within: Duration,
     waits: bool,
-    stage: Stage<A, R>,
-}
-
-enum Stage<A: Deref<Target = Actor>, R> {
-    New(Envelope),
+    /// That the handler which polls this waits. (Goes before the asker, as in `poll_marked`.)
+    mark: Option<Mark>,
+    /// Before the first poll.
+    envelope: Option<Envelope>,
+    /// From then on. (Goes before the line: who is gone hears nothing of the end.)
+    asker: Option<Asker<R>>,
     /// In line for room in the mailbox.
-    InLine(Option<Asker<R>>, Line<QueueOf<A>, Envelope>),
-    Sent(Option<Asker<R>>),
-    Done,
+    line: Option<Line<QueueOf<A>, Envelope>>,
 }
 
 /// Why there is no reply.
@@ -45,7 +47,8 @@ impl<A: Deref<Target = Actor> + Clone, R> Asking<A, R> {
     /// The envelope is for a handler that replies with an `R`.
     #[inline]
     pub(crate) fn new(actor: A, envelope: Envelope, waits: bool) -> Self {
-        Self { actor, within: DEFAULT_DEADLINE, waits, stage: Stage::New(envelope) }
+        let envelope = Some(envelope);
+        Self { actor, within: DEFAULT_DEADLINE, waits, mark: None, envelope, asker: None, line: None }
     }
 
     pub(crate) fn within(&mut self, within: Duration) {
@@ -57,43 +60,81 @@ impl<A: Deref<Target = Actor> + Clone, R> Asking<A, R> {
     }
 
     /// The message goes back: its asker first, then its envelope.
-    fn refused(asker: Option<Asker<R>>, envelope: Envelope, refusal: Refusal) -> Failed {
-        drop(asker);
-        (Some(envelope), AskFailure::Refused(refusal))
+    fn refused(&mut self, envelope: Envelope, failure: AskFailure) -> Failed {
+        self.mark = None;
+        self.asker = None;
+        (Some(envelope), failure)
+    }
+
+    /// The same, for a reason that the queue knows nothing of.
+    #[cold]
+    fn give_back(&mut self, envelope: Envelope, failure: AskFailure) -> Failed {
+        self.actor.ledger.rare().returned.add(1);
+        self.refused(envelope, failure)
     }
 
     #[inline]
-    fn start(&mut self, envelope: Envelope, task: &mut Task<'_>) -> Result<Stage<A, R>, Failed> {
-        if current::is(&self.actor) {
-            self.actor.ledger.rare().returned.add(1);
-            return Err((Some(envelope), AskFailure::Cycle));
-        }
-        if let Some(left) = envelope.metadata().and_then(|metadata| metadata.time_left()) {
+    fn start(&mut self, envelope: Envelope, task: &mut Task<'_>) -> Result<(), Failed> {
+        if let Some(left) = time_left(&self.actor, &envelope) {
             self.within = self.within.min(left);
             if left.is_zero() {
-                self.actor.ledger.rare().returned.add(1);
-                return Err((Some(envelope), AskFailure::Deadline(left)));
+                return Err(self.give_back(envelope, AskFailure::Deadline(left)));
             }
         }
-        let asker = Some(envelope.ask(task, deadline::unstamped(self.within)));
-        let stage = if self.waits {
-            match self.actor.queue.try_send(envelope).map_err(refusal) {
-                Ok(()) => Stage::Sent(asker),
-                Err((envelope, Refusal::Full { .. })) => {
-                    Stage::InLine(asker, Line::to(QueueOf(self.actor.clone()), envelope))
-                }
-                Err((envelope, refusal)) => return Err(Self::refused(asker, envelope, refusal)),
-            }
+        self.asker = Some(envelope.ask(task, deadline::unstamped(self.within)));
+        match cycle::wait_for(&self.actor, For::Reply(envelope.slot_number())) {
+            Ok(mark) => self.mark = mark,
+            Err(cycle) => return Err(self.give_back(envelope, AskFailure::Cycle(cycle))),
+        }
+        let sent = if self.waits {
+            self.actor.queue.try_send(envelope).map_err(refusal)
         } else {
-            if let Err(error) = self.actor.push(envelope) {
-                let (envelope, refusal) = refusal(error);
-                return Err(Self::refused(asker, envelope, refusal));
-            }
-            Stage::Sent(asker)
+            self.actor.push(envelope).map(|_| ()).map_err(refusal)
         };
+        match sent {
+            Ok(()) => {}
+            Err((envelope, Refusal::Full { .. })) if self.waits => {
+                self.line = Some(Line::to(QueueOf(self.actor.clone()), envelope));
+            }
+            Err((envelope, refusal)) => {
+                return Err(self.refused(envelope, AskFailure::Refused(refusal)));
+            }
+        }
         self.actor.runtime.deadlines.ask_is_out(&self.actor.runtime, self.within);
-        Ok(stage)
+        Ok(())
     }
+
+    /// Waits in line. Ready when there is nothing more to wait for, with the failure if there is one.
+    #[cold]
+    fn poll_line(&mut self, task: &mut Task<'_>) -> Poll<Result<(), Failed>> {
+        let Some(line) = &mut self.line else { return Poll::Ready(Ok(())) };
+        match Pin::new(line).poll(task) {
+            Poll::Ready(Ok(())) => {
+                self.line = None;
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => {
+                Poll::Ready(Err(self.refused(error.0, AskFailure::Refused(Refusal::Stopped))))
+            }
+            Poll::Pending => Asker::poll_marked(&mut self.asker, &mut self.mark, task).map(|outcome| {
+                let failure = failure(outcome.err().unwrap_or(Fate::Unanswered), self.within);
+                // If it was let in at this very moment, it will expire in the mailbox.
+                let envelope = self.line.take().and_then(Line::cancel);
+                if envelope.is_some() {
+                    self.actor.ledger.rare().returned.add(1);
+                }
+                Err((envelope, failure))
+            }),
+        }
+    }
+}
+
+/// How long whatever is sent now may take: no longer than the message in hand, and than the metadata says.
+#[inline]
+pub(crate) fn time_left(actor: &Actor, envelope: &Envelope) -> Option<Duration> {
+    let metadata = envelope.metadata().and_then(|metadata| metadata.time_left());
+    let in_hand = actor.runtime.deadlines.left(current::deadline());
+    metadata.into_iter().chain(in_hand).min()
 }
 
 /// The failure that the fate of a sent message means.
@@ -113,49 +154,24 @@ impl<A: Deref<Target = Actor> + Clone, R> Future for Asking<A, R> {
     type Output = Result<R, Failed>;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
-        loop {
-            match std::mem::replace(&mut self.stage, Stage::Done) {
-                Stage::New(envelope) => match self.start(envelope, task) {
-                    // The asker has this very waker already.
-                    Ok(stage @ Stage::Sent(_)) => {
-                        self.stage = stage;
-                        return Poll::Pending;
-                    }
-                    Ok(stage) => self.stage = stage,
-                    Err(failed) => return Poll::Ready(Err(failed)),
-                },
-                Stage::InLine(mut asker, mut line) => match Pin::new(&mut line).poll(task) {
-                    Poll::Ready(Ok(())) => self.stage = Stage::Sent(asker),
-                    Poll::Ready(Err(error)) => {
-                        return Poll::Ready(Err(Self::refused(asker, error.0, Refusal::Stopped)));
-                    }
-                    Poll::Pending => match Asker::poll(&mut asker, task) {
-                        Poll::Pending => {
-                            self.stage = Stage::InLine(asker, line);
-                            return Poll::Pending;
-                        }
-                        Poll::Ready(outcome) => {
-                            let failure = failure(outcome.err().unwrap_or(Fate::Unanswered), self.within);
-                            // If it was let in at this very moment, it will expire in the mailbox.
-                            let envelope = line.cancel();
-                            if envelope.is_some() {
-                                self.actor.ledger.rare().returned.add(1);
-                            }
-                            return Poll::Ready(Err((envelope, failure)));
-                        }
-                    },
-                },
-                Stage::Sent(mut asker) => match Asker::poll(&mut asker, task) {
-                    Poll::Pending => {
-                        self.stage = Stage::Sent(asker);
-                        return Poll::Pending;
-                    }
-                    Poll::Ready(outcome) => {
-                        return Poll::Ready(outcome.map_err(|fate| (None, failure(fate, self.within))));
-                    }
-                },
-                Stage::Done => panic!("an ask was polled after it was ready"),
+        let this = &mut *self;
+        if let Some(envelope) = this.envelope.take() {
+            if let Err(failed) = this.start(envelope, task) {
+                return Poll::Ready(Err(failed));
+            }
+            // The asker has this very waker already.
+            if this.line.is_none() {
+                return Poll::Pending;
             }
         }
+        if this.line.is_some() {
+            match this.poll_line(task) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(failed)) => return Poll::Ready(Err(failed)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        let outcome = Asker::poll_marked(&mut this.asker, &mut this.mark, task);
+        outcome.map_err(|fate| (None, failure(fate, this.within)))
     }
 }

@@ -173,8 +173,8 @@ impl<'a> Configure<'a> {
         // Senders that waited come back when the mailbox is half empty: see `Mailbox`.
         let (capacity, policy) = (self.mailbox.capacity, self.mailbox.policy);
         let queue = Channel::with_low_water(capacity, policy, capacity / 2);
-        let actor = Arc::new(Actor::new(queue, name, id, Arc::clone(self.shared)));
-        self.shared.register(actor, routes)
+        let actor = Arc::new(Actor::new(queue, name, Arc::clone(self.shared)));
+        self.shared.register(actor, id, routes)
     }
 }
 

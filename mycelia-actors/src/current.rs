@@ -1,8 +1,8 @@
-//! Which subsystem the running code belongs to, so that one which would wait for itself gets an error instead; and with what
-//! metadata it was called, so that what it sends inherits it.
+//! Which subsystem the running code belongs to, so that one which would wait for itself gets an error instead; until when its
+//! message must be answered, and with what metadata it was called, so that what it sends inherits both.
 
 use std::cell::{Cell, RefCell};
-use std::ptr;
+use std::sync::Arc;
 
 use mycelia_router::Principal;
 use tokio::task;
@@ -11,17 +11,61 @@ use crate::actor::Actor;
 use crate::metadata::Metadata;
 
 thread_local! {
-    static CURRENT: Cell<*const Actor> = const { Cell::new(ptr::null()) };
+    /// Moved in from the task that is polled, and back: so nothing is counted.
+    static CURRENT: Cell<Option<Arc<Actor>>> = const { Cell::new(None) };
+    /// The deadline of the ask in hand, as it is in its slot; 0 without one.
+    static DEADLINE: Cell<u64> = const { Cell::new(0) };
     /// Whether there is something in `METADATA`: cheaper to look at.
     static HAS_METADATA: Cell<bool> = const { Cell::new(false) };
     /// And for which task of tokio: another one that is polled meanwhile (by a `block_on` in a scope) is not meant.
     static METADATA: RefCell<Option<(Metadata, Option<task::Id>)>> = const { RefCell::new(None) };
 }
 
-/// True if this code runs inside a poll of this subsystem's task.
+/// Shows the subsystem whose task is being polled. In a thread that is ending there may be no place for one any more.
 #[inline]
-pub(crate) fn is(actor: &Actor) -> bool {
-    CURRENT.with(|current| ptr::eq(current.get(), actor))
+pub(crate) fn with_actor<T>(look: impl FnOnce(Option<&Arc<Actor>>) -> T) -> T {
+    let own = Inside(swap(None));
+    look(own.0.as_ref())
+}
+
+/// Puts back what was taken out, also if the look at it panics.
+struct Inside(Option<Arc<Actor>>);
+
+impl Drop for Inside {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            self.0 = swap(self.0.take());
+        }
+    }
+}
+
+#[inline]
+fn swap(new: Option<Arc<Actor>>) -> Option<Arc<Actor>> {
+    let mut new = Some(new);
+    let old = CURRENT.try_with(|current| new.take().and_then(|new| current.replace(new)));
+    old.unwrap_or_else(|_| new.flatten())
+}
+
+/// The deadline of the ask that the running code has in hand, as it is in its slot; 0 without one.
+#[inline]
+pub(crate) fn deadline() -> u64 {
+    DEADLINE.get()
+}
+
+/// Says what deadline an ask in hand has, for what is sent until the guard is dropped.
+#[inline]
+pub(crate) fn until(deadline: u64) -> Option<Until> {
+    (deadline != 0).then(|| Until(DEADLINE.replace(deadline)))
+}
+
+pub(crate) struct Until(u64);
+
+impl Drop for Until {
+    #[inline]
+    fn drop(&mut self) {
+        DEADLINE.set(self.0);
+    }
 }
 
 /// True if this code was called with metadata.
@@ -51,23 +95,26 @@ fn look<T>(use_it: impl FnOnce(Option<&Metadata>) -> T) -> T {
     })
 }
 
-/// Marks the thread as running this subsystem, until the guard is dropped. The pointer is compared, never followed.
+/// Marks the thread as running this subsystem, until the guard is dropped.
 #[inline]
-pub(crate) fn enter(actor: &Actor) -> Entered {
+pub(crate) fn enter(own: &mut Option<Arc<Actor>>) -> Entered<'_> {
     let outside = if has_metadata() { Some(with(None)) } else { None };
-    Entered { before: CURRENT.replace(actor), _outside: outside }
+    *own = swap(own.take());
+    Entered { other: own, _until: Until(DEADLINE.replace(0)), _outside: outside }
 }
 
-pub(crate) struct Entered {
-    before: *const Actor,
+pub(crate) struct Entered<'a> {
+    /// The subsystem whose handler polls this task, if one does.
+    other: &'a mut Option<Arc<Actor>>,
+    _until: Until,
     /// Metadata of code that polls this task inside a handler of its own.
     _outside: Option<With>,
 }
 
-impl Drop for Entered {
+impl Drop for Entered<'_> {
     #[inline]
     fn drop(&mut self) {
-        CURRENT.set(self.before);
+        *self.other = swap(self.other.take());
     }
 }
 

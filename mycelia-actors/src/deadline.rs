@@ -7,7 +7,7 @@
 //!
 //! A sweep looks at every slot that the pool has made, in use or not: some nanoseconds each.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mycelia_core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -52,6 +52,8 @@ pub(crate) struct Deadlines {
     ended: AtomicBool,
     wake: Notify,
     sweeps: Counter,
+    /// From when the times in the slots are counted.
+    epoch: OnceLock<Instant>,
 }
 
 impl Deadlines {
@@ -62,7 +64,22 @@ impl Deadlines {
             ended: AtomicBool::new(false),
             wake: Notify::new(),
             sweeps: Counter::new(),
+            epoch: OnceLock::new(),
         }
+    }
+
+    /// How long the ask with this deadline in its slot still has; nothing if there is none.
+    #[inline]
+    pub(crate) fn left(&self, deadline: u64) -> Option<Duration> {
+        if deadline == 0 { None } else { Some(self.left_of(deadline)) }
+    }
+
+    #[cold]
+    fn left_of(&self, deadline: u64) -> Duration {
+        let now = || self.epoch.get().map_or(0, |&epoch| elapsed(epoch));
+        // The sweeper has not seen it yet, so it has most of its time left.
+        let within = deadline & !UNSTAMPED;
+        Duration::from_millis(if deadline == within { deadline.saturating_sub(now()) } else { within })
     }
 
     /// To be called after an ask was put into its slot: sees to it that the sweeper looks often enough.
@@ -124,7 +141,7 @@ impl Sweeper {
     async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let deadlines = &shared.deadlines;
-        let epoch = Instant::now();
+        let epoch = *deadlines.epoch.get_or_init(Instant::now);
         let mut quiet = 0;
         loop {
             deadlines.sweeps.add_owned(1);

@@ -13,9 +13,10 @@ use mycelia_pool::{Exhausted, Guard, Pool};
 
 use crate::context::Context;
 use crate::current;
+use crate::cycle::Mark;
 use crate::handler::Handler;
 use crate::metadata::Metadata;
-use crate::slot::{self, Fate, Look, MessageSlot};
+use crate::slot::{self, End, Fate, MessageSlot};
 use crate::space::{PlacedDyn, Space};
 use crate::subsystem::Subsystem;
 use crate::table::{Handling, Held, ReplyAs, Stored, Table, handling_table, reply_only};
@@ -55,6 +56,12 @@ impl Envelope {
         }
     }
 
+    /// True if the message is neither an ask nor was sent with metadata.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.slot().is_plain()
+    }
+
     /// True if the message was sent with metadata.
     #[inline]
     pub(crate) fn has_metadata(&self) -> bool {
@@ -86,6 +93,11 @@ impl Envelope {
     pub(crate) fn ask<R>(&self, task: &Task<'_>, deadline: u64) -> Asker<R> {
         self.slot().open(task.waker(), deadline);
         Asker { slot: self.slot, reply: PhantomData }
+    }
+
+    /// Which slot it is in.
+    pub(crate) fn slot_number(&self) -> u32 {
+        self.slot().number()
     }
 
     /// The message back, unhandled. For an ask, the asker must be gone.
@@ -248,6 +260,12 @@ impl Hands {
         }
     }
 
+    /// The deadline of the ask in hand, as it is in its slot; 0 without one. Several at once have none.
+    #[inline]
+    pub(crate) fn asked_until(&self) -> u64 {
+        self.single().map_or(0, |hand| hand.slot().asked_until())
+    }
+
     /// The name of the messages' type.
     pub(crate) fn message_type(&self) -> &'static str {
         match self {
@@ -365,6 +383,15 @@ impl Drop for InHand {
     }
 }
 
+/// True if the slot of this number holds an ask that waits for its reply. Looks at every slot.
+pub(crate) fn is_open(slots: &Slots, number: u32) -> bool {
+    let mut open = false;
+    let look = |slot: &MessageSlot| open |= slot.number() == number && slot.open_word().is_some();
+    // SAFETY: nobody ever holds a `&mut` to a slot: guards of slots are only dereferenced to `&`, and they do not recycle.
+    unsafe { slots.visit(look) };
+    open
+}
+
 /// Gives up the envelope's share of an ask that has been ended by somebody else.
 struct Leave(NonNull<MessageSlot>);
 
@@ -431,16 +458,26 @@ impl<R> Asker<R> {
     /// If the asker is gone.
     #[inline]
     pub(crate) fn poll(asker: &mut Option<Self>, task: &mut Task<'_>) -> Poll<Result<R, Fate>> {
+        Self::poll_marked(asker, &mut None, task)
+    }
+
+    /// The same, for an asker who is marked as waiting: the mark goes before the slot does, which may be another's at once.
+    #[inline]
+    pub(crate) fn poll_marked(
+        asker: &mut Option<Self>,
+        mark: &mut Option<Mark>,
+        task: &mut Task<'_>,
+    ) -> Poll<Result<R, Fate>> {
         let Some(this) = asker else { panic!("an ask was polled after it was ready") };
         let slot = this.slot;
         // SAFETY: valid while a share is held.
-        let look = unsafe { slot.as_ref() }.look(task.waker());
-        if matches!(look, Look::Open) {
-            return Poll::Pending;
-        }
+        let Some(ended) = unsafe { slot.as_ref() }.look(task.waker()) else { return Poll::Pending };
+        *mark = None;
         std::mem::forget(asker.take());
-        Poll::Ready(match look {
-            Look::Mine(Fate::Replied) => {
+        // SAFETY: as above.
+        let end = unsafe { slot.as_ref() }.leave_ended(ended);
+        Poll::Ready(match end {
+            End::Mine(Fate::Replied) => {
                 // SAFETY: the last share; the envelope left a reply, and its type is `R` by the typed halves.
                 let reply =
                     unsafe { slot.as_ref().payload.with_mut(|payload| Stored::<R>::read(payload.cast())) };
@@ -448,13 +485,12 @@ impl<R> Asker<R> {
                 unsafe { slot::free(slot) };
                 Ok(reply)
             }
-            Look::Mine(fate) => {
+            End::Mine(fate) => {
                 // SAFETY: the last share, and the payload is empty.
                 unsafe { slot::free(slot) };
                 Err(fate)
             }
-            Look::Over(fate) => Err(fate),
-            Look::Open => unreachable!("returned above"),
+            End::Over(fate) => Err(fate),
         })
     }
 }

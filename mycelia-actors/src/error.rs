@@ -3,11 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::cycle::Cycle;
 use crate::lifecycle::Exit;
 use crate::name::Name;
 
 /// Why a message was not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
     /// The mailbox is full, and its policy is to say so.
@@ -22,11 +23,10 @@ pub enum Refusal {
         /// Slots the pool may make.
         capacity: usize,
     },
-    /// The subsystem itself would wait for room in its own full mailbox, and never get it.
-    WaitsForItself {
-        /// Messages the mailbox holds at most.
-        capacity: usize,
-    },
+    /// The sender's handler would wait for room that only it can make, perhaps by way of others.
+    Cycle(Cycle),
+    /// The deadline of the message that the sender has in hand passed before there was room.
+    Deadline,
 }
 
 impl fmt::Display for Refusal {
@@ -37,9 +37,8 @@ impl fmt::Display for Refusal {
             Self::PoolExhausted { capacity } => {
                 write!(f, "all {capacity} slots of the message pool are in use")
             }
-            Self::WaitsForItself { capacity } => {
-                write!(f, "it would wait for room in its own full mailbox ({capacity} messages)")
-            }
+            Self::Cycle(cycle) => write!(f, "the sender would wait for itself: {cycle}"),
+            Self::Deadline => f.write_str("the deadline of the message in hand passed before there was room"),
         }
     }
 }
@@ -73,7 +72,7 @@ impl<M> fmt::Debug for TellError<M> {
 }
 
 /// Why there is no reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AskFailure {
     /// The message was not accepted; it is inside the error.
@@ -92,8 +91,8 @@ pub enum AskFailure {
     Undelivered,
     /// The handler took over the duty to reply, and dropped it.
     Unanswered,
-    /// The subsystem would wait for its own reply, and never get it.
-    Cycle,
+    /// The asker's handler would wait for itself, perhaps by way of others. The message is inside the error.
+    Cycle(Cycle),
 }
 
 impl fmt::Display for AskFailure {
@@ -107,7 +106,7 @@ impl fmt::Display for AskFailure {
             Self::Discarded => f.write_str("the message did not fit into its full mailbox"),
             Self::Undelivered => f.write_str("it ended before it came to the message"),
             Self::Unanswered => f.write_str("the reply was dropped unsent"),
-            Self::Cycle => f.write_str("it would wait for its own reply"),
+            Self::Cycle(cycle) => write!(f, "the asker would wait for itself: {cycle}"),
         }
     }
 }

@@ -5,10 +5,11 @@ use std::pin::Pin;
 use std::task::{Context as Task, Poll};
 
 use mycelia_core::contain;
-use tracing::Span;
+use tracing::{Level, Span};
 
 use crate::actor::Actor;
 use crate::context::Context;
+use crate::current;
 use crate::dead_letters::{DeadLetter, Reason};
 use crate::envelope::{Envelope, Hands};
 use crate::metadata::{self, Metadata};
@@ -79,12 +80,16 @@ impl<'a, S: Subsystem> New<'a, S> {
     #[inline]
     fn start(self, task: &mut Task<'_>) -> Result<Poll<Result<usize, End>>, Waiting<'a>> {
         let Self { actor, inside, first, later } = self;
-        let Some(first) = wanted(actor, first) else { return Ok(Poll::Ready(Ok(1))) };
+        let plain = first.is_plain();
+        let Some(first) = taken(actor, first, plain) else { return Ok(Poll::Ready(Ok(1))) };
         // SAFETY: this mailbox is read by the loop of an `S`, so only envelopes for an `S` are put into it.
         let most = unsafe { first.batch::<S>() };
         let hands = if most <= 1 { Hands::one(first) } else { neighbours::<S>(actor, first, later, most) };
         let (mut hands, mut span) = (hands, None);
-        let metadata = hands.metadata().map(|metadata| begin_with(actor, &mut hands, &metadata, &mut span));
+        // Most messages are plain; this spares them the questions.
+        let metadata = (!plain).then(|| hands.metadata()).flatten();
+        let metadata = metadata.map(|metadata| begin_with(actor, &mut hands, &metadata, &mut span));
+        let until = (!plain).then(|| current::until(hands.asked_until()));
         let run = || {
             contain(|| {
                 let Inside { state, cx, space } = { inside };
@@ -93,6 +98,7 @@ impl<'a, S: Subsystem> New<'a, S> {
             })
         };
         let poll = if metadata.is_none() { run() } else { metadata::inside(metadata, span.as_deref(), run) };
+        drop(until);
         match poll {
             Ok(None) => Ok(Poll::Ready(Ok(handled(actor, hands)))),
             Ok(Some(placed)) => {
@@ -131,6 +137,7 @@ impl Waiting<'_> {
         }
         let Some(placed) = &mut self.placed else { unreachable!("dropped at the end only") };
         let metadata = self.duty.hands.metadata();
+        let _until = current::until(self.duty.hands.asked_until());
         let poll =
             metadata::inside(metadata, self.span.as_deref(), || contain(|| placed.as_mut().poll(task)));
         polled(actor, poll)
@@ -144,10 +151,15 @@ impl Waiting<'_> {
     }
 }
 
-/// The message, if somebody wants it handled.
+/// The message, if somebody wants it handled. Nobody has changed his mind about a plain one.
 #[inline]
-fn wanted(actor: &Actor, envelope: Envelope) -> Option<Envelope> {
+fn taken(actor: &Actor, envelope: Envelope, plain: bool) -> Option<Envelope> {
     actor.ledger.begun.add_owned(1);
+    if plain && !tracing::level_enabled!(Level::TRACE) { Some(envelope) } else { wanted(actor, envelope) }
+}
+
+#[inline(never)]
+fn wanted(actor: &Actor, envelope: Envelope) -> Option<Envelope> {
     if envelope.is_over() || envelope.metadata().is_some_and(|metadata| metadata.is_late()) {
         actor.ledger.rare().expired.add_owned(1);
         actor.lose(envelope, Reason::Expired, Fate::Deadline);
@@ -186,7 +198,7 @@ fn neighbours<S: Subsystem>(
     };
     let mut batch = vec![first];
     while batch.len() < most && later.front().is_some_and(|next| joins(&batch[0], next)) {
-        batch.extend(later.pop_front().and_then(|next| wanted(actor, next)));
+        batch.extend(later.pop_front().and_then(|next| taken(actor, next, false)));
     }
     Hands::many(batch)
 }
@@ -214,6 +226,7 @@ impl Drop for Duty<'_> {
 #[inline]
 fn handled(actor: &Actor, hands: Hands) -> usize {
     let count = hands.count();
+    actor.waits.forget();
     // Counted first: who has the reply finds the message handled.
     actor.ledger.handled.add_owned(count as u64);
     hands.for_each(|in_hand| {
@@ -227,6 +240,7 @@ fn handled(actor: &Actor, hands: Hands) -> usize {
 
 #[cold]
 fn fail(actor: &Actor, hands: Hands, fate: Fate) {
+    actor.waits.forget();
     actor.ledger.rare().failed.add_owned(hands.count() as u64);
     hands.for_each(|in_hand| {
         if actor.runtime.dead_letters.is_watched() {

@@ -89,6 +89,7 @@ mod actor;
 mod asking;
 mod batch;
 mod current;
+mod cycle;
 mod deadline;
 mod decode;
 mod entry;
@@ -105,6 +106,7 @@ pub use ask::Ask;
 pub use body::{BodyFault, RawBody};
 pub use config::Configure;
 pub use context::Context;
+pub use cycle::Cycle;
 pub use dead_letters::{DeadLetter, DeadLetters, Reason};
 pub use error::{
     AskError, AskFailure, MetadataError, Refusal, RouteError, ShutdownError, SpawnError, StartError,

@@ -8,6 +8,7 @@ use crate::actor::{Actor, Request};
 use crate::batch::{Batch, Filled};
 use crate::config::Configure;
 use crate::context::Context;
+use crate::cycle::{self, For};
 use crate::envelope::{Asker, Envelope, Promise, Slots};
 use crate::error::AskFailure;
 use crate::handler::Handler;
@@ -130,12 +131,22 @@ pub enum Woken {
 /// A mailbox without a task.
 #[must_use]
 pub fn mailbox() -> (Outside, Inbox) {
+    mailbox_of(&Runtime::new())
+}
+
+/// Two of them, in one runtime.
+#[must_use]
+pub fn neighbours() -> [(Outside, Inbox); 2] {
     let runtime = Runtime::new();
+    [mailbox_of(&runtime), mailbox_of(&runtime)]
+}
+
+fn mailbox_of(runtime: &Runtime) -> (Outside, Inbox) {
     let Ok(actor) = Configure::new(runtime.shared(), None).register("model", None) else {
         unreachable!("nothing is wrong")
     };
-    let inbox = Inbox { batch: Batch::new(Arc::clone(&actor)), actor: Arc::clone(&actor), _runtime: runtime };
-    (Outside(actor), inbox)
+    let batch = Batch::new(Arc::clone(&actor));
+    (Outside(Arc::clone(&actor)), Inbox { batch, actor, _runtime: runtime.clone() })
 }
 
 impl Outside {
@@ -153,6 +164,25 @@ impl Outside {
     /// Closes the mailbox.
     pub fn stop(&self) {
         self.0.stop();
+    }
+}
+
+impl Outside {
+    /// What its handler does to ask another: the message is out, but in no mailbox. And whether it would wait for itself.
+    #[must_use]
+    pub fn begin_to_ask(&self, other: &Self) -> (Message, Asking, bool) {
+        let slots = &self.0.runtime.slots;
+        let Ok(envelope) = Envelope::new::<Nobody, Box<u32>, Itself>(slots, Box::new(1)) else {
+            unreachable!("it grows")
+        };
+        let asker = envelope.ask(&Task::from_waker(Waker::noop()), 1);
+        let (_, cycle) = cycle::begin(&self.0, &other.0, For::Reply(envelope.slot_number()));
+        (Message(envelope), Asking(Some(asker)), cycle.is_some())
+    }
+
+    /// What its handler does when it has heard of the end of its ask.
+    pub fn end_asking(&self) {
+        self.0.waits.forget();
     }
 }
 

@@ -3,26 +3,34 @@
 use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context as Task, Poll};
+use std::time::Duration;
 
 use mycelia_queue::{PushError, Send as Line};
+use tokio::time::Sleep;
 
 use crate::actor::{Actor, QueueOf};
-use crate::current;
+use crate::asking::time_left;
+use crate::cycle::{self, For, Mark};
 use crate::envelope::Envelope;
 use crate::error::Refusal;
 
 /// Ready when the envelope is in the mailbox, or has come back (and was counted as returned). `A` is the actor, borrowed or
 /// owned.
 pub(crate) struct Posting<A: Deref<Target = Actor>> {
-    actor: A,
-    stage: Stage<A>,
+    /// If it has to wait. In a box, for few senders have a deadline, and few are handlers. (Goes before the line.)
+    held: Option<Box<Held>>,
+    line: Line<QueueOf<A>, Envelope>,
 }
 
-enum Stage<A: Deref<Target = Actor>> {
-    New(Envelope),
-    InLine(Line<QueueOf<A>, Envelope>),
-    Done,
+/// What goes with waiting for room.
+#[derive(Default)]
+struct Held {
+    /// That the handler which polls this waits.
+    mark: Option<Mark>,
+    until: Option<Pin<Box<Sleep>>>,
 }
+
+type Posted = Result<(), (Envelope, Refusal)>;
 
 // Nothing in here is pinned: the message is in its slot.
 impl<A: Deref<Target = Actor>> Unpin for Posting<A> {}
@@ -30,54 +38,72 @@ impl<A: Deref<Target = Actor>> Unpin for Posting<A> {}
 impl<A: Deref<Target = Actor> + Clone> Posting<A> {
     #[inline]
     pub(crate) fn new(actor: A, envelope: Envelope) -> Self {
-        Self { actor, stage: Stage::New(envelope) }
+        Self { held: None, line: Line::to(QueueOf(actor), envelope) }
     }
 
     pub(crate) fn actor(&self) -> &Actor {
-        &self.actor
+        &self.line.channel().0
+    }
+
+    /// The first poll has found no room: gets in line.
+    #[cold]
+    fn no_room(&mut self, error: PushError<Envelope>, task: &mut Task<'_>) -> Poll<Posted> {
+        let envelope = match error {
+            PushError::Closed { item } => return Poll::Ready(Err((item, Refusal::Stopped))),
+            PushError::Full { item, .. } => item,
+        };
+        let until = time_left(self.actor(), &envelope).map(|left| sleep(self.actor(), left));
+        self.line = Line::to(QueueOf(self.line.channel().0.clone()), envelope);
+        self.held = until.map(|until| Box::new(Held { mark: None, until: Some(until) }));
+        self.wait(task)
     }
 
     #[cold]
-    fn no_room(
-        &mut self,
-        error: PushError<Envelope>,
-        task: &mut Task<'_>,
-    ) -> Poll<Result<(), (Envelope, Refusal)>> {
-        match error {
-            PushError::Closed { item } => Poll::Ready(Err((item, Refusal::Stopped))),
-            PushError::Full { item, capacity } if current::is(&self.actor) => {
-                self.actor.ledger.rare().returned.add(1);
-                Poll::Ready(Err((item, Refusal::WaitsForItself { capacity })))
-            }
-            PushError::Full { item, .. } => self.wait(Line::to(QueueOf(self.actor.clone()), item), task),
+    fn wait(&mut self, task: &mut Task<'_>) -> Poll<Posted> {
+        // The mark goes before the place in line does, which may be another's at once.
+        self.held.iter_mut().for_each(|held| held.mark = None);
+        if let Poll::Ready(posted) = Pin::new(&mut self.line).poll(task) {
+            self.held = None;
+            return Poll::Ready(posted.map_err(|error| (error.0, Refusal::Stopped)));
         }
+        let until = self.held.as_mut().and_then(|held| held.until.as_mut());
+        if until.is_some_and(|until| until.as_mut().poll(task).is_ready()) {
+            return self.give_up(Refusal::Deadline);
+        }
+        match self.line.place().map(|place| cycle::wait_for(self.actor(), For::Room(place))) {
+            Some(Err(cycle)) => return self.give_up(Refusal::Cycle(cycle)),
+            Some(Ok(mark @ Some(_))) => self.held.get_or_insert_default().mark = mark,
+            Some(Ok(None)) | None => {}
+        }
+        Poll::Pending
     }
 
-    fn wait(
-        &mut self,
-        mut line: Line<QueueOf<A>, Envelope>,
-        task: &mut Task<'_>,
-    ) -> Poll<Result<(), (Envelope, Refusal)>> {
-        let poll = Pin::new(&mut line).poll(task);
-        if poll.is_pending() {
-            self.stage = Stage::InLine(line);
-        }
-        poll.map_err(|error| (error.0, Refusal::Stopped))
+    /// The message goes back to its sender, unless it was let in at this very moment.
+    fn give_up(&mut self, refusal: Refusal) -> Poll<Posted> {
+        self.held = None;
+        Poll::Ready(self.line.withdraw().map_or(Ok(()), |item| {
+            self.actor().ledger.rare().returned.add(1);
+            Err((item, refusal))
+        }))
     }
 }
 
+/// A timer on tokio, from whatever thread.
+fn sleep(actor: &Actor, left: Duration) -> Pin<Box<Sleep>> {
+    let tokio = actor.runtime.any_tokio();
+    let _inside = tokio.as_ref().map(|tokio| tokio.enter());
+    Box::pin(tokio::time::sleep(left))
+}
+
 impl<A: Deref<Target = Actor> + Clone> Future for Posting<A> {
-    type Output = Result<(), (Envelope, Refusal)>;
+    type Output = Posted;
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
-        match std::mem::replace(&mut self.stage, Stage::Done) {
-            Stage::New(envelope) => match self.actor.queue.try_send(envelope) {
-                Ok(()) => Poll::Ready(Ok(())),
-                Err(error) => self.no_room(error, task),
-            },
-            Stage::InLine(line) => self.wait(line, task),
-            Stage::Done => panic!("a send was polled after it was ready"),
+        let Some(envelope) = self.line.take_item() else { return self.wait(task) };
+        match self.actor().queue.try_send(envelope) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(error) => self.no_room(error, task),
         }
     }
 }

@@ -73,7 +73,8 @@ pub(crate) fn ask_with<M: Send, R: Send + 'static, T: Send>(
     let metadata = current::metadata();
     async move {
         let left = metadata.as_ref().and_then(Metadata::time_left);
-        let within = left.map_or(within, |left| left.min(within));
+        let in_hand = actor.runtime.deadlines.left(current::deadline());
+        let within = left.into_iter().chain(in_hand).fold(within, Duration::min);
         let error = |failure| AskError { message: None, subsystem: actor.name.clone(), failure };
         let pool = &actor.runtime.slots;
         let opened = poll_fn(|task| Poll::Ready(Promise::new(pool, task, deadline::unstamped(within)))).await;

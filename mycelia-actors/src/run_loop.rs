@@ -30,7 +30,8 @@ pub(crate) struct Plan<S> {
 pin_project_lite::pin_project! {
     /// The task: the loop, and around each poll of it the mark of whose code is running.
     struct Running<F> {
-        actor: Arc<Actor>,
+        // With the thread while this is polled.
+        actor: Option<Arc<Actor>>,
         #[pin]
         inner: F,
     }
@@ -41,8 +42,8 @@ impl<F: Future<Output = ()>> Future for Running<F> {
 
     fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<()> {
         let this = self.project();
+        this.actor.iter().for_each(|actor| actor.ledger.polls.add_owned(1));
         let _current = current::enter(this.actor);
-        this.actor.ledger.polls.add_owned(1);
         this.inner.poll(task)
     }
 }
@@ -66,7 +67,7 @@ pub(crate) fn task<S: Subsystem>(
         batch.actor.drop_contained(plan);
         batch.end(exit);
     };
-    Running { actor, inner }
+    Running { actor: Some(actor), inner }
 }
 
 /// Why a state's life ended.

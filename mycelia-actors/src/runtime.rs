@@ -86,7 +86,14 @@ struct Named {
 
 #[derive(Default)]
 struct Actors {
-    by_place: Slab<Arc<Actor>>,
+    by_place: Slab<Registered>,
+}
+
+/// A subsystem that has not ended.
+struct Registered {
+    actor: Arc<Actor>,
+    /// Rises with every spawn: who is the latest.
+    id: u64,
 }
 
 impl Runtime {
@@ -372,6 +379,7 @@ impl Shared {
     pub(crate) fn register(
         &self,
         actor: Arc<Actor>,
+        id: u64,
         routes: Option<&'static TypeRoutes>,
     ) -> Result<Arc<Actor>, SpawnError> {
         let mut actors = self.actors.lock();
@@ -385,7 +393,7 @@ impl Shared {
                 Entry::Vacant(free) => drop(free.insert(Named { actor: Arc::clone(&actor), routes })),
             }
         }
-        let place = actors.by_place.insert(Arc::clone(&actor));
+        let place = actors.by_place.insert(Registered { actor: Arc::clone(&actor), id });
         // Relaxed: read by `unregister` under the same lock.
         actor.place.store(place as u32, Ordering::Relaxed);
         Ok(actor)
@@ -408,10 +416,15 @@ impl Shared {
     }
 
     fn latest_first(&self) -> Vec<Arc<Actor>> {
-        let mut all: Vec<_> =
-            self.actors.lock().by_place.iter().map(|(_, actor)| Arc::clone(actor)).collect();
-        all.sort_unstable_by_key(|actor| std::cmp::Reverse(actor.id));
-        all
+        let registered = |(_, one): (usize, &Registered)| (one.id, Arc::clone(&one.actor));
+        let mut all: Vec<_> = self.actors.lock().by_place.iter().map(registered).collect();
+        all.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
+        all.into_iter().map(|(_, actor)| actor).collect()
+    }
+
+    /// The subsystem that is registered there at the moment.
+    pub(crate) fn at_place(&self, place: u32) -> Option<Arc<Actor>> {
+        self.actors.lock().by_place.get(place as usize).map(|registered| Arc::clone(&registered.actor))
     }
 }
 

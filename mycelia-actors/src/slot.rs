@@ -186,13 +186,11 @@ impl Wake {
     }
 }
 
-/// The asker's view of its ask.
-pub(crate) enum Look {
-    /// Still open, and this waker will be woken.
-    Open,
-    /// Ended like this. The asker has the only share left and frees the slot.
+/// How an ask ended, for its asker.
+pub(crate) enum End {
+    /// The asker has the only share left and frees the slot.
     Mine(Fate),
-    /// Ended like this. The envelope is still out; the asker has given its share up.
+    /// The envelope is still out; the asker has given its share up.
     Over(Fate),
 }
 
@@ -209,11 +207,30 @@ impl MessageSlot {
         self.word.store(generation | (word & METADATA) | ASK | ASKER | ENVELOPE, Ordering::Release);
     }
 
+    /// True if the message is neither an ask nor carries metadata.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        // Relaxed: constant while the envelope is out.
+        self.word.load(Ordering::Relaxed) & (ASK | METADATA) == 0
+    }
+
     /// True if a reply is wanted, or was when the message was sent.
     #[inline]
     pub(crate) fn is_ask(&self) -> bool {
         // Relaxed: constant while the envelope is out.
         self.word.load(Ordering::Relaxed) & ASK != 0
+    }
+
+    /// The deadline of an ask, as the sweeper keeps it; 0 without an ask.
+    #[inline]
+    pub(crate) fn asked_until(&self) -> u64 {
+        // Relaxed: written before the envelope was sent; the sweeper only turns a length into a time.
+        if self.is_ask() { self.deadline.load(Ordering::Relaxed) } else { 0 }
+    }
+
+    /// A number of this slot that no other slot of its pool has (up to 256 GiB of them).
+    pub(crate) fn number(&self) -> u32 {
+        (ptr::from_ref(self).addr() / 128) as u32 & (u32::MAX >> 1)
     }
 
     /// True if the message carries metadata.
@@ -316,22 +333,21 @@ impl MessageSlot {
         self.word.fetch_and(!ENVELOPE, Ordering::AcqRel) & ASKER == 0
     }
 
-    /// The asker looks, and leaves this waker if the ask is still open.
-    pub(crate) fn look(&self, waker: &Waker) -> Look {
+    /// The asker looks whether the ask has ended, and leaves this waker if it is still open. The word, if it has ended: for
+    /// `leave_ended`.
+    pub(crate) fn look(&self, waker: &Waker) -> Option<u64> {
         // Acquire: with the Release in `end_from`, for the reply.
         let mut word = self.word.load(Ordering::Acquire);
-        loop {
-            if word & DONE != 0 {
-                return self.over(word);
-            }
+        while word & DONE == 0 {
             if self.waker() == WakerBits::of(waker) {
-                return Look::Open;
+                return None;
             }
             match self.rewake(word, waker) {
-                Ok(()) => return Look::Open,
+                Ok(()) => return None,
                 Err(now) => word = now,
             }
         }
+        Some(word)
     }
 
     /// The asker is dropped. True if the slot is to be freed, and the fate, if there is one.
@@ -350,22 +366,23 @@ impl MessageSlot {
                 Err(now) => word = now,
             }
         }
-        match self.over(word) {
-            Look::Mine(fate) => (true, Some(fate)),
-            Look::Open | Look::Over(_) => (false, None),
+        match self.leave_ended(word) {
+            End::Mine(fate) => (true, Some(fate)),
+            End::Over(_) => (false, None),
         }
     }
 
-    fn over(&self, word: u64) -> Look {
+    /// The asker has seen the end, with this word, and gives up its share unless it is the last.
+    pub(crate) fn leave_ended(&self, word: u64) -> End {
         let fate = Fate::of(word);
         if word & ENVELOPE == 0 {
-            return Look::Mine(fate);
+            return End::Mine(fate);
         }
         // AcqRel: as in `leave_envelope`.
         if self.word.fetch_and(!ASKER, Ordering::AcqRel) & ENVELOPE == 0 {
-            return Look::Mine(fate);
+            return End::Mine(fate);
         }
-        Look::Over(fate)
+        End::Over(fate)
     }
 
     /// Changes the waker of an open ask. `Err` with the word if it has been ended meanwhile.

@@ -268,24 +268,6 @@ async fn a_dropped_ask_in_hand_is_handled_to_its_end() {
     assert_eq!(runtime.pool_stats().in_use, 0);
 }
 
-#[tokio::test]
-async fn asking_oneself_is_a_cycle() {
-    struct Loner;
-    impl Subsystem for Loner {}
-    struct Recurse;
-    impl Handler<Recurse> for Loner {
-        type Reply = Option<AskFailure>;
-        async fn handle(&mut self, _: Recurse, cx: &mut Context<Self>) -> Self::Reply {
-            let error = cx.address().ask(Recurse).await.unwrap_err();
-            error.message.map(|_| error.failure)
-        }
-    }
-    let runtime = Runtime::new();
-    let loner = runtime.spawn("loner", Loner).unwrap();
-    assert_eq!(loner.ask(Recurse).await.unwrap(), Some(AskFailure::Cycle));
-    accounted(&loner);
-}
-
 /// Carries the duty to reply.
 struct Query {
     how: How,

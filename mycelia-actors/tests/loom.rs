@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use loom::future::block_on;
 use loom::thread;
 use mycelia_actors::AskFailure;
-use mycelia_actors::model::{Pool, Woken, mailbox};
+use mycelia_actors::model::{Pool, Woken, mailbox, neighbours};
 use mycelia_core::seeded::scene_fails_with;
 
 /// Every schedule in which threads are interrupted at most three times where they need not be: loom's own advice for
@@ -161,4 +161,50 @@ fn a_run_loop_that_goes_idle_hears_the_end() {
 #[test]
 fn twin_a_close_that_wakes_nobody_is_not_heard() {
     assert!(scene_fails_with("a close that wakes nobody", "a_run_loop_that_goes_idle_hears_the_end"));
+}
+
+#[test]
+fn of_two_that_begin_to_wait_for_one_another_one_finds_out() {
+    explore(|| {
+        let [(one, _one), (other, _other)] = neighbours();
+        let (from, to) = (one.clone(), other.clone());
+        let thread = thread::spawn(move || from.begin_to_ask(&to));
+        let (_message, _asking, found) = other.begin_to_ask(&one);
+        let (_theirs, _asks, found_by_the_other) = thread.join().unwrap();
+        assert!(found || found_by_the_other);
+    });
+}
+
+#[test]
+fn twin_without_a_fence_neither_finds_out() {
+    assert!(scene_fails_with(
+        "no fence between the own word and the look at others",
+        "of_two_that_begin_to_wait_for_one_another_one_finds_out"
+    ));
+}
+
+#[test]
+fn a_reply_that_the_asker_has_not_heard_of_makes_no_circle() {
+    explore(|| {
+        let [(one, _one), (other, _other)] = neighbours();
+        let (message, asking, found) = one.begin_to_ask(&other);
+        assert!(!found);
+        let to = one.clone();
+        let thread = thread::spawn(move || {
+            message.evict();
+            let (_message, _asking, found) = other.begin_to_ask(&to);
+            assert!(!found, "the other one is free");
+        });
+        assert!(matches!(block_on(asking), Err(AskFailure::Evicted)));
+        one.end_asking();
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn twin_an_old_word_makes_a_circle() {
+    assert!(scene_fails_with(
+        "an old word makes a circle",
+        "a_reply_that_the_asker_has_not_heard_of_makes_no_circle"
+    ));
 }

@@ -124,7 +124,7 @@ async fn what_is_wrong_is_said() {
 /// The failure of an ask that was sent, or waited for room.
 fn of_ask(failure: &PathAskFailure) -> AskFailure {
     match failure {
-        PathAskFailure::Ask(failure) => *failure,
+        PathAskFailure::Ask(failure) => failure.clone(),
         other => panic!("{other:?}"),
     }
 }
@@ -229,9 +229,9 @@ async fn an_exhausted_pool_gives_every_kind_of_body_back() {
     };
     let exhausted = Refusal::PoolExhausted { capacity: 2 };
     let error = runtime.ask::<u64, _>("desk://notes", note(2)).await.unwrap_err();
-    assert_eq!((error.body, failure(error.failure)), (Some(note(2)), exhausted));
+    assert_eq!((error.body, failure(error.failure)), (Some(note(2)), exhausted.clone()));
     let error = runtime.ask::<u64, _>("desk://notes/3", text(3)).await.unwrap_err();
-    assert_eq!((error.body, failure(error.failure)), (Some(text(3)), exhausted));
+    assert_eq!((error.body, failure(error.failure)), (Some(text(3)), exhausted.clone()));
     let raw = RawBody::json(text(4).to_string());
     let error = runtime.ask::<Value, _>("desk://notes/4", raw.clone()).await.unwrap_err();
     assert_eq!((error.body, failure(error.failure)), (Some(raw), exhausted));
@@ -252,7 +252,7 @@ async fn a_stop_gives_the_body_back_before_and_while_it_waits_for_room() {
     address.stop();
     let stopped = AskFailure::Refused(Refusal::Stopped);
     let error = waiting.await.unwrap_err();
-    assert_eq!((error.body, of_ask(&error.failure)), (Some(note(2)), stopped));
+    assert_eq!((error.body, of_ask(&error.failure)), (Some(note(2)), stopped.clone()));
     let error = runtime.ask::<Value, _>("desk://notes/3", text(3)).await.unwrap_err();
     assert_eq!((error.body, of_ask(&error.failure)), (Some(text(3)), stopped));
     gate.open();
@@ -417,7 +417,10 @@ async fn handlers_ask_on_by_path_and_one_that_asks_itself_gets_the_body_back() {
     let reply: Result<u64, String> = runtime.ask("one://forward", forward(&["two://forward"])).await.unwrap();
     assert_eq!(reply, Ok(7));
     let reply: Result<u64, String> = runtime.ask("one://forward", forward(&["one://forward"])).await.unwrap();
-    assert_eq!(reply, Err("`one://forward` did not reply: it would wait for its own reply".to_owned()));
+    assert_eq!(
+        reply,
+        Err("`one://forward` did not reply: the asker would wait for itself: `one` -> `one`".to_owned())
+    );
     accounted(&one);
 }
 

@@ -201,9 +201,9 @@ async fn a_subsystem_that_sends_to_its_own_full_mailbox_by_path_gets_an_error() 
     assert_eq!(
         errors,
         [
-            "`narcissus://glance/2`: it would wait for room in its own full mailbox (1 messages)",
+            "`narcissus://glance/2`: the sender would wait for itself: `narcissus` -> `narcissus`",
             "`narcissus://glance/3`: its mailbox is full (1 messages)",
-            "`narcissus://glance/4` did not reply: it would wait for its own reply",
+            "`narcissus://glance/4` did not reply: the asker would wait for itself: `narcissus` -> `narcissus`",
         ]
     );
     runtime.shutdown().await.unwrap();

@@ -296,6 +296,13 @@ impl<T> Channel<T> {
         }
     }
 
+    /// True while the sender at this [place](Send::place) waits for room: it was neither let in nor refused, though it may not
+    /// have heard of that yet. A place means another sender once its own is done.
+    #[must_use]
+    pub fn is_waiting(&self, place: usize) -> bool {
+        self.state.lock().senders.as_ref().is_some_and(|senders| senders.is_waiting(place))
+    }
+
     /// Takes everything that is in the queue, at once, and lets waiting senders in.
     pub fn drain(&self) -> VecDeque<T> {
         let mut state = self.state.lock();

@@ -55,10 +55,33 @@ impl<C: Deref<Target = Channel<T>>, T> Send<C, T> {
 
     /// Gives up. The item comes back unless it is in the queue already (or was given back by an error).
     pub fn cancel(mut self) -> Option<T> {
-        self.stop()
+        self.withdraw()
     }
 
-    fn stop(&mut self) -> Option<T> {
+    /// Where it is sent.
+    pub fn channel(&self) -> &C {
+        &self.channel
+    }
+
+    /// The item, if this has not been polled. It must not be polled afterwards.
+    #[inline]
+    pub fn take_item(&mut self) -> Option<T> {
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::New(item) => Some(item),
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    /// The place in line, if this has been polled and waits: for [`Channel::is_waiting`].
+    pub fn place(&self) -> Option<usize> {
+        if let State::Waiting(key) = self.state { Some(key) } else { None }
+    }
+
+    /// As [`cancel`](Self::cancel). It must not be polled afterwards.
+    pub fn withdraw(&mut self) -> Option<T> {
         match std::mem::replace(&mut self.state, State::Done) {
             State::New(item) => Some(item),
             State::Waiting(key) => self.channel.stop_sending(key),
@@ -97,7 +120,7 @@ impl<C: Deref<Target = Channel<T>>, T> Future for Send<C, T> {
 
 impl<C: Deref<Target = Channel<T>>, T> Drop for Send<C, T> {
     fn drop(&mut self) {
-        drop(self.stop());
+        drop(self.withdraw());
     }
 }
 

@@ -57,6 +57,11 @@ impl<T> WaitList<T> {
         self.waiting
     }
 
+    /// True if this sender's waiting has not ended.
+    pub(crate) fn is_waiting(&self, key: usize) -> bool {
+        matches!(self.entries.get(key), Some(Entry::Waiting { .. }))
+    }
+
     /// Adds a sender at the end.
     pub(crate) fn add(&mut self, item: T, waker: Waker) -> usize {
         let key = self.entries.insert(Entry::Waiting { item, waker, prev: self.last, next: NONE });

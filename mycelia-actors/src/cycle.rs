@@ -1,0 +1,203 @@
+//! Whom the handler of each subsystem waits for, and the circles that come of it.
+//!
+//! An ask, or a send that has to wait for room, writes into a word of the subsystem whose handler polls it whom that handler now
+//! waits for, and then follows the words of the others. If they lead back, they are looked at again, each with the question
+//! whether it still holds: a reply may be there already, of which the asker has not heard.
+//!
+//! A fence goes between the two, so of two subsystems that begin to wait for one another at the same moment at least one sees the
+//! other. This is Dekker's way to find out, and the walk that of every deadlock detector with single requests (Chandy, Misra
+//! and Haas, 1983), without the messages.
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::ptr;
+use std::sync::Arc;
+
+use mycelia_core::seeded::bug;
+use mycelia_core::sync::atomic::{AtomicU64, Ordering, fence};
+
+use crate::actor::Actor;
+use crate::current;
+use crate::envelope::is_open;
+use crate::name::Name;
+
+/// More steps than this are not walked: nobody builds such a chain, and others may stand in a circle of their own.
+const LONGEST: usize = 1000;
+
+/// Handlers that would wait for one another for ever: the subsystems, from the one that was about to wait back to itself.
+///
+/// It shows itself as `` `a` -> `b` -> `a` ``.
+///
+/// # Limits
+/// Only handlers and hooks hold a subsystem up: what is waited for in spawned tasks or in `cx.pipe` is not seen. With several
+/// asks at once only the first is seen; nor are asks of a batch, a subsystem of another runtime, or chains of more than 1000. What is
+/// not seen ends by its deadline.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Cycle(Arc<[Name]>);
+
+impl Cycle {
+    /// The subsystems. The first is the last, too.
+    #[must_use]
+    pub fn path(&self) -> &[Name] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Cycle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, name) in self.0.iter().enumerate() {
+            let arrow = if place > 0 { " -> " } else { "" };
+            write!(f, "{arrow}`{name}`")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Cycle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cycle({self})")
+    }
+}
+
+/// Whom the handler of a subsystem waits for.
+///
+/// ```text
+///  63         32   31   30                          0
+/// ┌─────────────┬──────┬─────────────────────────────┐
+/// │ place + 1   │ line │ number of the slot, or where │   0: for nobody
+/// │ of whom     │      │ in the line for room         │
+/// └─────────────┴──────┴─────────────────────────────┘
+/// ```
+#[derive(Default)]
+pub(crate) struct Waits(AtomicU64);
+
+const LINE: u64 = 1 << 31;
+
+impl Waits {
+    /// Forgets an ask that was not waited for to its end by this handler.
+    #[inline]
+    pub(crate) fn forget(&self) {
+        // Relaxed: whoever reads an old word asks whether it still holds.
+        if self.0.load(Ordering::Relaxed) != 0 {
+            self.0.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Written by the subsystem's own task only. False if there is a word already.
+    fn begin(&self, word: NonZeroU64) -> bool {
+        // Relaxed: the fence orders them, and nothing else is read on the strength of it.
+        if self.0.load(Ordering::Relaxed) != 0 {
+            return false;
+        }
+        self.0.store(word.get(), Ordering::Relaxed);
+        if !bug("no fence between the own word and the look at others") {
+            // SeqCst: orders the store of the own word before the loads of all others in `now`, for everybody.
+            fence(Ordering::SeqCst);
+        }
+        true
+    }
+
+    fn now(&self) -> Option<NonZeroU64> {
+        // Acquire, with the release of the message or reply on whose account it changed; and see the fence in `begin`.
+        NonZeroU64::new(self.0.load(Ordering::Acquire))
+    }
+
+    fn end(&self, word: NonZeroU64) {
+        // Relaxed: as in `forget`.
+        if self.0.load(Ordering::Relaxed) == word.get() {
+            self.0.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What a handler waits for.
+#[derive(Clone, Copy)]
+pub(crate) enum For {
+    /// The reply to the ask in the slot of this number.
+    Reply(u32),
+    /// Room, at this place in line.
+    Room(usize),
+}
+
+/// The mark that a handler waits for somebody, until it is dropped.
+pub(crate) struct Mark(NonZeroU64);
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        // Only the subsystem that it was made in has this word.
+        current::with_actor(|own| own.into_iter().for_each(|own| own.waits.end(self.0)));
+    }
+}
+
+/// Marks that the running handler, if it is one, waits for this subsystem.
+///
+/// # Errors
+/// [`Cycle`], if it would wait for itself.
+#[inline]
+pub(crate) fn wait_for(target: &Actor, what: For) -> Result<Option<Mark>, Cycle> {
+    let (marked, cycle) = current::with_actor(|own| own.map_or((None, None), |own| begin(own, target, what)));
+    let mark = marked.map(Mark);
+    // The mark goes with the error.
+    cycle.map_or(Ok(mark), Err)
+}
+
+pub(crate) fn begin(own: &Arc<Actor>, target: &Actor, what: For) -> (Option<NonZeroU64>, Option<Cycle>) {
+    if ptr::eq(&**own, target) {
+        return (None, Some(Cycle([&own.name, &own.name].map(Name::clone).into())));
+    }
+    if !Arc::ptr_eq(&own.runtime, &target.runtime) {
+        return (None, None);
+    }
+    let Some(word) = word(target, what) else { return (None, None) };
+    let marked = own.waits.begin(word).then_some(word);
+    let cycle = target.waits.now().and_then(|_| walk(own, word));
+    (marked, cycle)
+}
+
+/// What is written down of it; nothing, if the target has ended.
+fn word(target: &Actor, what: For) -> Option<NonZeroU64> {
+    // Relaxed: a target that ends now tells its askers so.
+    let place = target.place.load(Ordering::Relaxed).checked_add(1)?;
+    let what = match what {
+        For::Reply(slot) => u64::from(slot),
+        For::Room(place) => LINE | place as u64 & (LINE - 1),
+    };
+    NonZeroU64::new(u64::from(place) << 32 | what)
+}
+
+/// Follows the words from the one that `own` writes, until they end, or come home.
+#[cold]
+fn walk(own: &Arc<Actor>, first: NonZeroU64) -> Option<Cycle> {
+    let mut steps: Vec<(Arc<Actor>, NonZeroU64)> = Vec::new();
+    let mut word = first;
+    while steps.len() < LONGEST {
+        let next = at(own, word)?;
+        if Arc::ptr_eq(&next, own) {
+            if !bug("an old word makes a circle") && !steps.iter().all(|(actor, word)| holds(actor, *word)) {
+                return None;
+            }
+            let between = steps.iter().map(|(actor, _)| actor.name.clone());
+            let path = [own.name.clone()].into_iter().chain(between).chain([own.name.clone()]);
+            return Some(Cycle(path.collect()));
+        }
+        word = next.waits.now()?;
+        steps.push((next, word));
+    }
+    None
+}
+
+/// Whom a word of a subsystem of the same runtime means.
+fn at(own: &Actor, word: NonZeroU64) -> Option<Arc<Actor>> {
+    own.runtime.at_place((word.get() >> 32) as u32 - 1)
+}
+
+/// True if this subsystem still waits. (The word is looked at again last: until then the slot, or the place in line, is its own.)
+fn holds(actor: &Actor, word: NonZeroU64) -> bool {
+    let number = word.get() & (LINE - 1);
+    let open = if word.get() & LINE == 0 {
+        is_open(&actor.runtime.slots, number as u32)
+    } else {
+        at(actor, word).is_some_and(|target| target.queue.is_waiting(number as usize))
+    };
+    open && actor.waits.now() == Some(word)
+}
