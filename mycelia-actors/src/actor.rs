@@ -29,10 +29,15 @@ use crate::tell::Told;
 pub(crate) enum Request {
     Kill = 1,
     StopNow = 2,
-    Restart = 4,
+    /// A child has failed for good.
+    ChildFailed = 4,
+    Restart = 8,
     /// Stands until it is taken back, or the subsystem is to end.
-    Suspend = 8,
+    Suspend = 16,
 }
+
+/// The requests that lead to another state.
+const RESTARTS: u8 = Request::ChildFailed as u8 | Request::Restart as u8;
 
 /// One subsystem, as seen from outside of its task.
 pub(crate) struct Actor {
@@ -184,7 +189,24 @@ impl Actor {
         self.queue.wake_receiver();
     }
 
-    /// The most urgent request. A restart is then forgotten; the others stand.
+    /// Tells it that a child of its has failed for good.
+    pub(crate) fn fail(&self, why: Arc<str>) {
+        *self.ledger.rare().failed_child.lock() = Some(why);
+        self.request(Request::ChildFailed);
+    }
+
+    /// Why a child has failed for good.
+    pub(crate) fn failed_child(&self) -> Arc<str> {
+        self.ledger.rare().failed_child.lock().take().unwrap_or_default()
+    }
+
+    /// What was asked of a state that is no more.
+    pub(crate) fn forget_restarts(&self) {
+        // Relaxed: they are not obeyed.
+        self.requests.fetch_and(!RESTARTS, Ordering::Relaxed);
+    }
+
+    /// The most urgent request. What leads to another state is then forgotten; the others stand.
     #[inline]
     pub(crate) fn next_request(&self) -> Option<Request> {
         if self.has_request() { self.take_request() } else { None }
@@ -192,8 +214,9 @@ impl Actor {
 
     #[cold]
     fn take_request(&self) -> Option<Request> {
-        let requests = self.requests.fetch_and(!(Request::Restart as u8), Ordering::Acquire);
-        let mut urgent = [Request::Kill, Request::StopNow, Request::Restart].into_iter();
+        let requests = self.requests.fetch_and(!RESTARTS, Ordering::Acquire);
+        let mut urgent =
+            [Request::Kill, Request::StopNow, Request::ChildFailed, Request::Restart].into_iter();
         urgent
             .find(|&request| requests & request as u8 != 0)
             .or_else(|| self.is_suspended().then_some(Request::Suspend))

@@ -40,7 +40,8 @@ impl Batch {
     }
 
     /// Nothing is handled any more: what is left is undelivered, and everybody who waits is told.
-    pub(crate) fn end(&mut self, exit: Exit) {
+    /// `fails_parent`: the parent is told that this one has failed for good.
+    pub(crate) fn end(&mut self, exit: Exit, fails_parent: bool) {
         let actor = &*self.actor;
         actor.queue.close();
         let mut left = std::mem::take(&mut self.taken);
@@ -53,9 +54,11 @@ impl Batch {
             actor.lose(envelope, Reason::Undelivered, Fate::Undelivered);
         }
         actor.queue.forget_receiver();
-        actor.runtime.unregister(actor);
+        let parent = actor.runtime.unregister(actor);
         tracing::info!(subsystem = %actor.name, %exit, "ended");
+        let why = fails_parent.then(|| Arc::from(format!("its child `{}` {exit}", actor.name)));
         actor.life.set_ended(exit);
+        parent.zip(why).into_iter().for_each(|(parent, why)| parent.fail(why));
     }
 }
 
@@ -63,7 +66,7 @@ impl Drop for Batch {
     /// The task was dropped in the middle: tokio has gone.
     fn drop(&mut self) {
         if self.actor.life.exit().is_none() {
-            self.end(Exit::Abandoned);
+            self.end(Exit::Abandoned, false);
         }
     }
 }

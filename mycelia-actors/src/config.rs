@@ -47,6 +47,7 @@ const DEFAULT_BUDGET: usize = 64;
 #[must_use = "nothing is spawned until `spawn` or `spawn_with`"]
 pub struct Configure<'a> {
     shared: &'a Arc<Shared>,
+    parent: Option<&'a Arc<Actor>>,
     name: Option<&'a str>,
     mailbox: Mailbox,
     restart: Restart,
@@ -57,11 +58,17 @@ impl<'a> Configure<'a> {
     pub(crate) fn new(shared: &'a Arc<Shared>, name: Option<&'a str>) -> Self {
         Self {
             shared,
+            parent: None,
             name,
             mailbox: Mailbox::default(),
             restart: Restart::default(),
             budget: DEFAULT_BUDGET,
         }
+    }
+
+    /// A child of this one.
+    pub(crate) fn child(parent: &'a Arc<Actor>, name: Option<&'a str>) -> Self {
+        Self { parent: Some(parent), ..Self::new(&parent.runtime, name) }
     }
 
     /// Capacity and overflow policy; 1024 messages and `Error` if this is not called.
@@ -174,7 +181,7 @@ impl<'a> Configure<'a> {
         let (capacity, policy) = (self.mailbox.capacity, self.mailbox.policy);
         let queue = Channel::with_low_water(capacity, policy, capacity / 2);
         let actor = Arc::new(Actor::new(queue, name, Arc::clone(self.shared)));
-        self.shared.register(actor, id, routes)
+        self.shared.register(actor, id, self.parent, routes)
     }
 }
 
@@ -183,7 +190,7 @@ struct Unregister(Option<Arc<Actor>>);
 impl Drop for Unregister {
     fn drop(&mut self) {
         if let Some(actor) = self.0.take() {
-            actor.runtime.unregister(&actor);
+            drop(actor.runtime.unregister(&actor));
             actor.life.set_ended(Exit::Panicked(Arc::from("its factory, at the first state")));
         }
     }

@@ -51,16 +51,16 @@ impl<S: Subsystem> Context<S> {
         self.address.stop();
     }
 
-    /// Spawns another subsystem without a name.
+    /// Spawns a child without a name: it ends before this subsystem does, and when this one restarts.
     ///
     /// # Errors
     /// As [`Runtime::spawn_unnamed`](crate::Runtime::spawn_unnamed).
     pub fn spawn<T: Subsystem>(&self, subsystem: T) -> Result<Address<T>, SpawnError> {
-        Configure::new(&self.address.actor().runtime, None).spawn(subsystem)
+        Configure::child(self.address.actor(), None).spawn(subsystem)
     }
 
-    /// Configures another subsystem, with a name.
+    /// Configures a child, with a name.
     pub fn configure<'a>(&'a self, name: &'a str) -> Configure<'a> {
-        Configure::new(&self.address.actor().runtime, Some(name))
+        Configure::child(self.address.actor(), Some(name))
     }
 }

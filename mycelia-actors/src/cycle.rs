@@ -188,7 +188,7 @@ fn walk(own: &Arc<Actor>, first: NonZeroU64) -> Option<Cycle> {
 
 /// Whom a word of a subsystem of the same runtime means.
 fn at(own: &Actor, word: NonZeroU64) -> Option<Arc<Actor>> {
-    own.runtime.at_place((word.get() >> 32) as u32 - 1)
+    own.runtime.registry.lock().at((word.get() >> 32) as u32 - 1)
 }
 
 /// True if this subsystem still waits. (The word is looked at again last: until then the slot, or the place in line, is its own.)

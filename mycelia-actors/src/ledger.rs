@@ -1,9 +1,10 @@
 //! What became of every message of one subsystem.
 
 use std::fmt;
+use std::sync::Arc;
 
 use mycelia_core::Counter;
-use mycelia_core::sync::OnceBox;
+use mycelia_core::sync::{Mutex, OnceBox};
 
 /// The part of the ledger that the queue does not know.
 #[derive(Debug, Default)]
@@ -26,6 +27,8 @@ pub(crate) struct Rare {
     // Written by anybody.
     pub(crate) returned: Counter,
     pub(crate) drop_panics: Counter,
+    /// Why a child has failed for good.
+    pub(crate) failed_child: Mutex<Option<Arc<str>>>,
 }
 
 /// The ledger of one subsystem: every message sent to it has exactly one fate.

@@ -55,6 +55,7 @@ mod address;
 mod ask;
 mod blocking;
 mod recipient;
+mod registry;
 mod reply_to;
 mod sending;
 mod tell;

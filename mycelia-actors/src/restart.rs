@@ -1,38 +1,70 @@
-//! When a subsystem that has panicked gets a new state.
+//! When a subsystem that has failed gets a new state, and who else does.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often a subsystem that panics is given a new state from its factory, and how soon.
+/// How often a subsystem that fails is given a new state from its factory, how soon, and who else is then.
 ///
-/// The restart happens inside the same task: mailbox, batch in hand, waiting senders and addresses stay. Only the message
-/// that was in hand is lost (*failed*), and its asker told.
+/// It fails when a handler or [`started`](crate::Subsystem::started) panics, or when a child of its has failed for good. The restart
+/// happens inside the same task: mailbox, batch in hand, waiting senders and addresses stay. Only the message that was in hand is
+/// lost (*failed*), and its asker told. Its children are ended before, with all of theirs: what `started` spawns is spawned again.
+///
+/// If there were too many restarts lately, the subsystem has failed for good: it ends as [`Exit::Panicked`](crate::Exit), and its
+/// parent fails (after the message in hand). A root, which has no parent, ends and is logged as an error.
 ///
 /// ```
 /// use std::time::Duration;
 /// use mycelia_actors::prelude::*;
 ///
-/// // At most 3 in 5 seconds (the default); the first at once, then after 100 ms, 200 ms, … up to 2 s.
+/// // At most 3 in 5 seconds (the default); the first at once, then after about 100 ms, 200 ms, … up to 2 s.
 /// let restart = Restart::one_for_one()
 ///     .at_most(3, Duration::from_secs(5))
 ///     .backoff(Duration::from_millis(100), Duration::from_secs(2));
 /// # let _ = restart;
 /// ```
+///
+/// These are the supervisors of Erlang/OTP, with the strategy chosen by each child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Restart {
+    others: Others,
     most: u32,
     within: Duration,
     first: Duration,
     longest: Duration,
 }
 
+/// Who restarts beside the one that has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Others {
+    Nobody,
+    Siblings,
+    LaterSiblings,
+}
+
 impl Restart {
-    /// Restarts only the subsystem that panicked: at most 3 times in 5 seconds, without a pause.
+    /// Restarts only the subsystem that has failed: at most 3 times in 5 seconds, without a pause.
     pub fn one_for_one() -> Self {
-        Self { most: 3, within: Duration::from_secs(5), first: Duration::ZERO, longest: Duration::ZERO }
+        Self {
+            others: Others::Nobody,
+            most: 3,
+            within: Duration::from_secs(5),
+            first: Duration::ZERO,
+            longest: Duration::ZERO,
+        }
+    }
+
+    /// Restarts its siblings, too: all that the same parent (or the runtime) has spawned from factories, each after its message in
+    /// hand. Their own limits do not count it.
+    pub fn one_for_all() -> Self {
+        Self { others: Others::Siblings, ..Self::one_for_one() }
+    }
+
+    /// Restarts those of its siblings, too, that were spawned later. As [`one_for_all`](Self::one_for_all) otherwise.
+    pub fn rest_for_one() -> Self {
+        Self { others: Others::LaterSiblings, ..Self::one_for_one() }
     }
 
     /// Ends the subsystem at the restart that would be one more than `most` within this time.
@@ -43,6 +75,9 @@ impl Restart {
     }
 
     /// Waits before the second restart in a row, and twice as long before each one after it, up to `longest`.
+    ///
+    /// Each pause is shortened by chance, to no less than its half, so that those who failed together do not come back together
+    /// (the equal jitter of Marc Brooker's measurements; [`Builder::seed`](crate::Builder::seed) makes it repeatable).
     pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
         self.first = first;
         self.longest = longest;
@@ -67,8 +102,13 @@ impl Record {
         Self { restart, lately: VecDeque::new() }
     }
 
+    /// Who else restarts.
+    pub(crate) fn others(&self) -> Others {
+        self.restart.others
+    }
+
     /// How long to wait before another restart at this time; `None` if it would be one too many.
-    pub(crate) fn another(&mut self, now: Instant) -> Option<Duration> {
+    pub(crate) fn another(&mut self, now: Instant, chance: u64) -> Option<Duration> {
         while self.lately.front().is_some_and(|&then| now.duration_since(then) > self.restart.within) {
             self.lately.pop_front();
         }
@@ -79,7 +119,8 @@ impl Record {
         self.lately.push_back(now);
         let doublings = before.checked_sub(1);
         let pause = doublings.map(|times| self.restart.first.saturating_mul(1 << times.min(31)));
-        Some(pause.unwrap_or(Duration::ZERO).min(self.restart.longest))
+        let pause = pause.unwrap_or(Duration::ZERO).min(self.restart.longest);
+        Some(pause - (pause / 2).mul_f64(chance as f64 / u64::MAX as f64).min(pause / 2))
     }
 }
 
@@ -87,14 +128,38 @@ impl Record {
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn record() -> Record {
+        Record::new(Restart::one_for_one().at_most(5, 60 * SECOND).backoff(SECOND, 3 * SECOND))
+    }
+
     #[test]
     fn pauses_double_up_to_the_longest_and_then_it_is_enough() {
-        let (second, now) = (Duration::from_secs(1), Instant::now());
-        let mut record =
-            Record::new(Restart::one_for_one().at_most(5, 60 * second).backoff(second, 3 * second));
-        let pauses: Vec<_> = (0..6).map(|_| record.another(now)).collect();
-        let expected = [0, 1, 2, 3, 3].map(|seconds| Some(seconds * second));
-        assert_eq!((&pauses[..5], pauses[5]), (&expected[..], None));
-        assert_eq!(record.another(now + 61 * second), Some(Duration::ZERO), "the old ones are forgotten");
+        let now = Instant::now();
+        for (chance, halves) in [(0, 2), (u64::MAX, 1)] {
+            let mut record = record();
+            let pauses: Vec<_> = (0..6).map(|_| record.another(now, chance)).collect();
+            let expected = [0, 1, 2, 3, 3].map(|seconds| Some(seconds * halves * SECOND / 2));
+            assert_eq!((&pauses[..5], pauses[5]), (&expected[..], None));
+            assert_eq!(
+                record.another(now + 61 * SECOND, chance),
+                Some(Duration::ZERO),
+                "the old ones are forgotten"
+            );
+        }
+    }
+
+    #[test]
+    fn the_longest_pauses_there_are_do_not_overflow() {
+        let endless =
+            Restart::one_for_one().at_most(u32::MAX, Duration::MAX).backoff(Duration::MAX, Duration::MAX);
+        for chance in [0, 1, u64::MAX / 2, u64::MAX] {
+            let mut record = Record::new(endless);
+            for restart in 0..100 {
+                let pause = record.another(Instant::now(), chance).unwrap();
+                assert!(restart == 0 || pause >= Duration::MAX / 2, "{pause:?}");
+            }
+        }
     }
 }

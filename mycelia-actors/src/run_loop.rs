@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as Task, Poll};
+use std::time::Duration;
 
 use mycelia_core::contain;
 use tokio::time::Instant;
@@ -14,7 +15,8 @@ use crate::context::Context;
 use crate::current;
 use crate::handling::{Handling, Inside, New};
 use crate::lifecycle::Exit;
-use crate::restart::Record;
+use crate::restart::{Others, Record};
+use crate::runtime::{GRACE, ended_within, one_by_one};
 use crate::space::Space;
 use crate::subsystem::{Factory, Subsystem};
 
@@ -58,14 +60,16 @@ pub(crate) fn task<S: Subsystem>(
         inside: Inside { state, cx: Context::new(Arc::clone(&actor)), space: Space::new() },
         batch: Batch::new(Arc::clone(&actor)),
         budget: plan.budget,
+        failed_by_child: false,
         plan,
     };
     let inner = async move {
         let exit = run_loop.run().await;
+        let fails_parent = run_loop.fails_parent(&exit);
         let Loop { inside, mut batch, plan, .. } = run_loop;
         batch.actor.drop_contained(inside);
         batch.actor.drop_contained(plan);
-        batch.end(exit);
+        batch.end(exit, fails_parent);
     };
     Running { actor: Some(actor), inner }
 }
@@ -86,6 +90,8 @@ struct Loop<S: Subsystem> {
     batch: Batch,
     /// Messages left until it yields.
     budget: u32,
+    /// It ends because a child has failed for good.
+    failed_by_child: bool,
     plan: Plan<S>,
 }
 
@@ -98,7 +104,14 @@ impl<S: Subsystem> Loop<S> {
         })
         .await;
         loop {
-            match self.live().await {
+            let end = self.live().await;
+            if !matches!(end, End::Killed)
+                && let Some(ending) = ending_children(&self.batch.actor, matches!(end, End::Stopped))
+                && let Ended::Killed = ending.await
+            {
+                return Exit::Killed;
+            }
+            match end {
                 End::Stopped => {
                     let exit = Exit::Stopped;
                     let actor = &*self.batch.actor;
@@ -115,8 +128,10 @@ impl<S: Subsystem> Loop<S> {
                 End::Killed => return Exit::Killed,
                 End::StartFailed(text) => return Exit::StartFailed(text),
                 End::Restart => {
-                    if let Err(text) = self.renew() {
-                        return Exit::Panicked(text);
+                    if let Err(text) = self.renew()
+                        && let Some(exit) = Box::pin(self.recover(text)).await
+                    {
+                        return exit;
                     }
                 }
                 End::Panicked(text) => {
@@ -133,7 +148,9 @@ impl<S: Subsystem> Loop<S> {
     /// Gives the subsystem another life after a panic, or says why there is none.
     async fn recover(&mut self, mut text: Arc<str>) -> Option<Exit> {
         loop {
-            let pause = self.plan.restarts.as_mut().and_then(|restarts| restarts.1.another(Instant::now()));
+            let chance = self.batch.actor.runtime.random();
+            let record = self.plan.restarts.as_mut().map(|restarts| &mut restarts.1);
+            let pause = record.and_then(|record| record.another(Instant::now(), chance));
             let Some(pause) = pause else { return Some(Exit::Panicked(text)) };
             if !pause.is_zero() {
                 let actor = &*self.batch.actor;
@@ -150,9 +167,32 @@ impl<S: Subsystem> Loop<S> {
             }
             // A factory that panics has used up a restart; so this ends.
             match self.renew() {
-                Ok(()) => return None,
+                Ok(()) => {
+                    self.restart_others();
+                    return None;
+                }
                 Err(again) => text = again,
             }
+        }
+    }
+
+    /// By the strategy.
+    fn restart_others(&self) {
+        let actor = &*self.batch.actor;
+        let others = self.plan.restarts.as_ref().map_or(Others::Nobody, |restarts| restarts.1.others());
+        if others != Others::Nobody {
+            let siblings = actor.runtime.registry.lock().siblings(actor, others == Others::LaterSiblings);
+            siblings.iter().for_each(|sibling| sibling.request(Request::Restart));
+        }
+    }
+
+    /// Whether the parent has to hear of this end. One without a factory was not to be kept alive, unless for a child.
+    fn fails_parent(&self, exit: &Exit) -> bool {
+        let supervised = self.plan.restarts.is_some() || self.failed_by_child;
+        match exit {
+            Exit::Panicked(_) => supervised,
+            Exit::StartFailed(_) => supervised && self.batch.actor.stats().restarts > 0,
+            Exit::Stopped | Exit::Killed | Exit::Abandoned => false,
         }
     }
 
@@ -161,6 +201,7 @@ impl<S: Subsystem> Loop<S> {
         let actor = &*self.batch.actor;
         let Some(restarts) = &self.plan.restarts else { return Ok(()) };
         let new = contain(|| (restarts.0)())?;
+        actor.forget_restarts();
         actor.drop_contained(std::mem::replace(&mut self.inside.state, new));
         actor.ledger.rare().restarts.add_owned(1);
         tracing::info!(subsystem = %actor.name, "restarted");
@@ -184,10 +225,14 @@ impl<S: Subsystem> Loop<S> {
                     resumed(&self.batch.actor).await;
                     continue;
                 }
+                Some(Request::ChildFailed) => {
+                    self.failed_by_child = true;
+                    return End::Panicked(self.batch.actor.failed_child());
+                }
                 Some(Request::Restart) if self.plan.restarts.is_some() => return End::Restart,
                 Some(Request::Restart) => {
                     let actor = &*self.batch.actor;
-                    tracing::warn!(subsystem = %actor.name, "asked to restart, but it has no factory");
+                    tracing::debug!(subsystem = %actor.name, "asked to restart, but it has no factory");
                 }
                 None => {}
             }
@@ -226,6 +271,38 @@ impl<S: Subsystem> Loop<S> {
 async fn resumed(actor: &Actor) {
     actor.queue.wake_senders();
     poll_fn(|_| if actor.is_suspended() { Poll::Pending } else { Poll::Ready(()) }).await;
+}
+
+/// How long children have to handle their messages in hand, once their parent has failed, is restarted or told to stop now.
+/// Then they are killed. (OTP's default.)
+const CHILDREN_WITHIN: Duration = Duration::from_secs(5);
+
+/// Ends the children: first, if they may drain, one after another, the latest first; then, or as soon as this one is to stop now,
+/// all at once. `Killed`, if this one is killed meanwhile: they are, then, when it ends.
+///
+/// Nothing, if there are none; else in a box, for few subsystems have children.
+fn ending_children(
+    actor: &Actor,
+    drain: bool,
+) -> Option<Pin<Box<dyn Future<Output = Ended<()>> + Send + '_>>> {
+    let children = actor.runtime.registry.lock().children(actor);
+    (!children.is_empty()).then(|| -> Pin<Box<dyn Future<Output = _> + Send>> {
+        Box::pin(obeying(actor, async move {
+            if drain {
+                let mut drained = pin!(one_by_one(&children));
+                let poll = |task: &mut Task<'_>| match actor.was_asked(Request::StopNow) {
+                    true => Poll::Ready(()),
+                    false => drained.as_mut().poll(task),
+                };
+                poll_fn(poll).await;
+            }
+            for (request, within) in [(Request::StopNow, CHILDREN_WITHIN), (Request::Kill, GRACE)] {
+                let left: Vec<_> = children.iter().filter(|child| child.life.exit().is_none()).collect();
+                left.iter().for_each(|child| child.request(request));
+                ended_within(within, left).await;
+            }
+        }))
+    })
 }
 
 /// How a piece of the user's code ended.

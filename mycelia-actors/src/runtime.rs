@@ -1,5 +1,6 @@
 //! The runtime: makes subsystems, knows them by name, and ends them in order.
 
+use std::hash::BuildHasher;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -10,7 +11,6 @@ use mycelia_core::contain;
 use mycelia_core::sync::Mutex;
 use mycelia_core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use mycelia_router::Policy;
-use slab::Slab;
 use tokio::runtime::Handle;
 
 use crate::actor::{Actor, Request};
@@ -26,6 +26,7 @@ use crate::path_ask::{PathAsk, PathReply};
 use crate::path_error::{PathCounters, PathError, PathStats};
 use crate::path_sending::PathSending;
 use crate::paths::Paths;
+use crate::registry::Registry;
 use crate::route::Route;
 use crate::routes::{RouteInfo, TypeRoutes};
 use crate::subsystem::Subsystem;
@@ -34,7 +35,7 @@ use crate::tell::Told;
 /// How long [`Runtime::shutdown`] waits for subsystems to stop.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(30);
 /// How long a shutdown whose time is up waits for the others to stop, and for the late ones to be killed.
-const GRACE: Duration = Duration::from_millis(50);
+pub(crate) const GRACE: Duration = Duration::from_millis(50);
 
 /// Makes subsystems, knows them by name, and ends them in order.
 ///
@@ -73,8 +74,9 @@ pub(crate) struct Shared {
     pub(crate) path_counters: PathCounters,
     pub(crate) max_body: usize,
     policy: Policy,
-    actors: Mutex<Actors>,
+    pub(crate) registry: Mutex<Registry>,
     next_id: AtomicU64,
+    random: AtomicU64,
     closed: AtomicBool,
 }
 
@@ -82,18 +84,6 @@ pub(crate) struct Shared {
 struct Named {
     actor: Arc<Actor>,
     routes: Option<&'static TypeRoutes>,
-}
-
-#[derive(Default)]
-struct Actors {
-    by_place: Slab<Registered>,
-}
-
-/// A subsystem that has not ended.
-struct Registered {
-    actor: Arc<Actor>,
-    /// Rises with every spawn: who is the latest.
-    id: u64,
 }
 
 impl Runtime {
@@ -105,7 +95,13 @@ impl Runtime {
 
     /// Sets up a runtime.
     pub fn builder() -> Builder {
-        Builder { messages: MessagePool::default(), tokio: None, max_body: MAX_BODY, policy: Policy::Open }
+        Builder {
+            messages: MessagePool::default(),
+            tokio: None,
+            max_body: MAX_BODY,
+            policy: Policy::Open,
+            seed: None,
+        }
     }
 
     /// Spawns a subsystem with a name, which must be free. Returns at once; [`Address::started`] waits for its start.
@@ -235,7 +231,7 @@ impl Runtime {
     /// The number of subsystems that have not ended.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.owner.shared.actors.lock().by_place.len()
+        self.owner.shared.registry.lock().len()
     }
 
     /// True if no subsystem is there.
@@ -263,14 +259,8 @@ impl Runtime {
     pub async fn shutdown_within(&self, within: Duration) -> Result<(), ShutdownError> {
         let shared = &self.owner.shared;
         shared.close();
-        let one_by_one = async {
-            for actor in shared.latest_first() {
-                actor.stop();
-                actor.life.ended().await;
-            }
-        };
         // Whoever is late is found below.
-        let _ = tokio::time::timeout(within, one_by_one).await;
+        let _ = tokio::time::timeout(within, one_by_one(&shared.latest_first())).await;
         // Time is up. Those behind the late one stop now, all at once; most have little left to do.
         let waiting = shared.latest_first();
         waiting.iter().for_each(|actor| actor.stop());
@@ -296,8 +286,16 @@ fn has_timers(tokio: &Handle) -> bool {
     contain(|| drop(tokio::time::sleep(Duration::ZERO))).is_ok()
 }
 
+/// Stops one after another, the first one first, and each when the one before has ended.
+pub(crate) async fn one_by_one(actors: &[Arc<Actor>]) {
+    for actor in actors {
+        actor.stop();
+        actor.life.ended().await;
+    }
+}
+
 /// Waits for all of them, but not longer than this.
-async fn ended_within(within: Duration, actors: &[Arc<Actor>]) {
+pub(crate) async fn ended_within(within: Duration, actors: impl IntoIterator<Item = &Arc<Actor>>) {
     let all = async {
         for actor in actors {
             actor.life.ended().await;
@@ -350,6 +348,16 @@ impl Shared {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// The next number of a row that looks like chance (SplitMix64: Steele, Lea and Flood, 2014).
+    pub(crate) fn random(&self) -> u64 {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        // Relaxed: only the number matters.
+        let mut mixed = self.random.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
     /// Under a policy, every route must say who may use it.
     pub(crate) fn policy_allows(&self, routes: &TypeRoutes) -> Result<(), RouteError> {
         let open = match self.policy {
@@ -380,9 +388,10 @@ impl Shared {
         &self,
         actor: Arc<Actor>,
         id: u64,
+        parent: Option<&Arc<Actor>>,
         routes: Option<&'static TypeRoutes>,
     ) -> Result<Arc<Actor>, SpawnError> {
-        let mut actors = self.actors.lock();
+        let mut registry = self.registry.lock();
         // Under the lock: whoever closes the runtime finds this actor, or this finds it closed.
         if self.closed.load(Ordering::Relaxed) {
             return Err(SpawnError::ShutDown);
@@ -393,38 +402,27 @@ impl Shared {
                 Entry::Vacant(free) => drop(free.insert(Named { actor: Arc::clone(&actor), routes })),
             }
         }
-        let place = actors.by_place.insert(Registered { actor: Arc::clone(&actor), id });
-        // Relaxed: read by `unregister` under the same lock.
-        actor.place.store(place as u32, Ordering::Relaxed);
+        registry.add(&actor, id, parent);
         Ok(actor)
     }
 
-    pub(crate) fn unregister(&self, actor: &Actor) {
-        let mut actors = self.actors.lock();
-        // Once only: the place may be somebody else's by then.
-        let place = actor.place.swap(u32::MAX, Ordering::Relaxed);
-        let registered = actors.by_place.try_remove(place as usize);
-        drop(actors);
+    /// Forgets a subsystem that has ended, and kills what it leaves behind. Its parent.
+    pub(crate) fn unregister(&self, actor: &Actor) -> Option<Arc<Actor>> {
+        let removed = self.registry.lock().remove(actor);
         let own = |_: &Arc<str>, other: &Named| std::ptr::eq(&*other.actor, actor);
-        let named = actor.name.as_given().and_then(|name| self.names.remove_if(name, own));
-        drop((registered, named));
+        drop(actor.name.as_given().and_then(|name| self.names.remove_if(name, own)));
+        let removed = removed?;
+        removed.orphans.iter().for_each(|child| child.request(Request::Kill));
+        removed.parent
     }
 
     fn close(&self) {
-        let _actors = self.actors.lock();
+        let _registry = self.registry.lock();
         self.closed.store(true, Ordering::Relaxed);
     }
 
     fn latest_first(&self) -> Vec<Arc<Actor>> {
-        let registered = |(_, one): (usize, &Registered)| (one.id, Arc::clone(&one.actor));
-        let mut all: Vec<_> = self.actors.lock().by_place.iter().map(registered).collect();
-        all.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
-        all.into_iter().map(|(_, actor)| actor).collect()
-    }
-
-    /// The subsystem that is registered there at the moment.
-    pub(crate) fn at_place(&self, place: u32) -> Option<Arc<Actor>> {
-        self.actors.lock().by_place.get(place as usize).map(|registered| Arc::clone(&registered.actor))
+        self.registry.lock().latest_first()
     }
 }
 
@@ -443,6 +441,7 @@ pub struct Builder {
     tokio: Option<Handle>,
     max_body: usize,
     policy: Policy,
+    seed: Option<u64>,
 }
 
 impl Builder {
@@ -472,6 +471,12 @@ impl Builder {
         self
     }
 
+    /// Where its chances begin, which are those of the pauses between restarts: somewhere else each time if this is not called.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
     /// Builds the runtime.
     #[must_use]
     pub fn build(self) -> Runtime {
@@ -486,7 +491,8 @@ impl Builder {
             path_counters: PathCounters::default(),
             max_body: self.max_body,
             policy: self.policy,
-            actors: Mutex::new(Actors::default()),
+            registry: Mutex::default(),
+            random: AtomicU64::new(self.seed.unwrap_or_else(|| RandomState::default().hash_one(0))),
             next_id: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         };

@@ -1,0 +1,117 @@
+//! Which subsystems there are, and who spawned whom.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mycelia_core::sync::atomic::Ordering;
+use slab::Slab;
+
+use crate::actor::Actor;
+
+/// The subsystems of a runtime that have not ended, as a forest.
+///
+/// ```text
+///  by_place   ┌───┬───┬───┬───┬───┐
+///             │ a │ b │ c │   │ d │     each with its number (who is the latest) and its parent
+///             └───┴───┴───┴───┴───┘
+///  children   (place of a, number of c) -> place of c        made by those who have a parent only
+///             (place of a, number of d) -> place of d
+/// ```
+#[derive(Default)]
+pub(crate) struct Registry {
+    by_place: Slab<Registered>,
+    children: BTreeMap<(u32, u64), u32>,
+}
+
+struct Registered {
+    actor: Arc<Actor>,
+    /// Rises with every spawn: who is the latest.
+    id: u64,
+    parent: Option<Arc<Actor>>,
+}
+
+impl Registry {
+    pub(crate) fn len(&self) -> usize {
+        self.by_place.len()
+    }
+
+    /// Adds a subsystem, which has no place yet. (If its parent has ended meanwhile, it has none.)
+    pub(crate) fn add(&mut self, actor: &Arc<Actor>, id: u64, parent: Option<&Arc<Actor>>) {
+        let parent = parent.filter(|parent| !parent.is_gone()).cloned();
+        let above = parent.as_ref().map(|parent| place(parent));
+        let place = self.by_place.insert(Registered { actor: Arc::clone(actor), id, parent }) as u32;
+        // Relaxed: read under the same lock, or as a hint.
+        actor.place.store(place, Ordering::Relaxed);
+        self.children.extend(above.map(|above| ((above, id), place)));
+    }
+
+    /// Takes a subsystem out, once. What comes back is to be dropped outside the lock. Its children have no parent from now on.
+    pub(crate) fn remove(&mut self, actor: &Actor) -> Option<Removed> {
+        // The place may be somebody else's afterwards.
+        let own = actor.place.swap(u32::MAX, Ordering::Relaxed);
+        let registered = self.by_place.try_remove(own as usize)?;
+        if let Some(parent) = &registered.parent {
+            self.children.remove(&(place(parent), registered.id));
+        }
+        let children: Vec<_> =
+            self.children.range((own, 0)..=(own, u64::MAX)).map(|(&key, &place)| (key, place)).collect();
+        let orphans = children.into_iter().filter_map(|(key, place)| {
+            self.children.remove(&key);
+            let child = self.by_place.get_mut(place as usize)?;
+            child.parent = None;
+            Some(Arc::clone(&child.actor))
+        });
+        Some(Removed { orphans: orphans.collect(), parent: registered.parent, _actor: registered.actor })
+    }
+
+    /// The subsystem that is there at the moment.
+    pub(crate) fn at(&self, place: u32) -> Option<Arc<Actor>> {
+        self.by_place.get(place as usize).map(|registered| Arc::clone(&registered.actor))
+    }
+
+    /// All of them, the latest first.
+    pub(crate) fn latest_first(&self) -> Vec<Arc<Actor>> {
+        let mut all: Vec<_> = self.by_place.iter().map(|(_, one)| (one.id, &one.actor)).collect();
+        all.sort_unstable_by_key(|(id, _)| Reverse(*id));
+        all.into_iter().map(|(_, actor)| Arc::clone(actor)).collect()
+    }
+
+    /// Those that this one has spawned, the latest first.
+    pub(crate) fn children(&self, actor: &Actor) -> Vec<Arc<Actor>> {
+        if self.children.is_empty() {
+            return Vec::new();
+        }
+        let own = place(actor);
+        let children = self.children.range((own, 0)..=(own, u64::MAX)).rev();
+        children.filter_map(|(_, &place)| self.at(place)).collect()
+    }
+
+    /// The others that the same parent has spawned (or the runtime itself), in the order of their spawns; if asked so, only those
+    /// after this one.
+    pub(crate) fn siblings(&self, actor: &Actor, only_later: bool) -> Vec<Arc<Actor>> {
+        let Some(own) = self.by_place.get(place(actor) as usize) else { return Vec::new() };
+        let is_sibling = |other: &Registered| match (&own.parent, &other.parent) {
+            (Some(parent), Some(others)) => Arc::ptr_eq(parent, others),
+            (None, None) => true,
+            _ => false,
+        };
+        let wanted = |other: &&Registered| if only_later { other.id > own.id } else { other.id != own.id };
+        let mut all: Vec<_> =
+            self.by_place.iter().map(|(_, one)| one).filter(wanted).filter(|one| is_sibling(one)).collect();
+        all.sort_unstable_by_key(|one| one.id);
+        all.into_iter().map(|one| Arc::clone(&one.actor)).collect()
+    }
+}
+
+/// What a subsystem that has ended leaves behind.
+pub(crate) struct Removed {
+    /// Its children that have not ended.
+    pub(crate) orphans: Vec<Arc<Actor>>,
+    pub(crate) parent: Option<Arc<Actor>>,
+    _actor: Arc<Actor>,
+}
+
+fn place(actor: &Actor) -> u32 {
+    actor.place.load(Ordering::Relaxed)
+}
