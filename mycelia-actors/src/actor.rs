@@ -1,5 +1,6 @@
 //! What everybody shares of one subsystem: its queue, its requests, its numbers, its life.
 
+use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -33,7 +34,17 @@ pub(crate) enum Request {
     ChildFailed = 4,
     Restart = 8,
     /// Stands until it is taken back, or the subsystem is to end.
-    Suspend = 16,
+    /// Somebody that it watches has ended.
+    Notice = 16,
+    Suspend = 32,
+}
+
+/// What the run loop does next, before any message.
+pub(crate) enum Asked {
+    /// This.
+    To(Request),
+    /// Handle a message that has no place in the mailbox.
+    Handle(Envelope),
 }
 
 /// The requests that lead to another state.
@@ -206,25 +217,45 @@ impl Actor {
         self.requests.fetch_and(!RESTARTS, Ordering::Relaxed);
     }
 
-    /// The most urgent request. What leads to another state is then forgotten; the others stand.
+    /// The most urgent request. What leads to another state is then forgotten; the others stand. The loop has `taken` messages in
+    /// its hands.
     #[inline]
-    pub(crate) fn next_request(&self) -> Option<Request> {
-        if self.has_request() { self.take_request() } else { None }
+    pub(crate) fn next_request(&self, taken: &VecDeque<Envelope>) -> Option<Asked> {
+        if self.has_request() { self.take_request(taken.len()) } else { None }
     }
 
     #[cold]
-    fn take_request(&self) -> Option<Request> {
+    fn take_request(&self, taken: usize) -> Option<Asked> {
         let requests = self.requests.fetch_and(!RESTARTS, Ordering::Acquire);
         let mut urgent =
             [Request::Kill, Request::StopNow, Request::ChildFailed, Request::Restart].into_iter();
         urgent
             .find(|&request| requests & request as u8 != 0)
             .or_else(|| self.is_suspended().then_some(Request::Suspend))
+            .map(Asked::To)
+            .or_else(|| self.due_notice(taken).map(Asked::Handle))
+    }
+
+    fn due_notice(&self, taken: usize) -> Option<Envelope> {
+        if !self.was_asked(Request::Notice) {
+            return None;
+        }
+        let mut notices = self.ledger.rare().notices.lock();
+        let gone = self.queue.accepted() - self.queue.len() as u64 - taken as u64;
+        let (due, more) = notices.due(gone);
+        if !more {
+            // Release: under the lock, so that one which comes now sets it again.
+            self.requests.fetch_and(!(Request::Notice as u8), Ordering::Release);
+        }
+        due
     }
 
     /// True while it is to handle nothing. (One that is stopped drains its mailbox, suspended or not.)
     pub(crate) fn is_suspended(&self) -> bool {
-        self.was_asked(Request::Suspend) && !self.has_urgent_request() && !self.queue.is_closed()
+        let waits = Request::Suspend as u8 | Request::Notice as u8;
+        // Relaxed: as in `has_request`.
+        let other = self.requests.load(Ordering::Relaxed) & !waits != 0;
+        self.was_asked(Request::Suspend) && !other && !self.queue.is_closed()
     }
 
     /// True if a request may be waiting.

@@ -9,6 +9,7 @@ use crate::dead_letters::Reason;
 use crate::envelope::Envelope;
 use crate::lifecycle::Exit;
 use crate::slot::Fate;
+use crate::watch::unwatch_all;
 
 /// The messages that the loop has taken out of the mailbox and not begun yet, and the duty to settle all when it ends.
 pub(crate) struct Batch {
@@ -46,6 +47,11 @@ impl Batch {
         actor.queue.close();
         let mut left = std::mem::take(&mut self.taken);
         left.extend(actor.queue.drain());
+        if let Some(rare) = actor.ledger.rare_if_any() {
+            rare.tasks.end();
+            left.extend(rare.notices.lock().close());
+        }
+        unwatch_all(actor);
         if !left.is_empty() {
             actor.ledger.begun.add_owned(left.len() as u64);
             actor.ledger.rare().undelivered.add_owned(left.len() as u64);

@@ -1,16 +1,22 @@
 //! What a subsystem can see of the world while it handles a message.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures_core::Stream;
 
 use crate::actor::Actor;
 use crate::address::Address;
 use crate::config::Configure;
 use crate::current;
-use crate::error::SpawnError;
+use crate::error::{SpawnError, TellError};
+use crate::handler::Handler;
 use crate::metadata::Metadata;
 use crate::name::Name;
 use crate::paths::Paths;
 use crate::subsystem::Subsystem;
+use crate::tasks::{self, TaskHandle};
+use crate::watch::{self, Terminated};
 
 /// Given to every hook and handler: who I am, and how to make others.
 pub struct Context<S: Subsystem> {
@@ -44,6 +50,144 @@ impl<S: Subsystem> Context<S> {
     #[must_use]
     pub fn paths(&self) -> Paths {
         Paths::new(&self.address.actor().runtime)
+    }
+
+    /// Sends itself the result of a future, which runs beside it on tokio: the subsystem goes on with its messages meanwhile. (What
+    /// the future asks holds nobody up, and is not bound by the deadline of the message in hand.)
+    ///
+    /// The message waits for room. The future is dropped when the subsystem ends or restarts.
+    ///
+    /// ```
+    /// use mycelia_actors::prelude::*;
+    ///
+    /// struct Reader;
+    /// struct Fetch(u64);
+    /// struct Fetched(String);
+    ///
+    /// impl Subsystem for Reader {}
+    /// impl Handler<Fetch> for Reader {
+    ///     type Reply = ();
+    ///     async fn handle(&mut self, Fetch(id): Fetch, cx: &mut Context<Self>) {
+    ///         cx.pipe(async move { Fetched(format!("row {id}")) });
+    ///     }
+    /// }
+    /// impl Handler<Fetched> for Reader {
+    ///     type Reply = ();
+    ///     async fn handle(&mut self, Fetched(row): Fetched, cx: &mut Context<Self>) {
+    ///         assert_eq!(row, "row 7");
+    ///         cx.stop();
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let runtime = Runtime::new();
+    /// let reader = runtime.spawn("reader", Reader)?;
+    /// reader.tell(Fetch(7))?;
+    /// reader.ended().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cost
+    /// A task of tokio's.
+    pub fn pipe<F>(&self, future: F) -> TaskHandle
+    where
+        F: Future<Output: Send> + Send + 'static,
+        S: Handler<F::Output>,
+    {
+        tasks::pipe(&self.address, future)
+    }
+
+    /// Sends itself each item of a stream, one after another, and waits for room before it takes the next: so the mailbox holds a
+    /// quick stream up. Ends with the stream, or when the subsystem ends or restarts.
+    ///
+    /// # Cost
+    /// A task of tokio's.
+    pub fn attach<T>(&self, stream: T) -> TaskHandle
+    where
+        T: Stream<Item: Send> + Send + 'static,
+        S: Handler<T::Item>,
+    {
+        tasks::attach(&self.address, stream)
+    }
+
+    /// Sends itself a message after this time, waiting for room if need be. Ends when the subsystem ends or restarts.
+    ///
+    /// # Cost
+    /// A task of tokio's. Times are those of tokio: a millisecond coarse, never early.
+    pub fn send_after<M: Send + 'static>(&self, delay: Duration, message: M) -> TaskHandle
+    where
+        S: Handler<M>,
+    {
+        tasks::send_after(&self.address, delay, message)
+    }
+
+    /// Sends itself a message again and again, the first after one period, until it is cancelled, or the subsystem ends or
+    /// restarts. Periods under a millisecond are one.
+    ///
+    /// The times are those of the first schedule, however late a message was: there is no drift. While the mailbox is full one
+    /// message waits for room; the times that pass meanwhile are left out.
+    ///
+    /// # Cost
+    /// A task of tokio's.
+    pub fn send_every<M: Clone + Send + 'static>(&self, period: Duration, message: M) -> TaskHandle
+    where
+        S: Handler<M>,
+    {
+        tasks::send_every(&self.address, period, message)
+    }
+
+    /// Hears of the end of another subsystem, by the message [`Terminated`]: at once, if it has ended.
+    ///
+    /// The message comes after everything that the other's handlers and hooks have sent to this one, and has room even if the
+    /// mailbox is full. To watch twice is to watch once. A new state, after a restart, watches nobody.
+    ///
+    /// ```
+    /// use mycelia_actors::prelude::*;
+    /// use mycelia_actors::Terminated;
+    ///
+    /// struct Worker;
+    /// impl Subsystem for Worker {}
+    ///
+    /// struct Chief(Address<Worker>);
+    /// impl Subsystem for Chief {
+    ///     async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+    ///         cx.watch(&self.0)?;
+    ///         Ok(())
+    ///     }
+    /// }
+    /// impl Handler<Terminated> for Chief {
+    ///     type Reply = ();
+    ///     async fn handle(&mut self, end: Terminated, cx: &mut Context<Self>) {
+    ///         println!("{} {}", end.name(), end.exit());
+    ///         cx.stop();
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let runtime = Runtime::new();
+    /// let worker = runtime.spawn("worker", Worker)?;
+    /// let chief = runtime.spawn("chief", Chief(worker.clone()))?;
+    /// worker.stop();
+    /// chief.ended().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`TellError`], if the message pool is exhausted: the message gets its slot here.
+    pub fn watch<T: Subsystem>(&self, other: &Address<T>) -> Result<(), TellError<()>>
+    where
+        S: Handler<Terminated>,
+    {
+        watch::watch::<S>(self.address.actor(), other.actor())
+    }
+
+    /// Hears of its end no more, unless the message is on its way already. True if it was watched and has not ended.
+    pub fn unwatch<T: Subsystem>(&self, other: &Address<T>) -> bool {
+        watch::unwatch(self.address.actor(), other.actor())
     }
 
     /// Ends this subsystem after what its mailbox has accepted so far.

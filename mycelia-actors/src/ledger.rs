@@ -6,6 +6,9 @@ use std::sync::Arc;
 use mycelia_core::Counter;
 use mycelia_core::sync::{Mutex, OnceBox};
 
+use crate::tasks::Tasks;
+use crate::watch::{Notices, Watches};
+
 /// The part of the ledger that the queue does not know.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
@@ -29,6 +32,9 @@ pub(crate) struct Rare {
     pub(crate) drop_panics: Counter,
     /// Why a child has failed for good.
     pub(crate) failed_child: Mutex<Option<Arc<str>>>,
+    pub(crate) notices: Mutex<Notices>,
+    pub(crate) watches: Mutex<Watches>,
+    pub(crate) tasks: Tasks,
 }
 
 /// The ledger of one subsystem: every message sent to it has exactly one fate.
@@ -130,14 +136,19 @@ impl Ledger {
         self.rare.get_or_init(Box::default)
     }
 
+    pub(crate) fn rare_if_any(&self) -> Option<&Rare> {
+        self.rare.get()
+    }
+
     pub(crate) fn stats(&self, queue: &mycelia_queue::Stats) -> Stats {
+        let notices = self.rare.get().map_or(0, |rare| rare.notices.lock().sent);
         let rare = |column: fn(&Rare) -> &Counter| self.rare.get().map_or(0, |rare| column(rare).get());
         let (handled, failed) = (self.handled.get(), rare(|rare| &rare.failed));
         let (expired, undelivered) = (rare(|rare| &rare.expired), rare(|rare| &rare.undelivered));
         let begun = self.begun.get();
         let returned = rare(|rare| &rare.returned);
         Stats {
-            sent: queue.pushed + returned,
+            sent: queue.pushed + returned + notices,
             handled,
             failed,
             evicted: queue.evicted,
@@ -145,7 +156,7 @@ impl Ledger {
             returned: queue.refused + returned,
             expired,
             undelivered,
-            queued: queue.len as u64 + queue.popped.saturating_sub(begun),
+            queued: queue.len as u64 + (queue.popped + notices).saturating_sub(begun),
             in_hand: begun.saturating_sub(handled + failed + expired + undelivered),
             waiting: queue.waiting as u64,
             capacity: queue.capacity as u64,

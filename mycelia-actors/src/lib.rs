@@ -81,6 +81,7 @@ mod name;
 mod restart;
 mod runtime;
 mod trace;
+mod watch;
 
 #[cfg(mycelia_loom)]
 #[doc(hidden)]
@@ -101,6 +102,7 @@ mod run_loop;
 mod slot;
 mod space;
 mod table;
+mod tasks;
 
 pub use address::Address;
 pub use ask::Ask;
@@ -135,5 +137,7 @@ pub use routes::{ListedRoute, Routable, RouteInfo, Routes};
 pub use runtime::{Builder, Runtime};
 pub use sending::Sending;
 pub use subsystem::{BoxError, Subsystem};
+pub use tasks::TaskHandle;
 pub use tell::{TellManyError, Told, ToldMany};
 pub use trace::TraceParent;
+pub use watch::Terminated;

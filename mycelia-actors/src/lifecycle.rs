@@ -9,6 +9,8 @@ use mycelia_core::sync::Mutex;
 use mycelia_core::wake_all;
 use slab::Slab;
 
+use crate::watch::Watcher;
+
 /// How a subsystem ended.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -52,9 +54,14 @@ enum Phase {
     Ended(Box<Exit>),
 }
 
-/// Who is to be woken at the next change. One that was woken stays, without a waker, until it asks again or leaves.
+/// Who is to hear of changes.
 #[derive(Default)]
-struct Watchers(Slab<Option<Waker>>);
+struct Watchers {
+    /// To be woken at the next change. One that was woken stays, without a waker, until it asks again or leaves.
+    wakers: Slab<Option<Waker>>,
+    /// To be told of the end.
+    of_the_end: Slab<Watcher>,
+}
 
 impl Default for Phase {
     fn default() -> Self {
@@ -86,6 +93,25 @@ impl Life {
         });
     }
 
+    /// Somebody to be told of the end; where it is kept. It comes back if the end has come.
+    pub(crate) fn watch(&self, watcher: Watcher) -> Result<usize, Watcher> {
+        match &mut *self.phase.lock() {
+            Phase::Starting(watchers) | Phase::Started(watchers) => {
+                Ok(watchers.get_or_insert_default().of_the_end.insert(watcher))
+            }
+            Phase::NotStarted(_) | Phase::Ended(_) => Err(watcher),
+        }
+    }
+
+    pub(crate) fn unwatch(&self, place: usize) -> Option<Watcher> {
+        match &mut *self.phase.lock() {
+            Phase::Starting(Some(watchers)) | Phase::Started(Some(watchers)) => {
+                watchers.of_the_end.try_remove(place)
+            }
+            _ => None,
+        }
+    }
+
     pub(crate) fn exit(&self) -> Option<Exit> {
         self.phase.lock().exit().cloned()
     }
@@ -107,12 +133,24 @@ impl Life {
         let mut phase = self.phase.lock();
         let mut wakers = Vec::new();
         if let Phase::Starting(Some(watchers)) | Phase::Started(Some(watchers)) = &mut *phase {
-            wakers.extend(watchers.0.iter_mut().filter_map(|(_, waker)| waker.take()));
+            wakers.extend(watchers.wakers.iter_mut().filter_map(|(_, waker)| waker.take()));
         }
-        let old = std::mem::take(&mut *phase);
+        let mut old = std::mem::take(&mut *phase);
+        let watchers = match &mut old {
+            Phase::Starting(watchers) | Phase::Started(watchers) => std::mem::take(watchers),
+            Phase::NotStarted(_) | Phase::Ended(_) => None,
+        };
         *phase = change(old);
+        let over = match &mut *phase {
+            Phase::Starting(now) | Phase::Started(now) => {
+                *now = watchers;
+                None
+            }
+            Phase::NotStarted(_) | Phase::Ended(_) => watchers,
+        };
         drop(phase);
         wake_all(wakers);
+        over.into_iter().flat_map(|watchers| watchers.of_the_end).for_each(|(_, watcher)| watcher.tell());
     }
 
     async fn wait<T>(&self, look: impl Fn(&Phase) -> Option<T>) -> T {
@@ -123,7 +161,7 @@ impl Life {
                 return Poll::Ready(found);
             }
             if let Phase::Starting(watchers) | Phase::Started(watchers) = &mut *phase {
-                let watchers = &mut watchers.get_or_insert_default().0;
+                let watchers = &mut watchers.get_or_insert_default().wakers;
                 let key = *watch.key.get_or_insert_with(|| watchers.insert(None));
                 watchers[key] = Some(task.waker().clone());
             }
@@ -144,7 +182,7 @@ impl Drop for Watch<'_> {
         let Some(key) = self.key else { return };
         if let Phase::Starting(Some(watchers)) | Phase::Started(Some(watchers)) = &mut *self.life.phase.lock()
         {
-            watchers.0.remove(key);
+            watchers.wakers.remove(key);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use mycelia_core::contain;
 use tokio::time::Instant;
 
-use crate::actor::{Actor, Request};
+use crate::actor::{Actor, Asked, Request};
 use crate::batch::{Batch, Filled};
 use crate::context::Context;
 use crate::current;
@@ -19,6 +19,7 @@ use crate::restart::{Others, Record};
 use crate::runtime::{GRACE, ended_within, one_by_one};
 use crate::space::Space;
 use crate::subsystem::{Factory, Subsystem};
+use crate::watch::unwatch_all;
 
 /// What the run loop needs to know beside the state.
 pub(crate) struct Plan<S> {
@@ -202,6 +203,10 @@ impl<S: Subsystem> Loop<S> {
         let Some(restarts) = &self.plan.restarts else { return Ok(()) };
         let new = contain(|| (restarts.0)())?;
         actor.forget_restarts();
+        if let Some(rare) = actor.ledger.rare_if_any() {
+            rare.tasks.end();
+        }
+        unwatch_all(actor);
         actor.drop_contained(std::mem::replace(&mut self.inside.state, new));
         actor.ledger.rare().restarts.add_owned(1);
         tracing::info!(subsystem = %actor.name, "restarted");
@@ -218,25 +223,23 @@ impl<S: Subsystem> Loop<S> {
         }
         self.budget = self.plan.budget;
         loop {
-            match self.batch.actor.next_request() {
-                Some(Request::Kill) => return End::Killed,
-                Some(Request::StopNow) => return End::Stopped,
-                Some(Request::Suspend) => {
-                    resumed(&self.batch.actor).await;
-                    continue;
-                }
-                Some(Request::ChildFailed) => {
+            let noticed = match self.batch.actor.next_request(&self.batch.taken) {
+                None => None,
+                Some(Asked::Handle(envelope)) => Some(envelope),
+                Some(Asked::To(Request::Kill)) => return End::Killed,
+                Some(Asked::To(Request::StopNow)) => return End::Stopped,
+                Some(Asked::To(Request::ChildFailed)) => {
                     self.failed_by_child = true;
                     return End::Panicked(self.batch.actor.failed_child());
                 }
-                Some(Request::Restart) if self.plan.restarts.is_some() => return End::Restart,
-                Some(Request::Restart) => {
-                    let actor = &*self.batch.actor;
-                    tracing::debug!(subsystem = %actor.name, "asked to restart, but it has no factory");
+                Some(Asked::To(Request::Restart)) if self.plan.restarts.is_some() => return End::Restart,
+                Some(Asked::To(Request::Restart | Request::Notice)) => None,
+                Some(Asked::To(Request::Suspend)) => {
+                    resumed(&self.batch.actor).await;
+                    continue;
                 }
-                None => {}
-            }
-            let Some(envelope) = self.batch.taken.pop_front() else {
+            };
+            let Some(envelope) = noticed.or_else(|| self.batch.taken.pop_front()) else {
                 match poll_fn(|task| self.poll_fill(task)).await {
                     Filled::Messages | Filled::Request => continue,
                     Filled::Closed => return End::Stopped,

@@ -325,6 +325,12 @@ impl<T> Channel<T> {
         self.state.lock().ring.len()
     }
 
+    /// The number of items that have got into the queue so far.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.state.lock().ring.accepted()
+    }
+
     /// True if no item is in the queue.
     #[must_use]
     pub fn is_empty(&self) -> bool {

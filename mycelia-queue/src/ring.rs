@@ -65,6 +65,10 @@ impl<T> Ring<T> {
         self.items.len()
     }
 
+    pub(crate) fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.items.is_empty()
     }

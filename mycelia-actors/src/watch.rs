@@ -1,0 +1,163 @@
+//! Hearing of the end of another subsystem.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::ptr;
+use std::sync::Arc;
+
+use mycelia_core::sync::Mutex;
+
+use crate::actor::{Actor, Request};
+use crate::envelope::Envelope;
+use crate::error::TellError;
+use crate::handler::Handler;
+use crate::lifecycle::Exit;
+use crate::name::Name;
+
+/// The message that a watched subsystem has ended. See [`Context::watch`](crate::Context::watch).
+#[derive(Clone)]
+pub struct Terminated(Arc<Actor>);
+
+impl Terminated {
+    /// Who has ended.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.0.name
+    }
+
+    /// How.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        // It is sent when the end is known.
+        self.0.life.exit().unwrap_or(Exit::Abandoned)
+    }
+}
+
+impl fmt::Debug for Terminated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Terminated").field("name", self.name()).field("exit", &self.exit()).finish()
+    }
+}
+
+/// Somebody to be told of the end of a subsystem, with the message in its slot: so there is room for it.
+pub(crate) struct Watcher {
+    actor: Arc<Actor>,
+    envelope: Envelope,
+}
+
+impl Watcher {
+    /// Sends the message, to be handled after all that the mailbox has accepted by now.
+    pub(crate) fn tell(self) {
+        let Self { actor, envelope } = self;
+        if let Err(envelope) = actor.ledger.rare().notices.lock().add(&actor, envelope) {
+            // It has ended itself: nobody wants to know.
+            actor.drop_contained(envelope);
+            return;
+        }
+        actor.request(Request::Notice);
+    }
+}
+
+/// Messages that have no place in the mailbox, because it may be full: each has its place behind all that was accepted before.
+#[derive(Default)]
+pub(crate) struct Notices {
+    waiting: VecDeque<(u64, Envelope)>,
+    /// How many there were in all.
+    pub(crate) sent: u64,
+    closed: bool,
+}
+
+impl fmt::Debug for Notices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notices").field("sent", &self.sent).finish_non_exhaustive()
+    }
+}
+
+impl Notices {
+    fn add(&mut self, actor: &Actor, envelope: Envelope) -> Result<(), Envelope> {
+        if self.closed {
+            return Err(envelope);
+        }
+        self.sent += 1;
+        self.waiting.push_back((actor.queue.accepted(), envelope));
+        Ok(())
+    }
+
+    /// The next one, if as many messages as were accepted before it have left the mailbox. And whether there are more.
+    pub(crate) fn due(&mut self, gone: u64) -> (Option<Envelope>, bool) {
+        let is_due = self.waiting.front().is_some_and(|&(after, _)| after <= gone);
+        let due = if is_due { self.waiting.pop_front() } else { None };
+        (due.map(|(_, envelope)| envelope), !self.waiting.is_empty())
+    }
+
+    /// All that is left. Later ones are refused.
+    pub(crate) fn close(&mut self) -> impl Iterator<Item = Envelope> {
+        self.closed = true;
+        std::mem::take(&mut self.waiting).into_iter().map(|(_, envelope)| envelope)
+    }
+}
+
+/// Whom a subsystem watches, by address in memory.
+#[derive(Default)]
+pub(crate) struct Watches {
+    by_actor: HashMap<usize, (Arc<Actor>, usize)>,
+    /// At this size those that have ended are forgotten.
+    full: usize,
+}
+
+impl fmt::Debug for Watches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watches").field("count", &self.by_actor.len()).finish_non_exhaustive()
+    }
+}
+
+impl Watches {
+    fn key(actor: &Arc<Actor>) -> usize {
+        ptr::from_ref(&**actor).addr()
+    }
+
+    fn add(&mut self, watched: &Arc<Actor>, place: usize) {
+        if self.by_actor.len() >= self.full {
+            self.by_actor.retain(|_, (watched, _)| watched.life.exit().is_none());
+            self.full = self.by_actor.len() * 2 + 16;
+        }
+        self.by_actor.insert(Self::key(watched), (Arc::clone(watched), place));
+    }
+
+    fn has(&self, watched: &Arc<Actor>) -> bool {
+        self.by_actor.contains_key(&Self::key(watched))
+    }
+}
+
+/// Makes `watcher` hear of the end of `watched`.
+pub(crate) fn watch<S: Handler<Terminated>>(
+    watcher: &Arc<Actor>,
+    watched: &Arc<Actor>,
+) -> Result<(), TellError<()>> {
+    let watches: &Mutex<Watches> = &watcher.ledger.rare().watches;
+    if watches.lock().has(watched) {
+        return Ok(());
+    }
+    let envelope = watcher.envelope::<S, Terminated>(Terminated(Arc::clone(watched)));
+    let envelope = envelope.map_err(|(_, refusal)| watcher.give_back((), refusal))?;
+    match watched.life.watch(Watcher { actor: Arc::clone(watcher), envelope }) {
+        Ok(place) => watches.lock().add(watched, place),
+        Err(watcher) => watcher.tell(),
+    }
+    Ok(())
+}
+
+/// Makes it hear no more. False if it has ended, or was not watched.
+pub(crate) fn unwatch(watcher: &Actor, watched: &Arc<Actor>) -> bool {
+    let watch = watcher.ledger.rare().watches.lock().by_actor.remove(&Watches::key(watched));
+    watch.is_some_and(|(watched, place)| watched.life.unwatch(place).is_some())
+}
+
+/// Makes it hear of nobody any more: its state is no more.
+pub(crate) fn unwatch_all(watcher: &Actor) {
+    let Some(rare) = watcher.ledger.rare_if_any() else { return };
+    let watches = std::mem::take(&mut *rare.watches.lock());
+    for (watched, place) in watches.by_actor.into_values() {
+        drop(watched.life.unwatch(place));
+    }
+}
