@@ -238,6 +238,21 @@ fn handled(actor: &Actor, hands: Hands) -> usize {
     count
 }
 
+/// Loses a message as if it had been evicted.
+pub(crate) fn drop_on_purpose(actor: &Actor, envelope: Envelope) {
+    actor.ledger.begun.add_owned(1);
+    actor.ledger.rare().dropped.add_owned(1);
+    actor.lose(envelope, Reason::Evicted, Fate::Evicted);
+}
+
+/// Fails a message as if its handler had panicked.
+pub(crate) fn fail_on_purpose(actor: &Actor, envelope: Envelope) {
+    actor.ledger.begun.add_owned(1);
+    let (message, in_hand) = envelope.take();
+    fail(actor, Hands::One(in_hand), Fate::Panicked);
+    actor.drop_contained(message);
+}
+
 #[cold]
 fn fail(actor: &Actor, hands: Hands, fate: Fate) {
     actor.waits.forget();

@@ -26,6 +26,8 @@ pub(crate) struct Rare {
     pub(crate) failed: Counter,
     pub(crate) expired: Counter,
     pub(crate) undelivered: Counter,
+    /// Evicted on purpose, by a fault.
+    pub(crate) dropped: Counter,
     pub(crate) restarts: Counter,
     // Written by anybody.
     pub(crate) returned: Counter,
@@ -145,19 +147,20 @@ impl Ledger {
         let rare = |column: fn(&Rare) -> &Counter| self.rare.get().map_or(0, |rare| column(rare).get());
         let (handled, failed) = (self.handled.get(), rare(|rare| &rare.failed));
         let (expired, undelivered) = (rare(|rare| &rare.expired), rare(|rare| &rare.undelivered));
+        let dropped = rare(|rare| &rare.dropped);
         let begun = self.begun.get();
         let returned = rare(|rare| &rare.returned);
         Stats {
             sent: queue.pushed + returned + notices,
             handled,
             failed,
-            evicted: queue.evicted,
+            evicted: queue.evicted + dropped,
             discarded: queue.discarded,
             returned: queue.refused + returned,
             expired,
             undelivered,
             queued: queue.len as u64 + (queue.popped + notices).saturating_sub(begun),
-            in_hand: begun.saturating_sub(handled + failed + expired + undelivered),
+            in_hand: begun.saturating_sub(handled + failed + expired + undelivered + dropped),
             waiting: queue.waiting as u64,
             capacity: queue.capacity as u64,
             allocated: queue.allocated as u64,

@@ -72,6 +72,7 @@ mod body;
 mod config;
 mod dead_letters;
 mod error;
+mod faults;
 mod ledger;
 mod lifecycle;
 mod mailbox;
@@ -115,6 +116,7 @@ pub use error::{
     AskError, AskFailure, MetadataError, Refusal, RouteError, ShutdownError, SpawnError, StartError,
     TellError,
 };
+pub use faults::Faults;
 pub use handler::Handler;
 pub use ledger::Stats;
 pub use lifecycle::Exit;

@@ -13,7 +13,8 @@ use crate::actor::{Actor, Asked, Request};
 use crate::batch::{Batch, Filled};
 use crate::context::Context;
 use crate::current;
-use crate::handling::{Handling, Inside, New};
+use crate::faults::{Fault, Faults};
+use crate::handling::{self, Handling, Inside, New};
 use crate::lifecycle::Exit;
 use crate::restart::{Others, Record};
 use crate::runtime::{GRACE, ended_within, one_by_one};
@@ -241,7 +242,15 @@ impl<S: Subsystem> Loop<S> {
             };
             let Some(envelope) = noticed.or_else(|| self.batch.taken.pop_front()) else {
                 match poll_fn(|task| self.poll_fill(task)).await {
-                    Filled::Messages | Filled::Request => continue,
+                    Filled::Messages => match self.batch.actor.runtime.faults {
+                        None => continue,
+                        // In a box: it is for tests.
+                        Some(faults) => match Box::pin(self.suffer(&faults)).await {
+                            None => continue,
+                            Some(end) => return end,
+                        },
+                    },
+                    Filled::Request => continue,
                     Filled::Closed => return End::Stopped,
                 }
             };
@@ -258,6 +267,24 @@ impl<S: Subsystem> Loop<S> {
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    /// Something happens to the message that was taken. The end, if it was a panic.
+    async fn suffer(&mut self, faults: &Faults) -> Option<End> {
+        let Batch { actor, taken } = &mut self.batch;
+        match faults.next(|| actor.runtime.random())? {
+            Fault::Delay(turns) => {
+                for _ in 0..turns {
+                    tokio::task::yield_now().await;
+                }
+            }
+            Fault::Drop => taken.drain(..).for_each(|envelope| handling::drop_on_purpose(actor, envelope)),
+            Fault::Panic => {
+                taken.drain(..).for_each(|envelope| handling::fail_on_purpose(actor, envelope));
+                return Some(End::Panicked(Arc::from("a fault on purpose")));
+            }
+        }
+        None
     }
 
     #[inline]

@@ -21,6 +21,7 @@ use crate::dead_letters::{DeadLetters, Subscribers};
 use crate::deadline::Deadlines;
 use crate::envelope::Slots;
 use crate::error::{RouteError, ShutdownError, SpawnError};
+use crate::faults::Faults;
 use crate::message_pool::{MessagePool, PoolStats};
 use crate::path_ask::{PathAsk, PathReply};
 use crate::path_error::{PathCounters, PathError, PathStats};
@@ -74,6 +75,7 @@ pub(crate) struct Shared {
     pub(crate) path_counters: PathCounters,
     pub(crate) max_body: usize,
     policy: Policy,
+    pub(crate) faults: Option<Faults>,
     pub(crate) registry: Mutex<Registry>,
     next_id: AtomicU64,
     random: AtomicU64,
@@ -101,6 +103,7 @@ impl Runtime {
             max_body: MAX_BODY,
             policy: Policy::Open,
             seed: None,
+            faults: None,
         }
     }
 
@@ -442,6 +445,7 @@ pub struct Builder {
     max_body: usize,
     policy: Policy,
     seed: Option<u64>,
+    faults: Option<Faults>,
 }
 
 impl Builder {
@@ -471,9 +475,15 @@ impl Builder {
         self
     }
 
-    /// Where its chances begin, which are those of the pauses between restarts: somewhere else each time if this is not called.
+    /// Where its chances begin, which are those of the pauses between restarts, and of faults: somewhere else each time if this is not called.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
+        self
+    }
+
+    /// Lets faults happen to messages, for tests.
+    pub fn faults(mut self, faults: Faults) -> Self {
+        self.faults = Some(faults);
         self
     }
 
@@ -491,6 +501,7 @@ impl Builder {
             path_counters: PathCounters::default(),
             max_body: self.max_body,
             policy: self.policy,
+            faults: self.faults,
             registry: Mutex::default(),
             random: AtomicU64::new(self.seed.unwrap_or_else(|| RandomState::default().hash_one(0))),
             next_id: AtomicU64::new(0),

@@ -1,0 +1,189 @@
+//! Somebody to send to, for tests.
+
+use std::fmt;
+use std::time::Duration;
+
+use mycelia_actors::prelude::*;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// Stands for whoever takes an `M`: a subsystem that hands every message over to the test, in the order in which they came.
+///
+/// Times are those of tokio, so in a test with paused time nothing really waits.
+///
+/// ```
+/// use std::time::Duration;
+/// use mycelia_actors::prelude::*;
+/// use mycelia_testkit::Probe;
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let runtime = Runtime::new();
+/// let mut probe = Probe::new(&runtime)?;
+/// probe.recipient().tell(7)?;
+/// assert_eq!(probe.expect(Duration::from_secs(1)).await?, 7);
+/// probe.expect_nothing(Duration::from_secs(60)).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Limits
+/// Its mailbox holds 1024 messages (as every other by default), and the probe one more. What does not fit comes back to its sender.
+pub struct Probe<M: Send + 'static> {
+    address: Address<Recorder<M>>,
+    received: mpsc::Receiver<M>,
+}
+
+/// The subsystem behind a probe.
+struct Recorder<M: Send + 'static>(mpsc::Sender<M>);
+
+impl<M: Send + 'static> Subsystem for Recorder<M> {}
+
+impl<M: Send + 'static> Handler<M> for Recorder<M> {
+    type Reply = ();
+
+    async fn handle(&mut self, message: M, cx: &mut Context<Self>) {
+        if self.0.send(message).await.is_err() {
+            // The test has dropped the probe.
+            cx.stop();
+        }
+    }
+}
+
+/// What was expected did not happen.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Expectation<M> {
+    /// No message came.
+    #[error("no message came within {within:?}")]
+    Nothing {
+        /// The time it had.
+        within: Duration,
+    },
+    /// A message came that was not expected.
+    #[error("a message came that was not expected")]
+    Unexpected {
+        /// The message.
+        message: M,
+    },
+}
+
+impl<M> fmt::Debug for Expectation<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// Messages that came before the one that was looked for, and that one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received<M> {
+    /// What was looked for.
+    pub found: M,
+    /// Those before it, in order.
+    pub before: Vec<M>,
+}
+
+impl<M: Send + 'static> Probe<M> {
+    /// A probe in this runtime.
+    ///
+    /// # Errors
+    /// As [`Runtime::spawn_unnamed`].
+    pub fn new(runtime: &Runtime) -> Result<Self, SpawnError> {
+        let (sender, received) = mpsc::channel(1);
+        let address = runtime.spawn_unnamed(Recorder(sender))?;
+        Ok(Self { address, received })
+    }
+
+    /// Where to send to.
+    #[must_use]
+    pub fn recipient(&self) -> Recipient<M> {
+        self.address.recipient()
+    }
+
+    /// What became of every message that was sent here.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.address.stats()
+    }
+
+    /// The next message.
+    ///
+    /// # Errors
+    /// [`Expectation::Nothing`], if none comes within this time.
+    ///
+    /// # Cancel safety
+    /// A future that is dropped has taken nothing.
+    pub async fn expect(&mut self, within: Duration) -> Result<M, Expectation<M>> {
+        match timeout(within, self.received.recv()).await {
+            Ok(Some(message)) => Ok(message),
+            Ok(None) | Err(_) => Err(Expectation::Nothing { within }),
+        }
+    }
+
+    /// The next message, which must be such a one.
+    ///
+    /// # Errors
+    /// [`Expectation::Nothing`], if none comes within this time; [`Expectation::Unexpected`], with the message, if it is another.
+    pub async fn expect_that(
+        &mut self,
+        within: Duration,
+        is_such: impl FnOnce(&M) -> bool,
+    ) -> Result<M, Expectation<M>> {
+        let message = self.expect(within).await?;
+        if is_such(&message) { Ok(message) } else { Err(Expectation::Unexpected { message }) }
+    }
+
+    /// The first such message, whatever comes before it.
+    ///
+    /// # Errors
+    /// [`Expectation::Nothing`], if none comes within this time, all together. Those that came are dropped.
+    pub async fn expect_among(
+        &mut self,
+        within: Duration,
+        mut is_such: impl FnMut(&M) -> bool,
+    ) -> Result<Received<M>, Expectation<M>> {
+        let search = async {
+            let mut before = Vec::new();
+            while let Some(message) = self.received.recv().await {
+                if is_such(&message) {
+                    return Some(Received { found: message, before });
+                }
+                before.push(message);
+            }
+            None
+        };
+        timeout(within, search).await.ok().flatten().ok_or(Expectation::Nothing { within })
+    }
+
+    /// This many messages, in order.
+    ///
+    /// # Errors
+    /// [`Expectation::Nothing`], if fewer come within this time, all together. Those that came are dropped.
+    pub async fn expect_many(&mut self, within: Duration, count: usize) -> Result<Vec<M>, Expectation<M>> {
+        let all = async {
+            let mut messages = Vec::with_capacity(count);
+            while messages.len() < count {
+                messages.push(self.received.recv().await?);
+            }
+            Some(messages)
+        };
+        timeout(within, all).await.ok().flatten().ok_or(Expectation::Nothing { within })
+    }
+
+    /// Waits for this long, in which nothing must come.
+    ///
+    /// # Errors
+    /// [`Expectation::Unexpected`], with the message, as soon as one comes.
+    pub async fn expect_nothing(&mut self, within: Duration) -> Result<(), Expectation<M>> {
+        match self.expect(within).await {
+            Ok(message) => Err(Expectation::Unexpected { message }),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl<M: Send + 'static> fmt::Debug for Probe<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Probe").field("stats", &self.stats()).finish()
+    }
+}
