@@ -12,6 +12,7 @@ use crate::error::SpawnError;
 use crate::lifecycle::Exit;
 use crate::mailbox::Mailbox;
 use crate::name::Name;
+use crate::own_thread;
 use crate::restart::{Record, Restart};
 use crate::routes::TypeRoutes;
 use crate::run_loop::{self, Plan};
@@ -52,6 +53,7 @@ pub struct Configure<'a> {
     mailbox: Mailbox,
     restart: Restart,
     budget: usize,
+    own_thread: bool,
 }
 
 impl<'a> Configure<'a> {
@@ -63,6 +65,7 @@ impl<'a> Configure<'a> {
             mailbox: Mailbox::default(),
             restart: Restart::default(),
             budget: DEFAULT_BUDGET,
+            own_thread: false,
         }
     }
 
@@ -90,6 +93,37 @@ impl<'a> Configure<'a> {
     /// its capacity does not count them, and `DropOldest` does not evict them.
     pub fn budget(mut self, messages: usize) -> Self {
         self.budget = messages;
+        self
+    }
+
+    /// Gives it a thread of its own, named like it: for handlers that block, which would hold up a worker of tokio's and all tasks
+    /// of that worker. They may still await; timers and sockets are driven by the tokio runtime.
+    ///
+    /// A subsystem with a thread costs the thread's memory, and a wake-up of the kernel where others cost one of tokio's.
+    ///
+    /// ```
+    /// use mycelia_actors::prelude::*;
+    ///
+    /// struct Disk;
+    /// struct Read(&'static str);
+    /// impl Subsystem for Disk {}
+    /// impl Handler<Read> for Disk {
+    ///     type Reply = std::io::Result<String>;
+    ///     async fn handle(&mut self, Read(path): Read, _cx: &mut Context<Self>) -> Self::Reply {
+    ///         std::fs::read_to_string(path)
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let runtime = Runtime::new();
+    /// let disk = runtime.configure("disk").own_thread().spawn(Disk)?;
+    /// assert!(disk.ask(Read("no such file")).await?.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn own_thread(mut self) -> Self {
+        self.own_thread = true;
         self
     }
 
@@ -135,13 +169,18 @@ impl<'a> Configure<'a> {
         let plan = Plan { budget, batch, restarts };
         let span = tracing::info_span!("subsystem", name = %actor.name);
         let task = run_loop::task(Arc::clone(&actor), state, plan);
-        if span.is_disabled() {
+        if span.is_disabled() && !self.own_thread {
             tokio.spawn(task);
         } else {
             // In a box, so that subsystems nobody traces do not pay for the span.
             span.in_scope(|| tracing::info!("spawned"));
             let task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(task);
-            tokio.spawn(task.instrument(span));
+            let task = task.instrument(span);
+            if self.own_thread {
+                own_thread::start(&tokio, &actor, task)?;
+            } else {
+                tokio.spawn(task);
+            }
         }
         Ok(Address::new(actor))
     }

@@ -161,6 +161,9 @@ pub enum SpawnError {
     /// The tokio runtime was built without timers, which the deadlines of asks need.
     #[error("tokio's timers are disabled: call `enable_time` on its builder")]
     NoTimers,
+    /// The system gave no thread for a subsystem that was to have its own. The reason.
+    #[error("no thread for the subsystem: {0}")]
+    NoThread(String),
     /// The runtime is shutting down.
     #[error("the runtime is shutting down")]
     ShutDown,

@@ -60,6 +60,7 @@ mod reply_to;
 mod sending;
 mod tell;
 
+mod own_thread;
 mod path_ask;
 mod path_error;
 mod path_sending;

@@ -1,0 +1,106 @@
+//! A subsystem on a thread of its own may block: nobody else waits for it, and it lives and ends like any other.
+#![cfg(not(any(mycelia_loom, miri)))]
+
+mod subsystems;
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use mycelia_actors::AskFailure;
+use mycelia_actors::prelude::*;
+use subsystems::{Add, Gated, accounted};
+
+/// Blocks its thread until it is told to go on.
+struct Blocking;
+impl Subsystem for Blocking {}
+
+struct Until(mpsc::Receiver<()>);
+impl Handler<Until> for Blocking {
+    type Reply = Option<String>;
+    async fn handle(&mut self, Until(go): Until, _: &mut Context<Self>) -> Option<String> {
+        go.recv().unwrap();
+        thread::current().name().map(str::to_owned)
+    }
+}
+
+struct Panic;
+impl Handler<Panic> for Blocking {
+    type Reply = ();
+    async fn handle(&mut self, _: Panic, _: &mut Context<Self>) {
+        panic!("on purpose");
+    }
+}
+
+struct Sleep(Duration);
+impl Handler<Sleep> for Blocking {
+    type Reply = ();
+    async fn handle(&mut self, Sleep(time): Sleep, _: &mut Context<Self>) {
+        tokio::time::sleep(time).await;
+    }
+}
+
+fn spawn(runtime: &Runtime) -> Address<Blocking> {
+    runtime.configure("blocking").own_thread().spawn_with(|| Blocking).unwrap()
+}
+
+// On one thread: a handler that blocked it would block the test.
+#[tokio::test]
+async fn others_go_on_while_it_blocks() {
+    let runtime = Runtime::new();
+    let blocking = spawn(&runtime);
+    let (state, gate) = Gated::new();
+    gate.open();
+    let gated = runtime.spawn("gated", state).unwrap();
+    let (go, until) = mpsc::channel();
+    let asked = blocking.ask(Until(until));
+    let others = async {
+        while blocking.stats().in_hand == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(gated.ask(Add(1)).await.unwrap(), 1);
+        go.send(()).unwrap();
+    };
+    let (asked, ()) = tokio::join!(asked, others);
+    assert_eq!(asked.unwrap().as_deref(), Some("blocking"));
+    runtime.shutdown().await.unwrap();
+    accounted(&blocking);
+}
+
+#[tokio::test]
+async fn it_restarts_waits_on_timers_and_ends_like_any_other() {
+    let runtime = Runtime::new();
+    let blocking = spawn(&runtime);
+    assert_eq!(blocking.ask(Panic).await.unwrap_err().failure, AskFailure::Panicked);
+    blocking.ask(Sleep(Duration::from_millis(1))).await.unwrap();
+    assert_eq!(blocking.stats().restarts, 1);
+    let forever = blocking.ask(Sleep(Duration::MAX));
+    let kills = async {
+        while blocking.stats().in_hand == 0 {
+            tokio::task::yield_now().await;
+        }
+        blocking.kill();
+    };
+    let (asked, ()) = tokio::join!(forever, kills);
+    assert_eq!(asked.unwrap_err().failure, AskFailure::Killed);
+    assert!(matches!(blocking.ended().await, Exit::Killed));
+    accounted(&blocking);
+}
+
+#[test]
+fn it_ends_when_tokio_goes_away() {
+    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
+    let runtime = Runtime::builder().tokio(tokio.handle().clone()).build();
+    let blocking = spawn(&runtime);
+    let (go, until) = mpsc::channel();
+    blocking.tell(Until(until)).unwrap();
+    blocking.tell(Panic).unwrap();
+    drop(tokio);
+    go.send(()).unwrap();
+    while blocking.exit().is_none() {
+        thread::yield_now();
+    }
+    let stats = blocking.stats();
+    assert_eq!((stats.handled, stats.undelivered), (1, 1), "{stats:?}");
+    accounted(&blocking);
+}
