@@ -161,6 +161,16 @@ impl Outside {
         self.0.request(Request::Kill);
     }
 
+    /// Makes requests.
+    pub fn suspend(&self) {
+        self.0.request(Request::Suspend);
+    }
+
+    /// Takes the one back.
+    pub fn resume(&self) {
+        self.0.resume();
+    }
+
     /// Closes the mailbox.
     pub fn stop(&self) {
         self.0.stop();
@@ -194,6 +204,11 @@ impl Inbox {
             Filled::Request => Woken::Request,
             Filled::Closed => Woken::Closed,
         })
+    }
+
+    /// Waits as a suspended run loop does.
+    pub fn poll_resumed(&mut self) -> Poll<()> {
+        if self.actor.is_suspended() { Poll::Pending } else { Poll::Ready(()) }
     }
 
     /// Says whom requests wake.

@@ -208,3 +208,27 @@ fn twin_an_old_word_makes_a_circle() {
         "a_reply_that_the_asker_has_not_heard_of_makes_no_circle"
     ));
 }
+
+#[test]
+fn a_suspended_run_loop_hears_that_it_may_go_on_or_is_to_end() {
+    for resumes in [true, false] {
+        explore(move || {
+            let (outside, mut inbox) = mailbox();
+            outside.suspend();
+            let thread = thread::spawn(move || if resumes { outside.resume() } else { outside.stop() });
+            block_on(poll_fn(|task| {
+                inbox.register(task);
+                inbox.poll_resumed()
+            }));
+            thread.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn twin_a_resume_that_wakes_nobody_is_not_heard() {
+    assert!(scene_fails_with(
+        "a resume that wakes nobody",
+        "a_suspended_run_loop_hears_that_it_may_go_on_or_is_to_end"
+    ));
+}
