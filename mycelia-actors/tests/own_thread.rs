@@ -95,6 +95,9 @@ fn it_ends_when_tokio_goes_away() {
     let (go, until) = mpsc::channel();
     blocking.tell(Until(until)).unwrap();
     blocking.tell(Panic).unwrap();
+    while blocking.stats().in_hand == 0 {
+        thread::yield_now();
+    }
     drop(tokio);
     go.send(()).unwrap();
     while blocking.exit().is_none() {
