@@ -41,7 +41,7 @@
 //! # Map
 //!
 //! What a user writes: [`Subsystem`], [`Handler`]. What handlers are given: [`Context`]. How messages are sent:
-//! [`Address`], [`Recipient`], [`Sending`], [`Ask`], [`ReplyTo`]. What becomes of them: [`Stats`], [`DeadLetter`], and the errors
+//! [`Address`], [`Recipient`], [`Group`], [`Sending`], [`Ask`], [`ReplyTo`]. What becomes of them: [`Stats`], [`DeadLetter`], and the errors
 //! [`TellError`], [`TellManyError`], [`AskError`]. How subsystems are made and ended: [`Runtime`], [`Configure`],
 //! [`Mailbox`], [`Restart`], [`Exit`].
 
@@ -54,6 +54,7 @@ mod subsystem;
 mod address;
 mod ask;
 mod blocking;
+mod group;
 mod recipient;
 mod registry;
 mod reply_to;
@@ -118,6 +119,7 @@ pub use error::{
     TellError,
 };
 pub use faults::Faults;
+pub use group::{Choice, Group, NoMembers};
 pub use handler::Handler;
 pub use ledger::Stats;
 pub use lifecycle::Exit;

@@ -62,20 +62,29 @@ enum Verb {
     Ask,
 }
 
-async fn round(address: &Address<Sum>, verb: Verb) {
+async fn round<'a>(pick: impl Fn() -> &'a Address<Sum>, verb: Verb) {
     for n in 0..MESSAGES {
         match verb {
             Verb::Tell => {
-                while address.tell([n; 8]).is_err() {
+                while pick().tell([n; 8]).is_err() {
                     tokio::task::yield_now().await;
                 }
             }
-            Verb::Send => address.send([n; 8]).await.unwrap(),
-            Verb::Ask => assert!(address.ask([n; 8]).await.unwrap()[0] >= n),
+            Verb::Send => pick().send([n; 8]).await.unwrap(),
+            Verb::Ask => assert!(pick().ask([n; 8]).await.unwrap()[0] >= n),
         }
     }
     // All are handled when this one is.
-    address.ask([0; 8]).await.unwrap();
+    pick().ask([0; 8]).await.unwrap();
+}
+
+/// How many requests there were meanwhile.
+async fn requests(round: impl Future<Output = ()>) -> u64 {
+    COUNTING.store(true, Ordering::SeqCst);
+    let before = REQUESTS.load(Ordering::SeqCst);
+    round.await;
+    COUNTING.store(false, Ordering::SeqCst);
+    REQUESTS.load(Ordering::SeqCst) - before
 }
 
 #[test]
@@ -85,16 +94,16 @@ fn a_hundred_thousand_tells_sends_and_asks_allocate_nothing_once_warm() {
         let runtime = Runtime::new();
         let address = runtime.spawn("sum", Sum(0)).unwrap();
         for verb in [Verb::Tell, Verb::Send, Verb::Ask] {
-            round(&address, verb).await;
-            COUNTING.store(true, Ordering::SeqCst);
-            let before = REQUESTS.load(Ordering::SeqCst);
-            round(&address, verb).await;
-            COUNTING.store(false, Ordering::SeqCst);
-            let requests = REQUESTS.load(Ordering::SeqCst) - before;
-            assert_eq!(requests, 0, "{MESSAGES} of {verb:?}");
+            round(|| &address, verb).await;
+            assert_eq!(requests(round(|| &address, verb)).await, 0, "{MESSAGES} of {verb:?}");
+        }
+        for choice in [Choice::RoundRobin, Choice::Random, Choice::LeastLoaded] {
+            let group = Group::new([address.clone(), address.clone()], choice).unwrap();
+            round(|| group.pick(), Verb::Tell).await;
+            assert_eq!(requests(round(|| group.pick(), Verb::Tell)).await, 0, "{choice:?}");
         }
         let stats = address.stats();
-        assert_eq!(stats.handled, 6 * (MESSAGES + 1));
+        assert_eq!(stats.handled, 12 * (MESSAGES + 1));
         assert_eq!(stats.sent, stats.accounted());
     });
 }
