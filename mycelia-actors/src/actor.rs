@@ -17,6 +17,7 @@ use crate::envelope::Envelope;
 use crate::error::{Refusal, TellError};
 use crate::handler::Handler;
 use crate::ledger::{Ledger, Stats};
+use crate::life_event::LifeEvent;
 use crate::lifecycle::Life;
 use crate::name::Name;
 use crate::runtime::Shared;
@@ -154,12 +155,12 @@ impl Actor {
         // Its drop is none of the business of whoever happens to push it out.
         let _nobody = current::has_metadata().then(|| current::with(None));
         let lost = contain(|| {
-            if self.runtime.dead_letters.is_watched() {
+            if self.runtime.wants_letters() {
                 let message_type = envelope.message_type();
                 let (message, in_hand) = envelope.take();
                 in_hand.end(fate);
                 let letter = DeadLetter::new(self.name.clone(), message_type, reason, Some(message));
-                self.runtime.dead_letters.publish(letter);
+                self.runtime.deliver(letter);
             } else {
                 envelope.lose(fate);
             }
@@ -174,6 +175,12 @@ impl Actor {
         if contain(|| drop(something)).is_err() {
             self.ledger.rare().drop_panics.add(1);
         }
+    }
+
+    /// Its `started` has run.
+    pub(crate) fn set_started(&self) {
+        self.runtime.announce_life(&self.name, || LifeEvent::Started);
+        self.life.set_started();
     }
 
     /// Refuses later messages; the run loop ends when it has handled those it has.

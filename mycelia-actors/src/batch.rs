@@ -7,6 +7,7 @@ use std::task::{Context as Task, Poll};
 use crate::actor::Actor;
 use crate::dead_letters::Reason;
 use crate::envelope::Envelope;
+use crate::life_event::LifeEvent;
 use crate::lifecycle::Exit;
 use crate::slot::Fate;
 use crate::watch::unwatch_all;
@@ -63,6 +64,7 @@ impl Batch {
         let parent = actor.runtime.unregister(actor);
         tracing::info!(subsystem = %actor.name, %exit, "ended");
         let why = fails_parent.then(|| Arc::from(format!("its child `{}` {exit}", actor.name)));
+        actor.runtime.announce_life(&actor.name, || LifeEvent::Ended(exit.clone()));
         actor.life.set_ended(exit);
         parent.zip(why).into_iter().for_each(|(parent, why)| parent.fail(why));
     }

@@ -9,6 +9,7 @@ use tracing::Instrument;
 use crate::actor::Actor;
 use crate::address::Address;
 use crate::error::SpawnError;
+use crate::life_event::LifeEvent;
 use crate::lifecycle::Exit;
 use crate::mailbox::Mailbox;
 use crate::name::Name;
@@ -167,6 +168,7 @@ impl<'a> Configure<'a> {
         let batch = budget.min(u32::try_from(self.mailbox.capacity).unwrap_or(u32::MAX));
         let restarts = factory.map(|factory| Box::new((factory, Record::new(self.restart))));
         let plan = Plan { budget, batch, restarts };
+        actor.runtime.announce_life(&actor.name, || LifeEvent::Spawned);
         let span = tracing::info_span!("subsystem", name = %actor.name);
         let task = run_loop::task(Arc::clone(&actor), state, plan);
         if span.is_disabled() && !self.own_thread {

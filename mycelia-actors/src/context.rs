@@ -7,6 +7,7 @@ use futures_core::Stream;
 
 use crate::actor::Actor;
 use crate::address::Address;
+use crate::bus::Bus;
 use crate::config::Configure;
 use crate::current;
 use crate::error::{SpawnError, TellError};
@@ -188,6 +189,12 @@ impl<S: Subsystem> Context<S> {
     /// Hears of its end no more, unless the message is on its way already. True if it was watched and has not ended.
     pub fn unwatch<T: Subsystem>(&self, other: &Address<T>) -> bool {
         watch::unwatch(self.address.actor(), other.actor())
+    }
+
+    /// Where events are published.
+    #[must_use]
+    pub fn bus(&self) -> &Bus {
+        &self.address.actor().runtime.bus
     }
 
     /// Ends this subsystem after what its mailbox has accepted so far.

@@ -9,6 +9,7 @@ use mycelia_core::Counter;
 use mycelia_core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::name::Name;
+use crate::runtime::Shared;
 
 /// Why a message will never be handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -140,6 +141,18 @@ impl fmt::Debug for DeadLetters {
     }
 }
 
+impl Shared {
+    /// True if somebody may want to know of lost messages; then letters carry theirs.
+    pub(crate) fn wants_letters(&self) -> bool {
+        self.dead_letters.is_watched() || self.bus.is_watched::<DeadLetter>()
+    }
+
+    pub(crate) fn deliver(&self, letter: DeadLetter) {
+        self.bus.announce("dead_letters", letter.subsystem(), || letter.clone());
+        self.dead_letters.publish(letter);
+    }
+}
+
 /// Who gets dead letters.
 #[derive(Default)]
 pub(crate) struct Subscribers {
@@ -155,8 +168,8 @@ struct Senders {
 }
 
 impl Subscribers {
-    /// True if somebody may be subscribed; then letters carry their message.
-    pub(crate) fn is_watched(&self) -> bool {
+    /// True if somebody may be subscribed.
+    fn is_watched(&self) -> bool {
         // Relaxed: a subscriber that comes at this very moment may miss this letter.
         self.watched.load(Ordering::Relaxed)
     }
@@ -190,7 +203,7 @@ impl Subscribers {
         drop(removed);
     }
 
-    pub(crate) fn publish(&self, letter: DeadLetter) {
+    fn publish(&self, letter: DeadLetter) {
         for (_, sender) in &self.senders.read().unwrap_or_else(PoisonError::into_inner).by_id {
             // What does not go in is a reference to a letter that is still here: its message is not dropped.
             if let Err(flume::TrySendError::Full(_)) = sender.try_send(letter.clone()) {

@@ -258,9 +258,9 @@ fn fail(actor: &Actor, hands: Hands, fate: Fate) {
     actor.waits.forget();
     actor.ledger.rare().failed.add_owned(hands.count() as u64);
     hands.for_each(|in_hand| {
-        if actor.runtime.dead_letters.is_watched() {
+        if actor.runtime.wants_letters() {
             let letter = DeadLetter::new(actor.name.clone(), in_hand.message_type(), Reason::Failed, None);
-            actor.runtime.dead_letters.publish(letter);
+            actor.runtime.deliver(letter);
         }
         // A waker of the asker's that panics is the asker's affair.
         let _ = contain(|| in_hand.end(fate));

@@ -43,7 +43,7 @@
 //! What a user writes: [`Subsystem`], [`Handler`]. What handlers are given: [`Context`]. How messages are sent:
 //! [`Address`], [`Recipient`], [`Group`], [`Sending`], [`Ask`], [`ReplyTo`]. What becomes of them: [`Stats`], [`DeadLetter`], and the errors
 //! [`TellError`], [`TellManyError`], [`AskError`]. How subsystems are made and ended: [`Runtime`], [`Configure`],
-//! [`Mailbox`], [`Restart`], [`Exit`].
+//! [`Mailbox`], [`Restart`], [`Exit`]. Events for whoever wants to know: [`Bus`], [`Subscription`], [`Lifecycle`].
 
 pub mod prelude;
 
@@ -71,11 +71,13 @@ mod route;
 mod routes;
 
 mod body;
+mod bus;
 mod config;
 mod dead_letters;
 mod error;
 mod faults;
 mod ledger;
+mod life_event;
 mod lifecycle;
 mod mailbox;
 mod message_pool;
@@ -83,6 +85,7 @@ mod metadata;
 mod name;
 mod restart;
 mod runtime;
+mod subscription;
 mod trace;
 mod watch;
 
@@ -110,6 +113,7 @@ mod tasks;
 pub use address::Address;
 pub use ask::Ask;
 pub use body::{BodyFault, RawBody};
+pub use bus::{Bus, PublishError, SubscribeError};
 pub use config::Configure;
 pub use context::Context;
 pub use cycle::Cycle;
@@ -122,6 +126,7 @@ pub use faults::Faults;
 pub use group::{Choice, Group, NoMembers};
 pub use handler::Handler;
 pub use ledger::Stats;
+pub use life_event::{LifeEvent, Lifecycle};
 pub use lifecycle::Exit;
 pub use mailbox::Mailbox;
 pub use message_pool::{MessagePool, PoolStats};
@@ -141,6 +146,7 @@ pub use route::Route;
 pub use routes::{ListedRoute, Routable, RouteInfo, Routes};
 pub use runtime::{Builder, Runtime};
 pub use sending::Sending;
+pub use subscription::{Event, Subscription};
 pub use subsystem::{BoxError, Subsystem};
 pub use tasks::TaskHandle;
 pub use tell::{TellManyError, Told, ToldMany};

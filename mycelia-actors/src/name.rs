@@ -1,6 +1,7 @@
 //! What a subsystem is called.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A subsystem's name as it was given, or for one without a name its type and number: `counter`, `Counter#7`.
@@ -29,6 +30,16 @@ impl Name {
         }
     }
 
+    /// As one segment of a topic: the name as it was given, or the type without its parameters and the number. That of a
+    /// `Cache<User>` is `Cache#7`.
+    #[must_use]
+    pub fn to_segment(&self) -> String {
+        match &self.0 {
+            Kind::Given(name) => name.to_string(),
+            Kind::Unnamed { type_name, id } => format!("{}#{id}", &type_name[last_of_path(type_name)]),
+        }
+    }
+
     /// The name, if one was given.
     #[must_use]
     pub fn as_given(&self) -> Option<&str> {
@@ -44,13 +55,16 @@ impl fmt::Display for Name {
         match &self.0 {
             Kind::Given(name) => f.write_str(name),
             Kind::Unnamed { type_name, id } => {
-                // `path::Type<path::Other>`: only the path before the type goes.
-                let plain = type_name.split('<').next().unwrap_or(type_name);
-                let path = plain.rfind("::").map_or(0, |at| at + 2);
-                write!(f, "{}#{id}", &type_name[path..])
+                write!(f, "{}#{id}", &type_name[last_of_path(type_name).start..])
             }
         }
     }
+}
+
+/// Where the `Type` is in `path::Type<path::Other>`.
+fn last_of_path(type_name: &str) -> Range<usize> {
+    let end = type_name.find('<').unwrap_or(type_name.len());
+    type_name[..end].rfind("::").map_or(0, |at| at + 2)..end
 }
 
 /// As the text, quoted.

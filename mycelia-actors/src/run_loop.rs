@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::current;
 use crate::faults::{Fault, Faults};
 use crate::handling::{self, Handling, Inside, New};
+use crate::life_event::LifeEvent;
 use crate::lifecycle::Exit;
 use crate::restart::{Others, Record};
 use crate::runtime::{GRACE, ended_within, one_by_one};
@@ -211,13 +212,14 @@ impl<S: Subsystem> Loop<S> {
         actor.drop_contained(std::mem::replace(&mut self.inside.state, new));
         actor.ledger.rare().restarts.add_owned(1);
         tracing::info!(subsystem = %actor.name, "restarted");
+        actor.runtime.announce_life(&actor.name, || LifeEvent::Restarted);
         Ok(())
     }
 
     /// One state's life, from `started` to its end.
     async fn live(&mut self) -> End {
         match obeying(&self.batch.actor, self.inside.state.started(&mut self.inside.cx)).await {
-            Ended::Done(Ok(())) => self.batch.actor.life.set_started(),
+            Ended::Done(Ok(())) => self.batch.actor.set_started(),
             Ended::Done(Err(error)) => return End::StartFailed(Arc::from(error.to_string())),
             Ended::Panicked(text) => return End::Panicked(text),
             Ended::Killed => return End::Killed,

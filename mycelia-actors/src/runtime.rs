@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use crate::actor::{Actor, Request};
 use crate::address::Address;
 use crate::body::MAX_BODY;
+use crate::bus::Bus;
 use crate::config::Configure;
 use crate::dead_letters::{DeadLetters, Subscribers};
 use crate::deadline::Deadlines;
@@ -68,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) slots: Slots,
     pub(crate) deadlines: Deadlines,
     pub(crate) dead_letters: Arc<Subscribers>,
+    pub(crate) bus: Bus,
     tokio: Option<Handle>,
     has_timers: OnceLock<bool>,
     last_tokio: Mutex<Option<Handle>>,
@@ -80,6 +82,12 @@ pub(crate) struct Shared {
     next_id: AtomicU64,
     random: AtomicU64,
     closed: AtomicBool,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.bus.close();
+    }
 }
 
 /// A subsystem with a name, and the routes of its type.
@@ -208,6 +216,13 @@ impl Runtime {
         self.owner.shared.dead_letters.missed.get()
     }
 
+    /// Where events are published and subscribed to, those of the runtime itself as well: see [`Bus`]. It closes with
+    /// [`shutdown`](Self::shutdown) or the runtime, and keeps no subsystem running.
+    #[must_use]
+    pub fn bus(&self) -> Bus {
+        self.owner.shared.bus.clone()
+    }
+
     /// What the message pool has done so far.
     #[must_use]
     pub fn pool_stats(&self) -> PoolStats {
@@ -274,6 +289,7 @@ impl Runtime {
         let (left, killed): (Vec<_>, Vec<_>) = late.iter().partition(|actor| actor.life.exit().is_none());
         if left.is_empty() {
             shared.dead_letters.close();
+            shared.bus.close();
         }
         if late.is_empty() {
             return Ok(());
@@ -494,6 +510,7 @@ impl Builder {
             slots: self.messages.build(),
             deadlines: Deadlines::new(),
             dead_letters: Arc::default(),
+            bus: Bus::new(),
             tokio: self.tokio.or_else(|| Handle::try_current().ok()),
             has_timers: OnceLock::new(),
             last_tokio: Mutex::new(None),

@@ -1,4 +1,5 @@
-//! Once warm, messages by path ask the allocator for nothing, and metadata for what its text says.
+//! Once warm, messages by path ask the allocator for nothing, metadata for what its text says, and events twice if somebody
+//! gets them.
 #![cfg(not(mycelia_loom))]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -233,4 +234,26 @@ fn metadata_costs_two_requests_and_one_for_each_principal() {
     // A scope in the scope of another.
     let outer = Metadata::new().with_header("language", "de").unwrap();
     assert_eq!(requests(&|| outer.in_scope(|| metadata.in_scope(|| ()))), 1);
+}
+
+#[test]
+fn an_event_asks_twice_for_all_who_get_it_and_for_nothing_if_nobody_does() {
+    let runtime = Runtime::new();
+    let bus = runtime.bus();
+    let round = |got: usize| {
+        let before = REQUESTS.get();
+        for n in 0..MESSAGES {
+            assert_eq!(bus.publish("points/7/moved", n).unwrap(), got);
+        }
+        REQUESTS.get() - before
+    };
+    round(0);
+    assert_eq!(round(0), 0, "without subscribers");
+    let _other_type = bus.subscribe::<String>("points/{*rest}", 10).unwrap();
+    let _other_topic = bus.subscribe::<u64>("lines/{*rest}", 10).unwrap();
+    assert_eq!(round(0), 0, "with subscribers to something else");
+    let subscribe = |_| bus.subscribe::<u64>("points/{n}/moved", 10).unwrap();
+    let _subscribers: Vec<_> = (0..3).map(subscribe).collect();
+    round(3);
+    assert_eq!(round(3), 2 * MESSAGES, "with three of them, and full queues");
 }

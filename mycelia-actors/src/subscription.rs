@@ -1,0 +1,210 @@
+//! The reading end of the bus: a bounded queue that knows what it has missed.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context as Task, Poll, Waker};
+
+use mycelia_core::sync::Mutex;
+use mycelia_core::{OverflowPolicy, contain, wake_all};
+use mycelia_router::Router;
+
+use crate::blocking::block_on;
+use crate::bus::Bus;
+use crate::current;
+
+/// What a [`Subscription`] receives: an event, shared with the other subscribers.
+#[derive(Clone, Debug)]
+pub struct Event<E> {
+    /// On which topic it was published.
+    pub topic: Arc<str>,
+    /// The event.
+    pub event: Arc<E>,
+    /// How many events this subscription has missed directly before this one.
+    pub missed: u64,
+    pattern: Arc<Router<()>>,
+}
+
+impl<E> Event<E> {
+    /// What stands in the topic where the subscription's pattern has `{name}`, as it is: not percent-decoded, for which there is
+    /// [`decode`](crate::decode). Cost: another look at the topic.
+    #[must_use]
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.pattern.at(&self.topic).ok()?.params().get(name)
+    }
+}
+
+/// A subscription to events of type `E`, with a queue of its own. Made by [`Bus::subscribe`](crate::Bus::subscribe). Dropping it
+/// unsubscribes.
+///
+/// Async code reads it with [`recv`](Self::recv), threads with [`blocking_recv`](Self::blocking_recv), both of which wait;
+/// [`try_recv`](Self::try_recv) takes what is there. Events of one publisher come in the order in which they were published.
+///
+/// It keeps no subsystem and no runtime alive, and ends after its last event once the runtime has been
+/// [shut down](crate::Runtime::shutdown), or has gone with all its addresses.
+pub struct Subscription<E: Send + Sync + 'static> {
+    bus: Bus,
+    backlog: Arc<Backlog<E>>,
+}
+
+impl<E: Send + Sync + 'static> Subscription<E> {
+    pub(crate) fn new(bus: Bus, backlog: Arc<Backlog<E>>) -> Self {
+        Self { bus, backlog }
+    }
+
+    /// Waits for the next event; `None` if there will be no more.
+    ///
+    /// Cancel-safe: a dropped future took nothing.
+    pub async fn recv(&mut self) -> Option<Event<E>> {
+        poll_fn(|task| self.poll_recv(task)).await
+    }
+
+    /// [`recv`](Self::recv) for those who write a future or stream themselves.
+    pub fn poll_recv(&mut self, task: &mut Task<'_>) -> Poll<Option<Event<E>>> {
+        self.backlog.poll(task)
+    }
+
+    /// [`recv`](Self::recv) for threads without an async runtime: blocks the thread until there is an event.
+    pub fn blocking_recv(&mut self) -> Option<Event<E>> {
+        self.try_recv().or_else(|| block_on(self.recv()))
+    }
+
+    /// Takes the next event, if there is one.
+    pub fn try_recv(&mut self) -> Option<Event<E>> {
+        self.backlog.state.lock().events.pop_front()
+    }
+
+    /// How many events it has missed so far, because its queue was full. Where they are missing, [`Event::missed`] says.
+    ///
+    /// Every event published for it was received, is in the queue, or is counted here.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.backlog.state.lock().missed
+    }
+
+    /// How many events are in the queue.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.backlog.state.lock().events.len()
+    }
+
+    /// True if no event is in the queue.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<E: Send + Sync + 'static> Drop for Subscription<E> {
+    fn drop(&mut self) {
+        self.bus.leave(&self.backlog);
+        let unread = self.backlog.end();
+        drop(unread);
+    }
+}
+
+impl<E: Send + Sync + 'static> fmt::Debug for Subscription<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.backlog.state.lock();
+        let (queued, missed) = (state.events.len(), state.missed);
+        drop(state);
+        f.debug_struct("Subscription")
+            .field("patterns", &self.backlog.pattern)
+            .field("queued", &queued)
+            .field("missed", &missed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The queue between publishers and one subscriber.
+pub(crate) struct Backlog<E> {
+    /// With one route: what it takes.
+    pattern: Arc<Router<()>>,
+    capacity: usize,
+    policy: OverflowPolicy,
+    state: Mutex<State<E>>,
+}
+
+struct State<E> {
+    /// Each with the number of those that are missing before it.
+    events: VecDeque<Event<E>>,
+    /// How many are missing behind the last of them (`DropNewest`).
+    gap: u64,
+    missed: u64,
+    reader: Option<Waker>,
+    closed: bool,
+}
+
+impl<E> Backlog<E> {
+    /// Holds at least one event.
+    pub(crate) fn new(pattern: Router<()>, capacity: usize, policy: OverflowPolicy) -> Self {
+        let state = State { events: VecDeque::new(), gap: 0, missed: 0, reader: None, closed: false };
+        Self { pattern: Arc::new(pattern), capacity, policy, state: Mutex::new(state) }
+    }
+
+    pub(crate) fn takes(&self, topic: &str) -> bool {
+        self.pattern.at(topic).is_ok()
+    }
+
+    /// Puts an event into the queue, by the policy if that is full. True if it went in.
+    pub(crate) fn push(&self, topic: &Arc<str>, event: &Arc<E>) -> bool {
+        let mut state = self.state.lock();
+        if state.closed {
+            return false;
+        }
+        let full = state.events.len() == self.capacity;
+        state.missed += u64::from(full);
+        if full && self.policy == OverflowPolicy::DropNewest {
+            state.gap += 1;
+            return false;
+        }
+        let oldest = if full { state.events.pop_front() } else { None };
+        let (topic, event) = (Arc::clone(topic), Arc::clone(event));
+        let (missed, pattern) = (std::mem::take(&mut state.gap), Arc::clone(&self.pattern));
+        state.events.push_back(Event { topic, event, missed, pattern });
+        if let (Some(oldest), Some(next)) = (&oldest, state.events.front_mut()) {
+            next.missed += oldest.missed + 1;
+        }
+        let reader = state.reader.take();
+        drop(state);
+        wake_all(reader);
+        if oldest.is_some() {
+            // Its drop is none of the publisher's business.
+            let _nobody = current::has_metadata().then(|| current::with(None));
+            // A panic has been printed by the panic hook.
+            let _ = contain(|| drop(oldest));
+        }
+        true
+    }
+
+    fn poll(&self, task: &mut Task<'_>) -> Poll<Option<Event<E>>> {
+        let mut state = self.state.lock();
+        if let Some(event) = state.events.pop_front() {
+            return Poll::Ready(Some(event));
+        }
+        if state.closed {
+            return Poll::Ready(None);
+        }
+        let old = state.reader.replace(task.waker().clone());
+        drop(state);
+        drop(old);
+        Poll::Pending
+    }
+
+    /// There will be no more events.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        let reader = state.reader.take();
+        drop(state);
+        wake_all(reader);
+    }
+
+    /// Nobody reads it any more. What is left, to be dropped.
+    fn end(&self) -> (VecDeque<Event<E>>, Option<Waker>) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        (std::mem::take(&mut state.events), state.reader.take())
+    }
+}
