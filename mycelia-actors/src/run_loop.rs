@@ -236,7 +236,8 @@ impl<S: Subsystem> Loop<S> {
                     return End::Panicked(self.batch.actor.failed_child());
                 }
                 Some(Asked::To(Request::Restart)) if self.plan.restarts.is_some() => return End::Restart,
-                Some(Asked::To(Request::Restart | Request::Notice)) => None,
+                // Without a factory there is nothing to do; but it may be suspended.
+                Some(Asked::To(Request::Restart | Request::Notice)) => continue,
                 Some(Asked::To(Request::Suspend)) => {
                     resumed(&self.batch.actor).await;
                     continue;

@@ -155,6 +155,25 @@ async fn a_suspended_subsystem_restarts_and_stays_suspended() {
     assert_eq!(address.ask(Total).await.unwrap(), [2]);
 }
 
+#[tokio::test]
+async fn a_suspended_subsystem_without_a_factory_is_not_let_go_on_by_a_restart() {
+    let runtime = Runtime::new();
+    let (state, gate) = Gated::new();
+    let address = runtime.spawn("gated", state).unwrap();
+    // All in one batch, which the loop has in its hands.
+    address.tell_many([0, 1, 2].map(Add)).unwrap();
+    settle().await;
+    address.suspend();
+    gate.open();
+    settle().await;
+    address.restart();
+    settle().await;
+    assert_eq!((address.stats().handled, address.stats().queued), (1, 2));
+    address.resume();
+    assert_eq!(address.ask(Total).await.unwrap(), [0, 1, 2]);
+    accounted(&address);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_policy_and_deadlines_hold_for_a_suspended_subsystem() {
     let runtime = Runtime::new();
