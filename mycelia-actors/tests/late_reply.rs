@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use mycelia_actors::AskFailure;
 use mycelia_actors::prelude::*;
-use subsystems::{Add, Gated, accounted};
+use subsystems::{Add, Gate, Gated, accounted};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -180,4 +180,232 @@ fn a_sweeper_that_never_ran_is_replaced() {
         let asked = tokio::time::timeout(LONG, address.ask(Add(1)).within(within)).await;
         assert_eq!(asked.expect("swept").unwrap_err().failure, AskFailure::Deadline(within));
     });
+}
+
+/// Goes from one subsystem to the next, and the duty to reply with it; the last does with it as it is told.
+struct Hop {
+    reply: ReplyTo<u32>,
+    /// In reverse.
+    next: Vec<Address<Gated>>,
+    last: Last,
+    gate: Gate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Last {
+    Replies,
+    /// When its gate is opened.
+    RepliesLater,
+    /// From another task.
+    RepliesElsewhere,
+    Drops,
+    Panics,
+    /// When its gate is opened.
+    PanicsLater,
+}
+
+impl Handler<Hop> for Gated {
+    type Reply = ();
+    async fn handle(&mut self, mut hop: Hop, _: &mut Context<Self>) {
+        if let Some(next) = hop.next.pop() {
+            // A message that is refused is dropped, and with it the duty.
+            let _ = next.tell(hop);
+            return;
+        }
+        match hop.last {
+            Last::Replies => hop.reply.reply(3),
+            Last::RepliesLater => {
+                hop.gate.pass().await;
+                hop.reply.reply(3);
+            }
+            Last::RepliesElsewhere => drop(tokio::spawn(async { hop.reply.reply(3) })),
+            Last::Drops => {}
+            Last::Panics => panic!("with the duty to reply"),
+            Last::PanicsLater => {
+                hop.gate.pass().await;
+                panic!("with the duty to reply");
+            }
+        }
+    }
+}
+
+/// Waits at the gate, and panics.
+struct Crash(Gate);
+impl Handler<Crash> for Gated {
+    type Reply = ();
+    async fn handle(&mut self, Crash(gate): Crash, _: &mut Context<Self>) {
+        gate.pass().await;
+        panic!("before the duty came to its turn");
+    }
+}
+
+/// How the duty finds the last in the chain.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Finds {
+    Idle,
+    /// So the duty is queued.
+    Busy,
+    /// The same, and what it is at will panic when the gate is opened.
+    Crashes,
+    /// Busy, with a full mailbox.
+    Full,
+    Ended,
+}
+
+/// What happens when the duty is there, before the gate is opened.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Then {
+    Nothing,
+    Kill,
+    Stop,
+    StopNow,
+    Restart,
+    /// A newer message pushes it out.
+    Evict,
+    /// Not the last in the chain, but the one that was asked.
+    KillFirst,
+    /// Those between.
+    KillMiddle,
+}
+
+#[rustfmt::skip]
+const CHAINS: [(Finds, Last, Then, Result<u32, AskFailure>); 26] = {
+    use AskFailure::{Killed, Panicked, Unanswered};
+    use Finds::*;
+    use Last::*;
+    use Then::*;
+    [
+        (Idle,    Replies,          Nothing,    Ok(3)),
+        (Idle,    RepliesLater,     Nothing,    Ok(3)),
+        (Idle,    RepliesElsewhere, Nothing,    Ok(3)),
+        (Idle,    Drops,            Nothing,    Err(Unanswered)),
+        (Idle,    Panics,           Nothing,    Err(Panicked)),
+        (Idle,    PanicsLater,      Nothing,    Err(Panicked)),
+        // In hand. It is not the one that was asked who is killed.
+        (Idle,    RepliesLater,     Kill,       Err(Unanswered)),
+        (Idle,    RepliesLater,     Stop,       Ok(3)),
+        (Idle,    RepliesLater,     StopNow,    Ok(3)),
+        (Idle,    RepliesLater,     Restart,    Ok(3)),
+        (Idle,    RepliesLater,     KillFirst,  Ok(3)),
+        (Idle,    RepliesLater,     KillMiddle, Ok(3)),
+        // Queued.
+        (Busy,    Replies,          Nothing,    Ok(3)),
+        (Busy,    Drops,            Nothing,    Err(Unanswered)),
+        (Busy,    Panics,           Nothing,    Err(Panicked)),
+        (Busy,    Replies,          Kill,       Err(Unanswered)),
+        (Busy,    Replies,          Stop,       Ok(3)),
+        (Busy,    Replies,          StopNow,    Err(Unanswered)),
+        (Busy,    Replies,          Restart,    Ok(3)),
+        (Busy,    Replies,          Evict,      Err(Unanswered)),
+        (Busy,    Replies,          KillFirst,  Ok(3)),
+        (Busy,    Drops,            KillFirst,  Err(Killed)),
+        (Busy,    Replies,          KillMiddle, Ok(3)),
+        (Crashes, Replies,          Nothing,    Err(Unanswered)),
+        // Refused.
+        (Full,    Replies,          Nothing,    Err(Unanswered)),
+        (Ended,   Replies,          Nothing,    Err(Unanswered)),
+    ]
+};
+
+/// Lets every task run that can.
+async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_asker_hears_however_far_the_duty_was_forwarded() {
+    for (finds, last, then, expected) in CHAINS {
+        // Miri takes its time.
+        for &length in if cfg!(miri) { &[3][..] } else { &[2, 3, 5] } {
+            for subscribed in [false, true] {
+                let runtime = Runtime::new();
+                let letters = subscribed.then(|| runtime.dead_letters(8));
+                let (gated, gate) = Gated::new();
+                // A capacity of 1, so that the loop takes one at a time.
+                let policy =
+                    if then == Then::Evict { OverflowPolicy::DropOldest } else { OverflowPolicy::Error };
+                let mailbox = Mailbox::bounded(1).overflow(policy);
+                let end = runtime.configure("end").mailbox(mailbox).spawn(gated).unwrap();
+                let before: Vec<_> =
+                    (1..length).map(|_| runtime.spawn_unnamed(Gated::new().0).unwrap()).collect();
+                match finds {
+                    Finds::Idle => settle().await,
+                    Finds::Busy | Finds::Full => gate.wait_until_busy(&end).await,
+                    Finds::Crashes => drop(end.tell(Crash(gate.clone())).unwrap()),
+                    Finds::Ended => {
+                        end.stop();
+                        end.ended().await;
+                    }
+                }
+                if finds == Finds::Full {
+                    end.tell(Add(0)).unwrap();
+                }
+                settle().await;
+                let [first, middle @ ..] = &before[..] else { unreachable!("at least two") };
+                let (asked, hop_gate) = (first.clone(), gate.clone());
+                let next = [&end].into_iter().chain(middle).cloned().collect();
+                let asking = tokio::spawn(async move {
+                    asked.ask_with(|reply| Hop { reply, next, last, gate: hop_gate }).await
+                });
+                settle().await;
+                match then {
+                    Then::Nothing => {}
+                    Then::Kill => end.kill(),
+                    Then::Stop => end.stop(),
+                    Then::StopNow => end.stop_now(),
+                    Then::Restart => end.restart(),
+                    Then::Evict => assert_eq!(end.tell(Add(0)).unwrap(), Told::Evicted),
+                    Then::KillFirst => first.kill(),
+                    Then::KillMiddle => middle.iter().for_each(Address::kill),
+                }
+                settle().await;
+                gate.open();
+                settle().await;
+                // A letter has the message, and with it the duty.
+                drop(letters);
+                let heard = asking.await.unwrap().map_err(|error| error.failure);
+                assert_eq!(heard, expected, "{finds:?}, {last:?}, {then:?}, {length}, {subscribed}");
+                for address in before.iter().chain([&end]) {
+                    address.stop();
+                    address.ended().await;
+                    accounted(address);
+                }
+                assert_eq!(runtime.pool_stats().in_use, 0);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_keeps_the_duty_and_its_reader_may_do_it() {
+    for replies in [true, false] {
+        let runtime = Runtime::new();
+        let letters = runtime.dead_letters(8);
+        let (address, gate) = small(&runtime, OverflowPolicy::Error);
+        gate.wait_until_busy(&address).await;
+        let first = runtime.spawn_unnamed(Gated::new().0).unwrap();
+        let (asked, next) = (first.clone(), vec![address.clone()]);
+        let asking = tokio::spawn(async move {
+            asked.ask_with(|reply| Hop { reply, next, last: Last::Replies, gate: Gate::default() }).await
+        });
+        settle().await;
+        address.kill();
+        address.ended().await;
+        settle().await;
+        assert!(!asking.is_finished());
+        // The first is of the message in hand.
+        assert_eq!(letters.recv().unwrap().reason(), mycelia_actors::Reason::Failed);
+        let letter = letters.recv().unwrap();
+        let hop = letter.take_message::<Hop>().unwrap();
+        if replies {
+            hop.reply.reply(8);
+            assert_eq!(asking.await.unwrap().unwrap(), 8);
+        } else {
+            drop(hop);
+            assert_eq!(asking.await.unwrap().unwrap_err().failure, AskFailure::Unanswered);
+        }
+        accounted(&address);
+    }
 }
