@@ -33,7 +33,8 @@ use crate::subsystem::Subsystem;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no handler for `{M}`",
     label = "`{M}` cannot be sent to `{Self}`",
-    note = "write `impl Handler<{M}> for {Self} {{ type Reply = …; async fn handle(…) … }}`"
+    note = "write `impl Handler<{M}> for {Self} {{ type Reply = …; async fn handle(…) … }}`",
+    note = "a handler is for exactly this type: not for a reference to it, nor for a field of it"
 )]
 pub trait Handler<M: Send + 'static>: Subsystem {
     /// What an asker gets; `()` if there is nothing to say.
@@ -51,6 +52,9 @@ pub trait Handler<M: Send + 'static>: Subsystem {
     const BATCH: usize = 1;
 
     /// Handles one message.
+    ///
+    /// The future moves between threads at its awaits, so what it holds over one must be `Send`: let a `MutexGuard` of std go
+    /// before it (in a block of its own), and use `Arc` instead of `Rc`.
     fn handle(&mut self, message: M, cx: &mut Context<Self>) -> impl Future<Output = Self::Reply> + Send;
 
     /// Handles messages that were queued next to each other, in order: for one SQL statement or one `fsync` for all of

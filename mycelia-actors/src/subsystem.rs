@@ -34,7 +34,9 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no subsystem",
-    note = "write `impl Subsystem for {Self} {{}}`; its methods have defaults"
+    label = "there is no `impl Subsystem` for this type",
+    note = "if it is the type of an actor, write `impl Subsystem for {Self} {{}}`; its methods have defaults",
+    note = "if there is an actor in it (a reference, an `Arc`, a `Result`), spawn what is inside"
 )]
 pub trait Subsystem: Sized + Send + 'static {
     /// Lists the paths that subsystems of this type take. Called at the first spawn with a name, and its result kept (should it

@@ -2,6 +2,6 @@
 #![cfg(not(any(mycelia_loom, miri)))]
 
 #[test]
-fn mistakes_in_routes_and_path_asks_are_explained() {
+fn mistakes_are_explained() {
     trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
 }
