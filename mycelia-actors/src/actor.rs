@@ -20,7 +20,7 @@ use crate::ledger::{Ledger, Stats};
 use crate::life_event::LifeEvent;
 use crate::lifecycle::Life;
 use crate::name::Name;
-use crate::runtime::Shared;
+use crate::shared::Shared;
 use crate::slot::Fate;
 use crate::table::{Itself, ReplyAs};
 use crate::tell::Told;

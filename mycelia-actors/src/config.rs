@@ -17,7 +17,7 @@ use crate::own_thread;
 use crate::restart::{Record, Restart};
 use crate::routes::TypeRoutes;
 use crate::run_loop::{self, Plan};
-use crate::runtime::Shared;
+use crate::shared::Shared;
 use crate::subsystem::{Factory, Subsystem};
 
 /// Messages a subsystem handles before it lets other tasks run.

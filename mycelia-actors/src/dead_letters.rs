@@ -9,7 +9,7 @@ use mycelia_core::Counter;
 use mycelia_core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::name::Name;
-use crate::runtime::Shared;
+use crate::shared::Shared;
 
 /// Why a message will never be handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::envelope::Slots;
-use crate::runtime::Shared;
+use crate::shared::Shared;
 use crate::slot::{Fate, MessageSlot, Wake};
 
 /// Marks a deadline that is still a duration.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::lifecycle::Exit;
 use crate::name::Name;
-use crate::runtime::Shared;
+use crate::shared::Shared;
 
 /// What has happened to a subsystem: on the [`Bus`](crate::Bus), on the topic `lifecycle/{subsystem}`.
 ///

@@ -17,7 +17,7 @@ use crate::path_sending::PathSending;
 use crate::posting::Posting;
 use crate::route::Route;
 use crate::routes::{RouteInfo, TypeRoutes};
-use crate::runtime::Shared;
+use crate::shared::Shared;
 use crate::tell::{Told, refusal};
 
 /// Sends messages by path (`api://users/7`): what a [`Runtime`](crate::Runtime) can, and a [`Context`](crate::Context) too.

@@ -1,0 +1,194 @@
+//! What the subsystems of a runtime share: slots, names, deadlines, whom to tell.
+
+use std::hash::BuildHasher;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use foldhash::fast::RandomState;
+use mycelia_core::contain;
+use mycelia_core::sync::Mutex;
+use mycelia_core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use mycelia_router::Policy;
+use tokio::runtime::Handle;
+
+use crate::actor::{Actor, Request};
+use crate::builder::Builder;
+use crate::bus::Bus;
+use crate::dead_letters::Subscribers;
+use crate::deadline::Deadlines;
+use crate::envelope::Slots;
+use crate::error::{RouteError, SpawnError};
+use crate::faults::Faults;
+use crate::path_error::PathCounters;
+use crate::registry::Registry;
+use crate::routes::TypeRoutes;
+
+/// What subsystems share.
+pub(crate) struct Shared {
+    pub(crate) slots: Slots,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) dead_letters: Arc<Subscribers>,
+    pub(crate) bus: Bus,
+    tokio: Option<Handle>,
+    has_timers: OnceLock<bool>,
+    last_tokio: Mutex<Option<Handle>>,
+    names: DashMap<Arc<str>, Named, RandomState>,
+    pub(crate) path_counters: PathCounters,
+    pub(crate) max_body: usize,
+    policy: Policy,
+    pub(crate) faults: Option<Faults>,
+    pub(crate) registry: Mutex<Registry>,
+    next_id: AtomicU64,
+    random: AtomicU64,
+    closed: AtomicBool,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.bus.close();
+    }
+}
+
+/// A subsystem with a name, and the routes of its type.
+struct Named {
+    actor: Arc<Actor>,
+    routes: Option<&'static TypeRoutes>,
+}
+
+impl Shared {
+    pub(crate) fn new(builder: Builder) -> Self {
+        Self {
+            slots: builder.messages.build(),
+            deadlines: Deadlines::new(),
+            dead_letters: Arc::default(),
+            bus: Bus::new(),
+            tokio: builder.tokio.or_else(|| Handle::try_current().ok()),
+            has_timers: OnceLock::new(),
+            last_tokio: Mutex::new(None),
+            names: DashMap::default(),
+            path_counters: PathCounters::default(),
+            max_body: builder.max_body,
+            policy: builder.policy,
+            faults: builder.faults,
+            registry: Mutex::default(),
+            random: AtomicU64::new(builder.seed.unwrap_or_else(|| RandomState::default().hash_one(0))),
+            next_id: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// The tokio runtime to spawn on: the one given, or the one of the calling thread.
+    pub(crate) fn tokio(&self) -> Result<Handle, SpawnError> {
+        if let Some(tokio) = &self.tokio {
+            return self.with_timers(tokio.clone());
+        }
+        let tokio = self.with_timers(Handle::try_current().map_err(|_| SpawnError::NoTokio)?)?;
+        let before = self.last_tokio.lock().replace(tokio.clone());
+        drop(before);
+        Ok(tokio)
+    }
+
+    /// One for the sweeper, which threads without a runtime need as well: then it is where the last subsystem was spawned.
+    pub(crate) fn any_tokio(&self) -> Option<Handle> {
+        let current = || Handle::try_current().ok();
+        self.tokio.clone().or_else(current).or_else(|| self.last_tokio.lock().clone())
+    }
+
+    fn with_timers(&self, tokio: Handle) -> Result<Handle, SpawnError> {
+        if *self.has_timers.get_or_init(|| has_timers(&tokio)) {
+            Ok(tokio)
+        } else {
+            Err(SpawnError::NoTimers)
+        }
+    }
+
+    pub(crate) fn next_id(&self) -> u64 {
+        // Relaxed: only the number matters.
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The next number of a row that looks like chance (SplitMix64: Steele, Lea and Flood, 2014).
+    pub(crate) fn random(&self) -> u64 {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        // Relaxed: only the number matters.
+        let mut mixed = self.random.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Under a policy, every route must say who may use it.
+    pub(crate) fn policy_allows(&self, routes: &TypeRoutes) -> Result<(), RouteError> {
+        let open = match self.policy {
+            Policy::Scoped => routes.list().find(|(_, scope, _)| scope.is_none()),
+            Policy::Open => None,
+        };
+        match open {
+            Some((pattern, ..)) => Err(RouteError::NoScope {
+                pattern: pattern.map_or("(fallback)", mycelia_router::Pattern::as_str).into(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// The subsystem of that name, and its routes.
+    #[inline]
+    pub(crate) fn named(&self, name: &str) -> Option<(Arc<Actor>, &'static TypeRoutes)> {
+        let named = self.names.get(name)?;
+        Some((Arc::clone(&named.actor), named.routes?))
+    }
+
+    pub(crate) fn named_routes(&self) -> Vec<(Arc<str>, &'static TypeRoutes)> {
+        let names = self.names.iter();
+        names.filter_map(|named| Some((Arc::clone(named.key()), named.routes?))).collect()
+    }
+
+    pub(crate) fn register(
+        &self,
+        actor: Arc<Actor>,
+        id: u64,
+        parent: Option<&Arc<Actor>>,
+        routes: Option<&'static TypeRoutes>,
+    ) -> Result<Arc<Actor>, SpawnError> {
+        let mut registry = self.registry.lock();
+        // Under the lock: whoever closes the runtime finds this actor, or this finds it closed.
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(SpawnError::ShutDown);
+        }
+        if let Some(name) = actor.name.as_arc() {
+            match self.names.entry(name) {
+                Entry::Occupied(taken) => return Err(SpawnError::NameTaken(taken.key().to_string())),
+                Entry::Vacant(free) => drop(free.insert(Named { actor: Arc::clone(&actor), routes })),
+            }
+        }
+        registry.add(&actor, id, parent);
+        Ok(actor)
+    }
+
+    /// Forgets a subsystem that has ended, and kills what it leaves behind. Its parent.
+    pub(crate) fn unregister(&self, actor: &Actor) -> Option<Arc<Actor>> {
+        let removed = self.registry.lock().remove(actor);
+        let own = |_: &Arc<str>, other: &Named| std::ptr::eq(&*other.actor, actor);
+        drop(actor.name.as_given().and_then(|name| self.names.remove_if(name, own)));
+        let removed = removed?;
+        removed.orphans.iter().for_each(|child| child.request(Request::Kill));
+        removed.parent
+    }
+
+    pub(crate) fn close(&self) {
+        let _registry = self.registry.lock();
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn latest_first(&self) -> Vec<Arc<Actor>> {
+        self.registry.lock().latest_first()
+    }
+}
+
+/// True if this tokio runtime was built with its timers. It has no other way to tell than a panic.
+fn has_timers(tokio: &Handle) -> bool {
+    let _inside = tokio.enter();
+    contain(|| drop(tokio::time::sleep(Duration::ZERO))).is_ok()
+}
