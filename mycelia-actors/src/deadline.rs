@@ -8,6 +8,7 @@
 //! A sweep looks at every slot that the pool has made, in use or not: some nanoseconds each.
 
 use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::Duration;
 
 use mycelia_core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,6 +26,8 @@ const UNSTAMPED: u64 = 1 << 63;
 const LONGEST: u64 = 1 << 58;
 const SHORTEST_PERIOD: u64 = 4;
 const ASLEEP: u64 = u64::MAX;
+/// How long a tokio that goes away may take to drop its tasks.
+const LAST_MOMENT: Duration = Duration::from_millis(20);
 /// Sweeps without an ask before the sweeper goes to sleep.
 const QUIET_SWEEPS: u32 = 3;
 
@@ -97,7 +100,7 @@ impl Deadlines {
     fn hurry(&self, shared: &Arc<Shared>, wanted: u64) {
         self.period.fetch_min(wanted, Ordering::SeqCst);
         if !self.running.swap(true, Ordering::SeqCst) {
-            let sweeper = Sweeper { shared: Arc::clone(shared), left: false };
+            let sweeper = Sweeper { shared: Arc::clone(shared), left: false, heirs: 0 };
             if let Some(tokio) = shared.any_tokio() {
                 drop(tokio.spawn(sweeper.run()));
             }
@@ -127,6 +130,8 @@ struct Sweeper {
     shared: Arc<Shared>,
     /// It has ended by itself, and may have a successor.
     left: bool,
+    /// How many before it were dropped by their tokios, and never ran.
+    heirs: usize,
 }
 
 /// What a sweep found.
@@ -139,6 +144,7 @@ struct Found {
 
 impl Sweeper {
     async fn run(mut self) {
+        self.heirs = 0;
         let shared = Arc::clone(&self.shared);
         let deadlines = &shared.deadlines;
         let epoch = *deadlines.epoch.get_or_init(Instant::now);
@@ -181,21 +187,45 @@ impl Sweeper {
 }
 
 impl Drop for Sweeper {
-    /// Dropped by tokio, perhaps before it ran: nobody will look at the asks that are out, so they end now.
+    /// Dropped by tokio, perhaps before it ran: another tokio goes on with it, if there is one.
+    ///
+    /// If there is none, the subsystems end with their tokio too, and tell their askers. That takes a moment, after which nobody
+    /// looks at the asks that are left.
     fn drop(&mut self) {
         if self.left {
             return;
         }
-        self.shared.deadlines.period.store(ASLEEP, Ordering::SeqCst);
-        self.shared.deadlines.running.store(false, Ordering::SeqCst);
-        let mut wakes = Vec::new();
-        let end = |slot: &MessageSlot| {
-            wakes.extend(slot.open_word().and_then(|word| slot.end_open(word, Fate::Unanswered)));
+        let shared = Arc::clone(&self.shared);
+        if let Some(tokio) = shared.tokios().into_iter().flatten().nth(self.heirs) {
+            let heir = Self { shared, left: false, heirs: self.heirs + 1 };
+            drop(tokio.spawn(heir.run()));
+            return;
+        }
+        shared.deadlines.period.store(ASLEEP, Ordering::SeqCst);
+        shared.deadlines.running.store(false, Ordering::SeqCst);
+        let last = Arc::clone(&shared);
+        let wait = move || {
+            thread::sleep(LAST_MOMENT);
+            end_all(&last);
         };
-        // SAFETY: as in `sweep`.
-        unsafe { self.shared.slots.visit(end) };
-        wake_all(wakes.into_iter().filter_map(Wake::into_waker));
+        if thread::Builder::new().name("mycelia".into()).spawn(wait).is_err() {
+            end_all(&shared);
+        }
     }
+}
+
+/// Ends what is open, unless somebody looks after it again.
+fn end_all(shared: &Shared) {
+    if shared.deadlines.running.load(Ordering::SeqCst) {
+        return;
+    }
+    let mut wakes = Vec::new();
+    let end = |slot: &MessageSlot| {
+        wakes.extend(slot.open_word().and_then(|word| slot.end_open(word, Fate::Unanswered)));
+    };
+    // SAFETY: as in `sweep`.
+    unsafe { shared.slots.visit(end) };
+    wake_all(wakes.into_iter().filter_map(Wake::into_waker));
 }
 
 fn elapsed(epoch: Instant) -> u64 {

@@ -96,6 +96,11 @@ impl Shared {
         self.tokio.clone().or_else(current).or_else(|| self.last_tokio.lock().clone())
     }
 
+    /// Those that are known, dead or alive.
+    pub(crate) fn tokios(&self) -> [Option<Handle>; 2] {
+        [self.tokio.clone(), self.last_tokio.lock().clone()]
+    }
+
     fn with_timers(&self, tokio: Handle) -> Result<Handle, SpawnError> {
         if *self.has_timers.get_or_init(|| has_timers(&tokio)) {
             Ok(tokio)
