@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as Task, Poll, Waker};
 
+use futures_core::Stream;
 use mycelia_core::sync::Mutex;
 use mycelia_core::{OverflowPolicy, contain, wake_all};
 use mycelia_router::Router;
@@ -15,7 +17,7 @@ use crate::bus::Bus;
 use crate::current;
 
 /// What a [`Subscription`] receives: an event, shared with the other subscribers.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Event<E> {
     /// On which topic it was published.
     pub topic: Arc<str>,
@@ -35,11 +37,19 @@ impl<E> Event<E> {
     }
 }
 
+impl<E> Clone for Event<E> {
+    fn clone(&self) -> Self {
+        let (topic, event, pattern) = (self.topic.clone(), self.event.clone(), self.pattern.clone());
+        Self { topic, event, missed: self.missed, pattern }
+    }
+}
+
 /// A subscription to events of type `E`, with a queue of its own. Made by [`Bus::subscribe`](crate::Bus::subscribe). Dropping it
 /// unsubscribes.
 ///
 /// Async code reads it with [`recv`](Self::recv), threads with [`blocking_recv`](Self::blocking_recv), both of which wait;
-/// [`try_recv`](Self::try_recv) takes what is there. Events of one publisher come in the order in which they were published.
+/// [`try_recv`](Self::try_recv) takes what is there. It is a stream as well: `cx.attach(subscription)` makes its events messages of
+/// a subsystem. Events of one publisher come in the order in which they were published.
 ///
 /// It keeps no subsystem and no runtime alive, and ends after its last event once the runtime has been
 /// [shut down](crate::Runtime::shutdown), or has gone with all its addresses.
@@ -57,12 +67,7 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     ///
     /// Cancel-safe: a dropped future took nothing.
     pub async fn recv(&mut self) -> Option<Event<E>> {
-        poll_fn(|task| self.poll_recv(task)).await
-    }
-
-    /// [`recv`](Self::recv) for those who write a future or stream themselves.
-    pub fn poll_recv(&mut self, task: &mut Task<'_>) -> Poll<Option<Event<E>>> {
-        self.backlog.poll(task)
+        poll_fn(|task| self.backlog.poll(task)).await
     }
 
     /// [`recv`](Self::recv) for threads without an async runtime: blocks the thread until there is an event.
@@ -96,11 +101,18 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     }
 }
 
+impl<E: Send + Sync + 'static> Stream for Subscription<E> {
+    type Item = Event<E>;
+
+    fn poll_next(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<Event<E>>> {
+        self.backlog.poll(task)
+    }
+}
+
 impl<E: Send + Sync + 'static> Drop for Subscription<E> {
     fn drop(&mut self) {
         self.bus.leave(&self.backlog);
-        let unread = self.backlog.end();
-        drop(unread);
+        drop(self.backlog.end());
     }
 }
 

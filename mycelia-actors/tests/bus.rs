@@ -125,6 +125,39 @@ fn a_thread_reads_to_the_end() {
     drop(bus);
 }
 
+struct Numbered {
+    publisher: usize,
+    n: u64,
+}
+
+#[test]
+fn what_several_threads_publish_is_received_in_order_or_counted() {
+    const EACH: u64 = if cfg!(miri) { 50 } else { 5000 };
+    for policy in [OverflowPolicy::DropOldest, OverflowPolicy::DropNewest] {
+        let runtime = Runtime::new();
+        let mut numbers = runtime.bus().subscribe_with::<Numbered>("n/{publisher}", 8, policy).unwrap();
+        let reader = std::thread::spawn(move || {
+            let (mut received, mut last) = (0, [None; 2]);
+            while let Some(next) = numbers.blocking_recv() {
+                let Numbered { publisher, n } = *next.event;
+                assert!(last[publisher].replace(n) < Some(n), "in order");
+                received += 1;
+            }
+            received + numbers.missed()
+        });
+        std::thread::scope(|scope| {
+            for publisher in 0..2 {
+                let bus = runtime.bus();
+                scope.spawn(move || {
+                    (0..EACH).for_each(|n| assert!(bus.publish("n/1", Numbered { publisher, n }).is_ok()));
+                });
+            }
+        });
+        drop(runtime);
+        assert_eq!(reader.join().unwrap(), 2 * EACH);
+    }
+}
+
 #[test]
 fn a_dropped_subscription_is_unsubscribed_and_keeps_no_event() {
     let runtime = Runtime::new();
@@ -202,6 +235,33 @@ async fn handlers_publish() {
     let cashier = runtime.spawn("cashier", Cashier).unwrap();
     assert_eq!(cashier.ask(Paid(9)).await.unwrap(), 1);
     assert_eq!(*paid.recv().await.unwrap().event, Paid(9));
+}
+
+#[tokio::test]
+async fn a_subsystem_attaches_a_subscription() {
+    struct Ledger(u64);
+    impl Subsystem for Ledger {
+        async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+            cx.attach(cx.bus().subscribe::<Paid>("orders/{id}/paid", 10)?);
+            Ok(())
+        }
+    }
+    impl Handler<Event<Paid>> for Ledger {
+        type Reply = ();
+        async fn handle(&mut self, paid: Event<Paid>, cx: &mut Context<Self>) {
+            self.0 += paid.event.0;
+            if self.0 == 7 {
+                cx.stop();
+            }
+        }
+    }
+    let runtime = Runtime::new();
+    let ledger = runtime.spawn("ledger", Ledger(0)).unwrap();
+    ledger.started().await.unwrap();
+    for cents in [4, 3] {
+        assert_eq!(runtime.bus().publish("orders/7/paid", Paid(cents)).unwrap(), 1);
+    }
+    ledger.ended().await;
 }
 
 proptest! {
