@@ -187,7 +187,7 @@ fn expected(end: End, state: State, asker: Asker) -> Outcome {
 }
 
 /// Plays the cells of these ways, and returns those that are not as the table says.
-fn play(ways: impl Fn(Way) -> bool, is_right: impl Fn(Way, Outcome, Outcome) -> bool) -> Vec<String> {
+fn play(ways: impl Fn(Way) -> bool) -> Vec<String> {
     let (mut wrong, mut cells) = (Vec::new(), 0);
     for (way, ends) in TABLE.into_iter().filter(|&(way, _)| ways(way)) {
         for (state, end) in STATES.into_iter().zip(ends).filter(|&(_, end)| end != End::X) {
@@ -202,7 +202,9 @@ fn play(ways: impl Fn(Way) -> bool, is_right: impl Fn(Way, Outcome, Outcome) -> 
                     cells += 1;
                     let (came, should) =
                         (Scene::new(way, state).play(form, asker), expected(end, state, asker));
-                    if !is_right(way, came, should) {
+                    // Where nobody looks after deadlines any more, a reply may come in its last moment.
+                    let unanswered = way == Way::TokioDropped && should.0 == Some(End::Unansw);
+                    if came != should && !(unanswered && came == (Some(End::Reply), should.1)) {
                         wrong.push(format!(
                             "{way:?}, {state:?}, {form:?}, {asker:?}: {came:?}, not {should:?}"
                         ));
@@ -217,7 +219,7 @@ fn play(ways: impl Fn(Way) -> bool, is_right: impl Fn(Way, Outcome, Outcome) -> 
 
 #[test]
 fn every_end_is_heard_and_accounted_for() {
-    let wrong = play(|_| true, |_, came, should| came == should);
+    let wrong = play(|_| true);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -226,10 +228,7 @@ fn an_asker_hears_the_truth_when_tokio_goes() {
     for _ in 0..8 {
         // Tokio drops its tasks in an order that depends on their numbers.
         drop(tokio().spawn(async {}));
-        let wrong = play(
-            |way| way == Way::TokioDropped,
-            |_, came, should| came.1 == should.1 && (came.0 == should.0 || should.0 == Some(End::Unansw)),
-        );
+        let wrong = play(|way| way == Way::TokioDropped);
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 }
