@@ -20,7 +20,9 @@ use crate::tell::Enveloping;
 
 /// The duty to reply, as a value: inside a message, or kept for later, moved to another task, or forwarded.
 ///
-/// Dropping it tells the asker so ([`AskFailure::Unanswered`], or that the handler panicked or was killed, if that is why).
+/// Dropping it tells the asker so: [`AskFailure::Unanswered`], or `Panicked`, if a panic drops it, or `Killed`, if the subsystem
+/// that was asked was killed. (In a dead letter that nobody reads it is kept: the asker then waits for its deadline.)
+///
 /// Made by [`Address::ask_with`](crate::Address::ask_with).
 pub struct ReplyTo<R: Send + 'static> {
     promise: Option<Promise<R>>,
