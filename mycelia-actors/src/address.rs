@@ -22,8 +22,8 @@ use crate::tell::{self, TellManyError, Told, ToldMany};
 
 /// The typed handle of a subsystem: how to send it messages, and how to end it.
 ///
-/// Cheap to clone (a reference count). Dropping addresses ends nothing; an address outlives its subsystem, and gives
-/// every later message back.
+/// Cheap to clone (a reference count). Dropping addresses ends nothing; an address outlives its subsystem, gives every later
+/// message back, and then has nothing to stop, suspend, kill or restart.
 ///
 /// It is for exactly this type of subsystem:
 ///
@@ -184,7 +184,9 @@ impl<S: Subsystem> Address<S> {
         reply_to::ask_with::<M, R, S::Reply>(&self.actor, within, make, Actor::envelope::<S, M>)
     }
 
-    /// [`send`](Self::send) for threads without an async runtime: blocks the thread until there is room.
+    /// [`send`](Self::send) for threads without an async runtime: blocks the thread until there is room, or the subsystem is stopped.
+    ///
+    /// Called on a worker thread of tokio, it holds up the tasks of that worker, perhaps the one that has to make room.
     ///
     /// # Errors
     /// As [`send`](Self::send).
@@ -222,19 +224,25 @@ impl<S: Subsystem> Address<S> {
         Recipient::new(Arc::clone(&self.actor), Actor::envelope::<S, M>)
     }
 
-    /// Ends the subsystem after what its mailbox has accepted so far; later messages are refused. Returns at once.
+    /// Ends the subsystem after what its mailbox has accepted so far; later messages are refused, and senders that wait for room get
+    /// theirs back. Returns at once.
+    ///
+    /// One that has not started yet, or pauses before a restart, does that first. A suspended one goes on. Its children end before it
+    /// does, each after what it has accepted.
     pub fn stop(&self) {
         self.actor.stop();
     }
 
     /// Ends the subsystem after the message in hand, however many are in its mailbox: those are undelivered. Returns at once.
     ///
-    /// Unlike a [`kill`](Self::kill) it waits for the handler, and [`Subsystem::stopped`] runs.
+    /// Unlike a [`kill`](Self::kill) it waits for the handler (or `started`), and [`Subsystem::stopped`] runs. Children have 5 seconds for
+    /// their messages in hand, then they are killed. One that pauses before a restart ends as it has failed.
     pub fn stop_now(&self) {
         self.actor.request(Request::StopNow);
     }
 
-    /// Makes the subsystem handle nothing more after the message in hand, until it is [resumed](Self::resume). Returns at once.
+    /// Makes the subsystem handle nothing more after the message in hand, until it is [resumed](Self::resume). Returns at once. One that
+    /// has not started yet does so.
     ///
     /// Its mailbox takes messages meanwhile, up to its capacity, and asks run into their deadlines. What ends a subsystem ends a
     /// suspended one: [`stop`](Self::stop) lets it handle what it had accepted. A [`restart`](Self::restart) leaves it suspended.
@@ -242,27 +250,28 @@ impl<S: Subsystem> Address<S> {
         self.actor.request(Request::Suspend);
     }
 
-    /// Lets a suspended subsystem go on.
+    /// Lets a suspended subsystem go on. Changes nothing if it is not suspended; a later [`suspend`](Self::suspend) holds.
     pub fn resume(&self) {
         self.actor.resume();
     }
 
-    /// Ends the subsystem at its handler's next await. The message in hand fails, and those in the mailbox are
-    /// undelivered. Returns at once.
+    /// Ends the subsystem at its handler's (or hook's) next await, or at once if it waits for something else: a pause, its children.
+    /// The message in hand fails, and those in the mailbox are undelivered. Returns at once.
     ///
-    /// A handler that never reaches an await cannot be killed.
+    /// Its children are killed as well. A handler that never reaches an await cannot be.
     pub fn kill(&self) {
         self.actor.request(Request::Kill);
     }
 
     /// Gives the subsystem a new state from its factory, after the message in hand. Mailbox and addresses stay.
     ///
-    /// A subsystem that was spawned without a factory goes on as it is. Returns at once.
+    /// A subsystem that was spawned without a factory goes on as it is. One that drains its mailbox after a [`stop`](Self::stop) does so
+    /// with the new state. One that pauses before a restart, or ends its children, has none beside that. Returns at once.
     pub fn restart(&self) {
         self.actor.request(Request::Restart);
     }
 
-    /// Waits until [`Subsystem::started`] has run.
+    /// Waits until [`Subsystem::started`] has run for the first time.
     ///
     /// # Errors
     /// [`StartError`], if the subsystem ended instead.
@@ -270,7 +279,7 @@ impl<S: Subsystem> Address<S> {
         self.actor.life.started().await.map_err(|exit| StartError { subsystem: self.name().clone(), exit })
     }
 
-    /// Waits until the subsystem has ended, and says how.
+    /// Waits until the subsystem has ended, and says how. At the latest it has when its tokio runtime is gone.
     pub async fn ended(&self) -> Exit {
         self.actor.life.ended().await
     }

@@ -89,7 +89,7 @@ pub enum AskFailure {
     Discarded,
     /// The subsystem ended before it came to the message.
     Undelivered,
-    /// The handler took over the duty to reply, and dropped it.
+    /// The handler took over the duty to reply, and dropped it; or tokio is gone, and with it whoever looks at deadlines.
     Unanswered,
     /// The asker's handler would wait for itself, perhaps by way of others. The message is inside the error.
     Cycle(Cycle),

@@ -127,7 +127,7 @@ impl Runtime {
         self.owner.shared.ask(path, body)
     }
 
-    /// Resolves a path once, for many messages.
+    /// Resolves a path once, for many messages. One of a subsystem that is stopping is resolved as well, until it has ended.
     ///
     /// # Errors
     /// [`PathError`]: no such subsystem or route, or no right to it.
