@@ -159,8 +159,12 @@ fn the_asker_is_told_when_tokio_goes_first() {
     assert!(asking.as_mut().poll(&mut Task::from_waker(&waker)).is_pending());
     let reply = forwarded.recv().unwrap();
     drop(tokio);
-    assert!(bell.0.load(Ordering::SeqCst), "nobody looks at deadlines any more");
-    assert!(asking.poll(&mut Task::from_waker(&waker)).is_ready());
+    // Nobody looks at deadlines any more, which is said a moment later.
+    while asking.as_mut().poll(&mut Task::from_waker(&waker)).is_pending() {
+        while !bell.0.swap(false, Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+    }
     assert!(reply.is_over());
 }
 
