@@ -2,6 +2,7 @@
 //! message must be answered, and with what metadata it was called, so that what it sends inherits both.
 
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 use mycelia_router::Principal;
@@ -11,8 +12,8 @@ use crate::actor::Actor;
 use crate::metadata::Metadata;
 
 thread_local! {
-    /// Moved in from the task that is polled, and back: so nothing is counted.
-    static CURRENT: Cell<Option<Arc<Actor>>> = const { Cell::new(None) };
+    /// Moved in from the task that is polled, and back: so nothing is counted, and nothing is left to drop when a thread ends.
+    static CURRENT: Cell<Option<ManuallyDrop<Arc<Actor>>>> = const { Cell::new(None) };
     /// The deadline of the ask in hand, as it is in its slot; 0 without one.
     static DEADLINE: Cell<u64> = const { Cell::new(0) };
     /// Whether there is something in `METADATA`: cheaper to look at.
@@ -21,7 +22,7 @@ thread_local! {
     static METADATA: RefCell<Option<(Metadata, Option<task::Id>)>> = const { RefCell::new(None) };
 }
 
-/// Shows the subsystem whose task is being polled. In a thread that is ending there may be no place for one any more.
+/// Shows the subsystem whose task is being polled.
 #[inline]
 pub(crate) fn with_actor<T>(look: impl FnOnce(Option<&Arc<Actor>>) -> T) -> T {
     let own = Inside(swap(None));
@@ -42,9 +43,7 @@ impl Drop for Inside {
 
 #[inline]
 fn swap(new: Option<Arc<Actor>>) -> Option<Arc<Actor>> {
-    let mut new = Some(new);
-    let old = CURRENT.try_with(|current| new.take().and_then(|new| current.replace(new)));
-    old.unwrap_or_else(|_| new.flatten())
+    CURRENT.replace(new.map(ManuallyDrop::new)).map(ManuallyDrop::into_inner)
 }
 
 /// The deadline of the ask that the running code has in hand, as it is in its slot; 0 without one.
