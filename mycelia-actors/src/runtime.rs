@@ -211,7 +211,8 @@ impl Runtime {
     }
 
     /// Stops every subsystem, the latest first (so children before parents), each after what it has accepted, and the next
-    /// one when it has ended. After 30 seconds the rest stops at once, and those that have not ended 50 ms later are killed.
+    /// one when it has ended. After 30 seconds the rest stops at once, and those that have not ended 50 ms later are killed: among
+    /// them parents that wait for a late child, and, where there are tens of thousands behind the late one, some of these.
     ///
     /// Until its turn has come a subsystem accepts messages; what it then asks of its children finds them stopped. Later
     /// spawns are refused. When all have ended, the subscribers to dead letters get no more.
