@@ -100,12 +100,12 @@ async fn spawn(runtime: &Runtime, hangs: Hangs) -> Vec<Address<Node>> {
     for parent in 0..PARENTS {
         let name = parent.to_string();
         family.spawn(runtime.configure(&name), &name, Some(family.clone()));
-        while runtime.len() < (parent + 1) * (CHILDREN + 1) {
+        while family.all.lock().unwrap().len() < (parent + 1) * (CHILDREN + 1) {
             tokio::task::yield_now().await;
         }
     }
     let all = std::mem::take(&mut *family.all.lock().unwrap());
-    assert_eq!(all.len(), 10_000);
+    assert_eq!((all.len(), runtime.len()), (10_000, 10_000));
     all
 }
 
