@@ -250,7 +250,7 @@ impl Actor {
             return None;
         }
         let mut notices = self.ledger.rare().notices.lock();
-        let gone = self.queue.accepted() - self.queue.len() as u64 - taken as u64;
+        let gone = self.queue.gone() - taken as u64;
         let (due, more) = notices.due(gone);
         if !more {
             // Release: under the lock, so that one which comes now sets it again.

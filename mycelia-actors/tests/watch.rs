@@ -3,9 +3,12 @@
 
 mod subsystems;
 
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
+
 use mycelia_actors::prelude::*;
 use mycelia_actors::{AskFailure, Refusal, Terminated};
-use subsystems::{Gate, Gated, accounted};
+use subsystems::{Add, Gate, Gated, accounted};
 
 /// Watches whom it is told to, and writes down what it handles.
 #[derive(Default)]
@@ -349,4 +352,53 @@ async fn ten_thousand_ends_are_all_told_once() {
     assert_eq!(log.len(), 10_000);
     assert_eq!(chief.ask(Log).await.unwrap(), [""; 0]);
     accounted(&chief);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_is_told_while_the_first_messages_come() {
+    struct Boss(Address<Gated>, Arc<AtomicBool>, u32);
+    impl Subsystem for Boss {
+        async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+            cx.watch(&self.0)?;
+            self.1.store(true, SeqCst);
+            Ok(())
+        }
+    }
+    impl Handler<Terminated> for Boss {
+        type Reply = ();
+        async fn handle(&mut self, _: Terminated, _: &mut Context<Self>) {
+            self.2 += 1;
+        }
+    }
+    impl Handler<Add> for Boss {
+        type Reply = u32;
+        async fn handle(&mut self, _: Add, _: &mut Context<Self>) -> u32 {
+            self.2
+        }
+    }
+    let runtime = Runtime::new();
+    let gone = runtime.spawn_unnamed(Gated::new().0).unwrap();
+    gone.kill();
+    gone.ended().await;
+    let (sender, spawned) = mpsc::sync_channel::<(Address<Boss>, Arc<AtomicBool>)>(0);
+    let teller = std::thread::spawn(move || {
+        for (chief, ready) in spawned {
+            while !ready.load(SeqCst) {
+                std::hint::spin_loop();
+            }
+            for _ in 0..20 {
+                let _ = chief.tell(Add(1));
+            }
+        }
+    });
+    for round in 0..1_000 {
+        let ready = Arc::<AtomicBool>::default();
+        let chief = runtime.spawn_unnamed(Boss(gone.clone(), Arc::clone(&ready), 0)).unwrap();
+        sender.send((chief.clone(), ready)).unwrap();
+        let told = chief.ask(Add(0)).await;
+        assert!(told.is_ok(), "round {round}: {told:?}, {:?}", chief.exit());
+        chief.kill();
+    }
+    drop(sender);
+    teller.join().unwrap();
 }

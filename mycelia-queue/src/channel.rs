@@ -331,6 +331,13 @@ impl<T> Channel<T> {
         self.state.lock().ring.accepted()
     }
 
+    /// The number of items that have left the queue so far, taken or evicted.
+    #[must_use]
+    pub fn gone(&self) -> u64 {
+        let state = self.state.lock();
+        state.ring.accepted() - state.ring.len() as u64
+    }
+
     /// True if no item is in the queue.
     #[must_use]
     pub fn is_empty(&self) -> bool {
