@@ -75,7 +75,7 @@ impl<A: Deref<Target = Actor> + Clone, R> Asking<A, R> {
 
     #[inline]
     fn start(&mut self, envelope: Envelope, task: &mut Task<'_>) -> Result<(), Failed> {
-        if let Some(left) = time_left(&self.actor, &envelope) {
+        if let Some(left) = time_left(&envelope) {
             self.within = self.within.min(left);
             if left.is_zero() {
                 return Err(self.give_back(envelope, AskFailure::Deadline(left)));
@@ -131,10 +131,16 @@ impl<A: Deref<Target = Actor> + Clone, R> Asking<A, R> {
 
 /// How long whatever is sent now may take: no longer than the message in hand, and than the metadata says.
 #[inline]
-pub(crate) fn time_left(actor: &Actor, envelope: &Envelope) -> Option<Duration> {
+pub(crate) fn time_left(envelope: &Envelope) -> Option<Duration> {
     let metadata = envelope.metadata().and_then(|metadata| metadata.time_left());
-    let in_hand = actor.runtime.deadlines.left(current::deadline());
-    metadata.into_iter().chain(in_hand).min()
+    metadata.into_iter().chain(left_in_hand()).min()
+}
+
+/// How long the ask in hand still has. It is counted as its own runtime counts, whoever is asked next.
+#[inline]
+pub(crate) fn left_in_hand() -> Option<Duration> {
+    let deadline = current::deadline();
+    if deadline == 0 { None } else { current::with_actor(|own| Some(own?.runtime.deadlines.left(deadline))) }
 }
 
 /// The failure that the fate of a sent message means.

@@ -71,14 +71,9 @@ impl Deadlines {
         }
     }
 
-    /// How long the ask with this deadline in its slot still has; nothing if there is none.
-    #[inline]
-    pub(crate) fn left(&self, deadline: u64) -> Option<Duration> {
-        if deadline == 0 { None } else { Some(self.left_of(deadline)) }
-    }
-
+    /// How long the ask with this deadline in its slot, of this runtime, still has.
     #[cold]
-    fn left_of(&self, deadline: u64) -> Duration {
+    pub(crate) fn left(&self, deadline: u64) -> Duration {
         let now = || self.epoch.get().map_or(0, |&epoch| elapsed(epoch));
         // The sweeper has not seen it yet, so it has most of its time left.
         let within = deadline & !UNSTAMPED;

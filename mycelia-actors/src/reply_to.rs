@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::actor::Actor;
 use crate::ask::Ask;
-use crate::asking::failure;
+use crate::asking::{failure, left_in_hand};
 use crate::current;
 use crate::deadline;
 use crate::envelope::{Asker, Promise};
@@ -75,8 +75,7 @@ pub(crate) fn ask_with<M: Send, R: Send + 'static, T: Send>(
     let metadata = current::metadata();
     async move {
         let left = metadata.as_ref().and_then(Metadata::time_left);
-        let in_hand = actor.runtime.deadlines.left(current::deadline());
-        let within = left.into_iter().chain(in_hand).fold(within, Duration::min);
+        let within = left.into_iter().chain(left_in_hand()).fold(within, Duration::min);
         let error = |failure| AskError { message: None, subsystem: actor.name.clone(), failure };
         let pool = &actor.runtime.slots;
         let opened = poll_fn(|task| Poll::Ready(Promise::new(pool, task, deadline::unstamped(within)))).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use mycelia_actors::prelude::*;
 use mycelia_actors::{AskFailure, Refusal};
 use subsystems::{Add, Gated, Total, Wait, accounted};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -230,4 +230,51 @@ fn a_thread_without_a_runtime_gives_up_as_well() {
     let metadata = Metadata::new().with_timeout(Duration::from_millis(20));
     let error = metadata.in_scope(|| back.blocking_send(Add(7))).unwrap_err();
     assert_eq!((error.message, error.refusal), (Add(7), Refusal::Deadline));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_is_inherited_into_an_older_runtime() {
+    struct Far(Address<Gated>);
+    impl Subsystem for Far {}
+    impl Handler<Wait> for Far {
+        type Reply = Result<usize, AskFailure>;
+        async fn handle(&mut self, _: Wait, _: &mut Context<Self>) -> Self::Reply {
+            tokio::time::sleep(SECOND).await;
+            self.0.ask(Add(1)).await.map_err(|error| error.failure)
+        }
+    }
+    let (old, young) = (Runtime::new(), Runtime::new());
+    let (state, gate) = Gated::new();
+    gate.open();
+    let back = old.spawn("back", state).unwrap();
+    back.ask(Add(1)).await.unwrap();
+    tokio::time::sleep(HOUR).await;
+    let front = young.spawn("front", Far(back)).unwrap();
+    assert_eq!(front.ask(Wait).await.unwrap(), Ok(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_is_inherited_into_a_younger_runtime() {
+    struct Far(Address<Gated>, Option<oneshot::Sender<Duration>>);
+    impl Subsystem for Far {}
+    impl Handler<Wait> for Far {
+        type Reply = ();
+        async fn handle(&mut self, _: Wait, _: &mut Context<Self>) {
+            let began = tokio::time::Instant::now();
+            tokio::time::sleep(SECOND).await;
+            let _ = self.0.ask(Add(1)).await;
+            self.1.take().unwrap().send(began.elapsed()).unwrap();
+        }
+    }
+    let (old, young) = (Runtime::new(), Runtime::new());
+    let (state, gate) = Gated::new();
+    gate.open();
+    old.spawn("other", state).unwrap().ask(Add(1)).await.unwrap();
+    tokio::time::sleep(HOUR).await;
+    let back = young.spawn("back", Gated::new().0).unwrap();
+    let (sender, took) = oneshot::channel();
+    let front = old.spawn("front", Far(back, Some(sender))).unwrap();
+    front.ask(Wait).within(2 * SECOND).await.unwrap_err();
+    let took = took.await.unwrap();
+    assert!(took < 3 * SECOND, "{took:?}");
 }
