@@ -61,12 +61,14 @@ impl Batch {
             actor.lose(envelope, Reason::Undelivered, Fate::Undelivered);
         }
         actor.queue.forget_receiver();
-        let parent = actor.runtime.unregister(actor);
+        // First: a parent that restarts waits for the end, and then forgets what its old children have told it.
+        if let Some(parent) = fails_parent.then(|| actor.runtime.parent(actor)).flatten() {
+            parent.fail(Arc::from(format!("its child `{}` {exit}", actor.name)));
+        }
+        actor.runtime.unregister(actor);
         tracing::info!(subsystem = %actor.name, %exit, "ended");
-        let why = fails_parent.then(|| Arc::from(format!("its child `{}` {exit}", actor.name)));
         actor.runtime.announce_life(&actor.name, || LifeEvent::Ended(exit.clone()));
         actor.life.set_ended(exit);
-        parent.zip(why).into_iter().for_each(|(parent, why)| parent.fail(why));
     }
 }
 

@@ -232,7 +232,7 @@ struct Unregister(Option<Arc<Actor>>);
 impl Drop for Unregister {
     fn drop(&mut self) {
         if let Some(actor) = self.0.take() {
-            drop(actor.runtime.unregister(&actor));
+            actor.runtime.unregister(&actor);
             actor.life.set_ended(Exit::Panicked(Arc::from("its factory, at the first state")));
         }
     }

@@ -62,7 +62,7 @@ impl Registry {
             child.parent = None;
             Some(Arc::clone(&child.actor))
         });
-        Some(Removed { orphans: orphans.collect(), parent: registered.parent, _actor: registered.actor })
+        Some(Removed { orphans: orphans.collect(), _parent: registered.parent, _actor: registered.actor })
     }
 
     /// The subsystem that is there at the moment.
@@ -75,6 +75,11 @@ impl Registry {
         let mut all: Vec<_> = self.by_place.iter().map(|(_, one)| (one.id, &one.actor)).collect();
         all.sort_unstable_by_key(|(id, _)| Reverse(*id));
         all.into_iter().map(|(_, actor)| Arc::clone(actor)).collect()
+    }
+
+    /// Who has spawned this one, unless that has ended.
+    pub(crate) fn parent(&self, actor: &Actor) -> Option<Arc<Actor>> {
+        self.by_place.get(place(actor) as usize)?.parent.clone()
     }
 
     /// Those that this one has spawned, the latest first.
@@ -108,7 +113,7 @@ impl Registry {
 pub(crate) struct Removed {
     /// Its children that have not ended.
     pub(crate) orphans: Vec<Arc<Actor>>,
-    pub(crate) parent: Option<Arc<Actor>>,
+    _parent: Option<Arc<Actor>>,
     _actor: Arc<Actor>,
 }
 

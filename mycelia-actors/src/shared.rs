@@ -172,14 +172,16 @@ impl Shared {
         Ok(actor)
     }
 
-    /// Forgets a subsystem that has ended, and kills what it leaves behind. Its parent.
-    pub(crate) fn unregister(&self, actor: &Actor) -> Option<Arc<Actor>> {
+    pub(crate) fn parent(&self, actor: &Actor) -> Option<Arc<Actor>> {
+        self.registry.lock().parent(actor)
+    }
+
+    /// Forgets a subsystem that has ended, and kills what it leaves behind.
+    pub(crate) fn unregister(&self, actor: &Actor) {
         let removed = self.registry.lock().remove(actor);
         let own = |_: &Arc<str>, other: &Named| std::ptr::eq(&*other.actor, actor);
         drop(actor.name.as_given().and_then(|name| self.names.remove_if(name, own)));
-        let removed = removed?;
-        removed.orphans.iter().for_each(|child| child.request(Request::Kill));
-        removed.parent
+        removed.iter().flat_map(|removed| &removed.orphans).for_each(|child| child.request(Request::Kill));
     }
 
     pub(crate) fn close(&self) {

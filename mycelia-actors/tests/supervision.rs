@@ -3,7 +3,9 @@
 
 mod subsystems;
 
-use std::sync::{Arc, Mutex};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context as Task, Wake, Waker};
 use std::time::Duration;
 
 use mycelia_actors::AskFailure;
@@ -497,4 +499,67 @@ async fn pauses_between_restarts_are_the_same_with_the_same_seed() {
     }
     assert_eq!(first, pauses(7).await);
     assert_ne!(first, pauses(8).await);
+}
+
+/// Wakes nobody, and takes its time: until it is let go.
+struct Slow(Mutex<mpsc::Receiver<()>>);
+impl Wake for Slow {
+    fn wake(self: Arc<Self>) {
+        self.0.lock().unwrap().recv().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_child_that_fails_while_its_parent_restarts_does_not_fail_the_new_state() {
+    struct Child;
+    impl Subsystem for Child {}
+    impl Handler<Until> for Child {
+        type Reply = ();
+        async fn handle(&mut self, Until(done): Until, _: &mut Context<Self>) {
+            let _ = done.await;
+            panic!("on purpose");
+        }
+    }
+    struct Top(mpsc::Sender<Address<Child>>);
+    impl Subsystem for Top {
+        async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+            let never = Restart::one_for_one().at_most(0, SECOND);
+            self.0.send(cx.configure("a").restart(never).spawn_with(|| Child)?)?;
+            Ok(())
+        }
+    }
+    impl Handler<Nothing> for Top {
+        type Reply = ();
+        async fn handle(&mut self, _: Nothing, _: &mut Context<Self>) {}
+    }
+    let runtime = Runtime::new();
+    let (sender, children) = mpsc::channel();
+    // On a thread of its own it goes on as soon as it is woken.
+    let top = runtime.configure("top").own_thread().spawn_with(move || Top(sender.clone())).unwrap();
+    let a = children.recv().unwrap();
+    let (end, ends) = oneshot::channel();
+    a.tell(Until(ends)).unwrap();
+    while a.stats().in_hand == 0 {
+        std::thread::yield_now();
+    }
+    top.restart();
+    // Until it has told its child to stop, and waits.
+    let mut looks = 0;
+    while looks < 10_000 {
+        looks += u32::from(a.tell(Until(oneshot::channel().1)).is_err());
+        std::thread::yield_now();
+    }
+    // Somebody who hears of the child's end after it holds that up.
+    let (go, slow) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Slow(Mutex::new(slow))));
+    let mut ended = pin!(a.ended());
+    assert!(ended.as_mut().poll(&mut Task::from_waker(&waker)).is_pending());
+    end.send(()).unwrap();
+    children.recv().unwrap();
+    top.ask(Nothing).await.unwrap();
+    go.send(()).unwrap();
+    ended.await;
+    settle().await;
+    top.ask(Nothing).await.unwrap();
+    assert_eq!(top.stats().restarts, 1);
 }
