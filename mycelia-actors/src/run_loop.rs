@@ -189,9 +189,11 @@ impl<S: Subsystem> Loop<S> {
         }
     }
 
-    /// Whether the parent has to hear of this end. One without a factory was not to be kept alive, unless for a child.
+    /// Whether the parent has to hear of this end. One without a factory was not to be kept alive, unless for a child; nor was one
+    /// that was told to stop now, in its pause or with its last message in hand.
     fn fails_parent(&self, exit: &Exit) -> bool {
-        let supervised = self.plan.restarts.is_some() || self.failed_by_child;
+        let to_stop = self.batch.actor.was_asked(Request::StopNow);
+        let supervised = !to_stop && (self.plan.restarts.is_some() || self.failed_by_child);
         match exit {
             Exit::Panicked(_) => supervised,
             Exit::StartFailed(_) => supervised && self.batch.actor.stats().restarts > 0,

@@ -563,3 +563,29 @@ async fn a_child_that_fails_while_its_parent_restarts_does_not_fail_the_new_stat
     top.ask(Nothing).await.unwrap();
     assert_eq!(top.stats().restarts, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_child_that_is_stopped_in_its_pause_does_not_fail_its_parent() {
+    struct Top(mpsc::Sender<Address<Node>>);
+    impl Subsystem for Top {
+        async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+            let hour = Duration::from_secs(3600);
+            let restart = Restart::one_for_one().backoff(hour, hour);
+            self.0.send(child("a", restart).spawn(cx.configure("a"), &Log::default()))?;
+            Ok(())
+        }
+    }
+    let runtime = Runtime::new();
+    let (sender, children) = mpsc::channel();
+    let top = runtime.configure("top").spawn_with(move || Top(sender.clone())).unwrap();
+    top.started().await.unwrap();
+    let a = children.recv().unwrap();
+    a.tell(Panic).unwrap();
+    a.tell(Panic).unwrap();
+    settle().await;
+    assert_eq!((a.stats().failed, a.stats().restarts), (2, 1), "it pauses");
+    a.stop_now();
+    assert_eq!(a.ended().await.to_string(), "panicked: on purpose");
+    settle().await;
+    assert_eq!(top.stats().restarts, 0);
+}
