@@ -181,6 +181,14 @@ impl Metadata {
         self.0.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
+    /// The same for what outlives the message in hand.
+    pub(crate) fn without_deadline(mut self) -> Self {
+        if self.0.deadline.is_some() {
+            self.change().deadline = None;
+        }
+        self
+    }
+
     /// The header of that name, without regard to case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {

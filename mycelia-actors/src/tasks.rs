@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::address::Address;
 use crate::current;
 use crate::handler::Handler;
+use crate::metadata::Metadata;
 
 /// Tokio's timers are as fine as this.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(1);
@@ -62,12 +63,13 @@ impl Tasks {
     }
 }
 
-/// Runs something beside a subsystem, with the metadata that holds now. A panic is its end, and logged.
+/// Runs something beside a subsystem, with the metadata that holds now, but for the deadline. A panic is its end, and logged.
 fn beside<S: Handler<M>, M: Send + 'static>(
     address: &Address<S>,
     work: impl Future<Output = ()> + Send + 'static,
 ) -> TaskHandle {
-    let (metadata, name) = (current::metadata(), address.name().clone());
+    let metadata = current::metadata().map(Metadata::without_deadline);
+    let name = address.name().clone();
     address.actor().ledger.rare().tasks.spawn(async move {
         let mut work = pin!(work);
         let contained = poll_fn(|task| match contain(|| work.as_mut().poll(task)) {

@@ -274,7 +274,7 @@ async fn what_runs_beside_inherits_metadata_but_no_deadline() {
     }
     let runtime = Runtime::new();
     let desk = runtime.spawn("desk", Desk::new().0).unwrap();
-    let metadata = Metadata::new();
+    let metadata = Metadata::new().with_timeout(SECOND);
     let id = metadata.id();
     let work = With(move |cx: &mut Context<Desk>| {
         cx.send_after(HOUR, Seen(Some(id), HOUR));
