@@ -135,7 +135,7 @@ pub(crate) fn watch<S: Handler<Terminated>>(
     watched: &Arc<Actor>,
 ) -> Result<(), TellError<()>> {
     let watches: &Mutex<Watches> = &watcher.ledger.rare().watches;
-    if watches.lock().has(watched) {
+    if watches.lock().has(watched) && watched.life.exit().is_none() {
         return Ok(());
     }
     let envelope = watcher.envelope::<S, Terminated>(Terminated(Arc::clone(watched)));

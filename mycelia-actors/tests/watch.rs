@@ -216,6 +216,9 @@ async fn to_watch_twice_is_to_watch_once_and_can_be_taken_back() {
     worker.kill();
     worker.ended().await;
     assert_eq!(chief.ask(Log).await.unwrap(), ["worker killed"]);
+    chief.ask(Order::Watch(worker.clone())).await.unwrap();
+    settle().await;
+    assert_eq!(chief.ask(Log).await.unwrap(), ["worker killed"], "at once, for it has ended");
     assert!(!chief.ask(Order::Unwatch(worker)).await.unwrap(), "it has ended");
     accounted(&chief);
 }
