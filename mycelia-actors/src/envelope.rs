@@ -421,6 +421,11 @@ impl<R: Send + 'static> Promise<R> {
         Ok((Self { in_hand: envelope.into_in_hand(), reply: PhantomData }, asker))
     }
 
+    /// Which slot the answer will be in.
+    pub(crate) fn slot_number(&self) -> u32 {
+        self.in_hand.slot().number()
+    }
+
     /// True if nobody waits for the answer any more.
     pub(crate) fn is_over(&self) -> bool {
         // SAFETY: valid while a share is held.
@@ -452,16 +457,11 @@ pub(crate) struct Asker<R> {
 unsafe impl<R: Send> Send for Asker<R> {}
 
 impl<R> Asker<R> {
-    /// The reply, or why there is none; then the asker is gone.
+    /// The reply, or why there is none; then the asker is gone. If he is marked as waiting, the mark goes before the slot does,
+    /// which may be another's at once.
     ///
     /// # Panics
     /// If the asker is gone.
-    #[inline]
-    pub(crate) fn poll(asker: &mut Option<Self>, task: &mut Task<'_>) -> Poll<Result<R, Fate>> {
-        Self::poll_marked(asker, &mut None, task)
-    }
-
-    /// The same, for an asker who is marked as waiting: the mark goes before the slot does, which may be another's at once.
     #[inline]
     pub(crate) fn poll_marked(
         asker: &mut Option<Self>,

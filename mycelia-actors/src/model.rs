@@ -100,7 +100,7 @@ impl Future for Asking {
     type Output = Result<u32, AskFailure>;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
-        Asker::poll(&mut self.0, task).map(|outcome| {
+        Asker::poll_marked(&mut self.0, &mut None, task).map(|outcome| {
             outcome.map(|reply| *reply).map_err(|fate| crate::asking::failure(fate, <_>::default()))
         })
     }

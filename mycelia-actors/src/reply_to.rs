@@ -11,6 +11,7 @@ use crate::actor::Actor;
 use crate::ask::Ask;
 use crate::asking::{failure, left_in_hand};
 use crate::current;
+use crate::cycle::{self, For, Mark};
 use crate::deadline;
 use crate::envelope::{Asker, Promise};
 use crate::error::{AskError, AskFailure, Refusal};
@@ -82,13 +83,15 @@ pub(crate) fn ask_with<M: Send, R: Send + 'static, T: Send>(
         let (promise, asker) = opened.map_err(|exhausted| {
             error(AskFailure::Refused(Refusal::PoolExhausted { capacity: exhausted.capacity }))
         })?;
+        // A circle is found once more, with the message at hand.
+        let mark = cycle::wait_for(actor, For::Reply(promise.slot_number())).ok().flatten();
         let message = make(ReplyTo { promise: Some(promise), actor: Arc::clone(actor) });
         actor.runtime.deadlines.ask_is_out(&actor.runtime, within);
         let asking: Ask<'_, M, T> = {
             let _with = current::with(metadata);
             Ask::new(actor, message, envelop, true).within(within)
         };
-        let mut asking_with = AskingWith { asker: Some(asker), asking: Some(asking), failed: None };
+        let mut asking_with = AskingWith { mark, asker: Some(asker), asking: Some(asking), failed: None };
         let outcome = poll_fn(|task| asking_with.poll(task)).await;
         outcome.map_err(|lost| match lost {
             Lost::Message(error) => error,
@@ -99,6 +102,8 @@ pub(crate) fn ask_with<M: Send, R: Send + 'static, T: Send>(
 
 /// Two asks: one for the reply, and one that learns what becomes of the message.
 struct AskingWith<'a, M, R, T> {
+    /// That the handler which polls this waits for the one who was asked: not for one who has replied, or handed the duty on.
+    mark: Option<Mark>,
     asker: Option<Asker<R>>,
     asking: Option<Ask<'a, M, T>>,
     /// The handler failed; but somebody else may have the duty to reply.
@@ -112,7 +117,7 @@ enum Lost<M> {
 
 impl<M, R, T> AskingWith<'_, M, R, T> {
     fn poll(&mut self, task: &mut Task<'_>) -> Poll<Result<R, Lost<M>>> {
-        let reply = Asker::poll(&mut self.asker, task);
+        let reply = Asker::poll_marked(&mut self.asker, &mut self.mark, task);
         if let Poll::Ready(Ok(reply)) = reply {
             return Poll::Ready(Ok(reply));
         }
@@ -120,6 +125,7 @@ impl<M, R, T> AskingWith<'_, M, R, T> {
             && let Poll::Ready(handled) = Pin::new(asking).poll(task)
         {
             self.asking = None;
+            self.mark = None;
             match handled {
                 Ok(_) => {}
                 Err(error) if matches!(error.failure, AskFailure::Panicked | AskFailure::Killed) => {

@@ -290,3 +290,40 @@ async fn two_that_begin_at_the_same_moment_do_not_hang() {
     [&a, &b, &c].into_iter().for_each(accounted);
     assert_eq!(runtime.pool_stats().in_use, 0);
 }
+
+#[tokio::test]
+async fn who_has_replied_early_may_ask_the_one_that_waited() {
+    enum Job {
+        B(Address<Member>, Address<Member>), // ask c, who asks a
+        C(Address<Member>, Address<Member>),
+        A(Address<Member>, ReplyTo<u32>),
+        Ping,
+    }
+    struct Member(Option<oneshot::Sender<Result<(), AskFailure>>>);
+    impl Subsystem for Member {}
+    impl Handler<Job> for Member {
+        type Reply = ();
+        async fn handle(&mut self, job: Job, cx: &mut Context<Self>) {
+            match job {
+                Job::B(c, a) => {
+                    c.ask(Job::C(a, cx.address().clone())).await.unwrap();
+                }
+                Job::C(a, b) => {
+                    assert_eq!(a.ask_with(|reply| Job::A(b, reply)).await.unwrap(), 7);
+                }
+                Job::A(b, reply) => {
+                    reply.reply(7);
+                    let outcome = b.ask(Job::Ping).await.map_err(|error| error.failure);
+                    self.0.take().unwrap().send(outcome).unwrap();
+                }
+                Job::Ping => {}
+            }
+        }
+    }
+    let runtime = Runtime::new();
+    let (sender, outcome) = oneshot::channel();
+    let a = runtime.spawn("a", Member(Some(sender))).unwrap();
+    let [b, c] = ["b", "c"].map(|name| runtime.spawn(name, Member(None)).unwrap());
+    b.ask(Job::B(c, a)).await.unwrap();
+    assert_eq!(outcome.await.unwrap(), Ok(()));
+}
