@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread;
 
 use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 
 use crate::actor::{Actor, Request};
 use crate::error::SpawnError;
@@ -17,24 +18,29 @@ pub(crate) fn start(
 ) -> Result<(), SpawnError> {
     // Tokio does not know of the thread; but it drops its tasks when it goes.
     let lives = Lives(Arc::clone(actor));
-    let watch = tokio.spawn(async move {
+    // A set, for it ends with its owner: the thread, or if there is none, this.
+    let mut watch = JoinSet::new();
+    let watching = async move {
         let _lives = lives;
         pending::<()>().await;
-    });
+    };
+    watch.spawn_on(watching, tokio);
     let handle = tokio.clone();
     let run = move || {
+        let _watch = watch;
         handle.block_on(task);
-        watch.abort();
     };
     let started = thread::Builder::new().name(actor.name.to_string()).spawn(run);
     started.map(drop).map_err(|error| SpawnError::NoThread(error.to_string()))
 }
 
-/// Kills the subsystem when it is dropped.
+/// Kills the subsystem when it is dropped, unless that has ended.
 struct Lives(Arc<Actor>);
 
 impl Drop for Lives {
     fn drop(&mut self) {
-        self.0.request(Request::Kill);
+        if self.0.life.exit().is_none() {
+            self.0.request(Request::Kill);
+        }
     }
 }

@@ -107,3 +107,32 @@ fn it_ends_when_tokio_goes_away() {
     assert_eq!((stats.handled, stats.undelivered), (1, 1), "{stats:?}");
     accounted(&blocking);
 }
+
+#[tokio::test]
+async fn a_duty_to_reply_that_outlives_it_was_not_killed() {
+    struct Keep(ReplyTo<()>, mpsc::Sender<ReplyTo<()>>);
+    impl Handler<Keep> for Blocking {
+        type Reply = ();
+        async fn handle(&mut self, Keep(reply, to): Keep, _: &mut Context<Self>) {
+            to.send(reply).unwrap();
+        }
+    }
+    let runtime = Runtime::new();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    // The sweeper, which stays.
+    spawn(&runtime).ask(Sleep(Duration::ZERO)).await.unwrap();
+    let before = tasks();
+    let blocking = runtime.configure("another").own_thread().spawn(Blocking).unwrap();
+    let (sender, kept) = mpsc::channel();
+    let asks = blocking.ask_with(|reply| Keep(reply, sender));
+    let ends = async {
+        blocking.stop();
+        blocking.ended().await;
+        while tasks() > before {
+            tokio::task::yield_now().await;
+        }
+        drop(kept.recv().unwrap());
+    };
+    let (outcome, ()) = tokio::join!(asks, ends);
+    assert_eq!(outcome.unwrap_err().failure, AskFailure::Unanswered);
+}
