@@ -158,10 +158,19 @@ impl<S: Subsystem> Loop<S> {
             if !pause.is_zero() {
                 let actor = &*self.batch.actor;
                 let mut pause = pin!(tokio::time::sleep(pause));
-                let waited = poll_fn(|task| match actor.was_asked(Request::StopNow) {
-                    true => Poll::Ready(false),
-                    false => pause.as_mut().poll(task).map(|()| true),
-                });
+                let none_taken = self.batch.taken.is_empty();
+                let poll = |task: &mut Task<'_>| {
+                    // If it is to stop, there must be something to handle before.
+                    let drained = none_taken
+                        && actor.queue.is_closed()
+                        && actor.queue.is_empty()
+                        && !actor.was_asked(Request::Notice);
+                    match drained || actor.was_asked(Request::StopNow) {
+                        true => Poll::Ready(false),
+                        false => pause.as_mut().poll(task).map(|()| true),
+                    }
+                };
+                let waited = poll_fn(poll);
                 match obeying(actor, waited).await {
                     Ended::Done(true) => {}
                     Ended::Killed => return Some(Exit::Killed),
@@ -190,9 +199,9 @@ impl<S: Subsystem> Loop<S> {
     }
 
     /// Whether the parent has to hear of this end. One without a factory was not to be kept alive, unless for a child; nor was one
-    /// that was told to stop now, in its pause or with its last message in hand.
+    /// that was told to stop.
     fn fails_parent(&self, exit: &Exit) -> bool {
-        let to_stop = self.batch.actor.was_asked(Request::StopNow);
+        let to_stop = self.batch.actor.queue.is_closed();
         let supervised = !to_stop && (self.plan.restarts.is_some() || self.failed_by_child);
         match exit {
             Exit::Panicked(_) => supervised,

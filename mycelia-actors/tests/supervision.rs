@@ -575,17 +575,22 @@ async fn a_child_that_is_stopped_in_its_pause_does_not_fail_its_parent() {
             Ok(())
         }
     }
-    let runtime = Runtime::new();
-    let (sender, children) = mpsc::channel();
-    let top = runtime.configure("top").spawn_with(move || Top(sender.clone())).unwrap();
-    top.started().await.unwrap();
-    let a = children.recv().unwrap();
-    a.tell(Panic).unwrap();
-    a.tell(Panic).unwrap();
-    settle().await;
-    assert_eq!((a.stats().failed, a.stats().restarts), (2, 1), "it pauses");
-    a.stop_now();
-    assert_eq!(a.ended().await.to_string(), "panicked: on purpose");
-    settle().await;
-    assert_eq!(top.stats().restarts, 0);
+    for stop in [Address::stop as fn(&Address<Node>), Address::stop_now] {
+        let runtime = Runtime::new();
+        let (sender, children) = mpsc::channel();
+        let top = runtime.configure("top").spawn_with(move || Top(sender.clone())).unwrap();
+        top.started().await.unwrap();
+        let a = children.recv().unwrap();
+        a.tell(Panic).unwrap();
+        a.tell(Panic).unwrap();
+        settle().await;
+        assert_eq!((a.stats().failed, a.stats().restarts), (2, 1), "it pauses");
+        let began = Instant::now();
+        stop(&a);
+        assert_eq!(a.ended().await.to_string(), "panicked: on purpose");
+        assert!(began.elapsed() < SECOND, "there is nothing to be drained");
+        settle().await;
+        assert_eq!(top.stats().restarts, 0);
+        accounted(&a);
+    }
 }
