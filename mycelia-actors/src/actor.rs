@@ -34,9 +34,9 @@ pub(crate) enum Request {
     /// A child has failed for good.
     ChildFailed = 4,
     Restart = 8,
-    /// Stands until it is taken back, or the subsystem is to end.
     /// Somebody that it watches has ended.
     Notice = 16,
+    /// Stands until it is taken back, or the subsystem is to end.
     Suspend = 32,
 }
 

@@ -202,7 +202,8 @@ impl<S: Subsystem> Context<S> {
         self.address.stop();
     }
 
-    /// Spawns a child without a name: it ends before this subsystem does, and when this one restarts.
+    /// Spawns a child without a name: it ends before this subsystem does, and when this one restarts. If this one is killed, it is
+    /// killed, too, and may end a little later; its name is free then.
     ///
     /// # Errors
     /// As [`Runtime::spawn_unnamed`](crate::Runtime::spawn_unnamed).

@@ -30,8 +30,8 @@ const LONGEST: usize = 1000;
 ///
 /// # Limits
 /// Only handlers and hooks hold a subsystem up: what is waited for in spawned tasks or in `cx.pipe` is not seen. With several
-/// asks at once only the first is seen; nor are asks of a batch, a subsystem of another runtime, or chains of more than 1000. What is
-/// not seen ends by its deadline.
+/// asks at once only the first is seen; nor is a subsystem of another runtime, or a chain of more than 1000. What is not seen ends by
+/// its deadline.
 ///
 /// The other way round, a handler counts as waiting from the first poll of an ask to its end, also if it waits for something else as
 /// well (a `select!`); and who asks with a [`ReplyTo`](crate::ReplyTo) waits for whoever was asked until it has replied or its handler

@@ -25,7 +25,7 @@ pub enum Refusal {
     },
     /// The sender's handler would wait for room that only it can make, perhaps by way of others.
     Cycle(Cycle),
-    /// The deadline of the message that the sender has in hand passed before there was room.
+    /// The deadline of the message that the sender has in hand, or that of its metadata, passed before there was room.
     Deadline,
 }
 

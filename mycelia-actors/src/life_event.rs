@@ -35,7 +35,8 @@ pub struct Lifecycle {
     pub what: LifeEvent,
 }
 
-/// What may happen to a subsystem. They come in this order; after `Restarted` follows another `Started`.
+/// What may happen to a subsystem. They come in this order; after `Restarted` follows another `Started`. (The next subsystem of the
+/// same name may be there before the end of this one is told.)
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum LifeEvent {

@@ -98,8 +98,8 @@ impl Metadata {
         self
     }
 
-    /// Sets until when the message is worth handling: this long from now. A message whose turn comes later expires, and an
-    /// ask ends then at the latest. (A send goes on waiting for room.)
+    /// Sets until when the message is worth handling: this long from now. A message whose turn comes later expires. An ask ends
+    /// then at the latest, and a send waits for room no longer.
     #[must_use]
     pub fn with_timeout(mut self, within: Duration) -> Self {
         self.change().deadline = Instant::now().checked_add(within);

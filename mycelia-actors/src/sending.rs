@@ -14,8 +14,8 @@ use crate::tell::Enveloping;
 /// before the first poll.
 ///
 /// # Errors
-/// [`TellError`], with the message: stopped (also while waiting), the message pool is exhausted, or this code runs inside
-/// the subsystem itself and would wait for ever.
+/// [`TellError`], with the message: stopped (also while waiting), the message pool is exhausted, the deadline of the message in
+/// hand (or of the metadata) passes first, or this code runs inside a handler that would wait for itself.
 ///
 /// # Cancel safety
 /// Dropping the future while it is in line leaves no trace: the message is dropped, and was never sent. But if its room has
