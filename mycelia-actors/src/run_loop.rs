@@ -231,7 +231,11 @@ impl<S: Subsystem> Loop<S> {
     async fn live(&mut self) -> End {
         match obeying(&self.batch.actor, self.inside.state.started(&mut self.inside.cx)).await {
             Ended::Done(Ok(())) => self.batch.actor.set_started(),
-            Ended::Done(Err(error)) => return End::StartFailed(Arc::from(error.to_string())),
+            Ended::Done(Err(error)) => {
+                // Its text and its drop are the user's code.
+                let text = contain(move || Arc::from(error.to_string()));
+                return End::StartFailed(text.unwrap_or_else(|panic| panic));
+            }
             Ended::Panicked(text) => return End::Panicked(text),
             Ended::Killed => return End::Killed,
         }

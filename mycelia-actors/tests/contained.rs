@@ -135,3 +135,26 @@ async fn an_askers_waker_that_panics_is_no_affair_of_the_subsystem() {
     assert_eq!(address.ask(Add(1)).await.unwrap(), 1);
     assert_eq!(address.stats().restarts, 1);
 }
+
+/// An error that cannot be told.
+#[derive(Debug)]
+struct Untold;
+impl std::fmt::Display for Untold {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("in the error's text");
+    }
+}
+impl std::error::Error for Untold {}
+
+#[tokio::test]
+async fn the_error_of_a_start_may_panic_when_it_is_told() {
+    struct Bad;
+    impl Subsystem for Bad {
+        async fn started(&mut self, _: &mut Context<Self>) -> Result<(), BoxError> {
+            Err(Box::new(Untold))
+        }
+    }
+    let runtime = Runtime::new();
+    let bad = runtime.spawn("bad", Bad).unwrap();
+    assert_eq!(bad.ended().await.to_string(), "start failed: in the error's text");
+}
