@@ -77,7 +77,7 @@ suspended        | stopped           | stopped           | waits             | h
 suspended, full  | stopped           | stopped           | waits             | handles           | killed       | waits             | 1
 stopping         | refuses > stopped | refuses > stopped | refuses > stopped | refuses > stopped | killed       | refuses > stopped | 1
 stopping now     | refuses > stopped | refuses > stopped | refuses > stopped | refuses > stopped | killed       | refuses > stopped | 0
-pausing          | refuses > stopped | panicked          | waits             | waits > handles   | killed       | waits > handles   | 2
+pausing          | panicked          | panicked          | waits             | waits > handles   | killed       | waits > handles   | 2
 ending children  | refuses > stopped | refuses > stopped | refuses > stopped | refuses > stopped | killed       | refuses > stopped | 0
 renewing         | refuses > stopped | refuses > stopped | waits             | waits > handles   | killed       | waits > handles   | 1
 stopped          | stopped           | stopped           | stopped           | stopped           | stopped      | stopped           | 0
