@@ -322,7 +322,6 @@ async fn settle() {
 #[tokio::test(start_paused = true)]
 async fn the_asker_hears_however_far_the_duty_was_forwarded() {
     for (finds, last, then, expected) in CHAINS {
-        // Miri takes its time.
         for length in [2, 3, 5] {
             for subscribed in [false, true] {
                 let runtime = Runtime::new();
