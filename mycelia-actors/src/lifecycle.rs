@@ -81,15 +81,16 @@ impl Phase {
 impl Life {
     pub(crate) fn set_started(&self) {
         self.change(|phase| match phase {
-            Phase::Starting(watchers) => Phase::Started(watchers),
-            later => later,
+            Phase::Starting(watchers) => (Phase::Started(watchers), None),
+            later => (later, None),
         });
     }
 
     pub(crate) fn set_ended(&self, exit: Exit) {
         self.change(|phase| match phase {
-            Phase::Starting(_) => Phase::NotStarted(Box::new(exit)),
-            _ => Phase::Ended(Box::new(exit)),
+            Phase::Starting(watchers) => (Phase::NotStarted(Box::new(exit)), watchers),
+            Phase::Started(watchers) => (Phase::Ended(Box::new(exit)), watchers),
+            Phase::NotStarted(_) | Phase::Ended(_) => (Phase::Ended(Box::new(exit)), None),
         });
     }
 
@@ -129,25 +130,15 @@ impl Life {
         self.wait(|phase| phase.exit().cloned()).await
     }
 
-    fn change(&self, change: impl FnOnce(Phase) -> Phase) {
+    /// What comes after this phase; and with the end those who were to hear of it.
+    fn change(&self, change: impl FnOnce(Phase) -> (Phase, Option<Box<Watchers>>)) {
         let mut phase = self.phase.lock();
         let mut wakers = Vec::new();
         if let Phase::Starting(Some(watchers)) | Phase::Started(Some(watchers)) = &mut *phase {
             wakers.extend(watchers.wakers.iter_mut().filter_map(|(_, waker)| waker.take()));
         }
-        let mut old = std::mem::take(&mut *phase);
-        let watchers = match &mut old {
-            Phase::Starting(watchers) | Phase::Started(watchers) => std::mem::take(watchers),
-            Phase::NotStarted(_) | Phase::Ended(_) => None,
-        };
-        *phase = change(old);
-        let over = match &mut *phase {
-            Phase::Starting(now) | Phase::Started(now) => {
-                *now = watchers;
-                None
-            }
-            Phase::NotStarted(_) | Phase::Ended(_) => watchers,
-        };
+        let (new, over) = change(std::mem::take(&mut *phase));
+        *phase = new;
         drop(phase);
         wake_all(wakers);
         over.into_iter().flat_map(|watchers| watchers.of_the_end).for_each(|(_, watcher)| watcher.tell());

@@ -48,7 +48,7 @@ impl Registry {
 
     /// Takes a subsystem out, once. What comes back is to be dropped outside the lock. Its children have no parent from now on.
     pub(crate) fn remove(&mut self, actor: &Actor) -> Option<Removed> {
-        // The place may be somebody else's afterwards.
+        // The place may be somebody else's afterwards. Relaxed: as in `add`.
         let own = actor.place.swap(u32::MAX, Ordering::Relaxed);
         let registered = self.by_place.try_remove(own as usize)?;
         if let Some(parent) = &registered.parent {
@@ -118,5 +118,6 @@ pub(crate) struct Removed {
 }
 
 fn place(actor: &Actor) -> u32 {
+    // Relaxed: written under the lock that the registry is behind.
     actor.place.load(Ordering::Relaxed)
 }

@@ -49,12 +49,12 @@ impl Watcher {
     /// Sends the message, to be handled after all that the mailbox has accepted by now.
     pub(crate) fn tell(self) {
         let Self { actor, envelope } = self;
-        if let Err(envelope) = actor.ledger.rare().notices.lock().add(&actor, envelope) {
+        let added = actor.ledger.rare().notices.lock().add(&actor, envelope);
+        match added {
+            Ok(()) => actor.request(Request::Notice),
             // It has ended itself: nobody wants to know.
-            actor.drop_contained(envelope);
-            return;
+            Err(envelope) => actor.drop_contained(envelope),
         }
-        actor.request(Request::Notice);
     }
 }
 
