@@ -33,6 +33,10 @@ const LONGEST: usize = 1000;
 /// asks at once only the first is seen; nor is a subsystem of another runtime, or a chain of more than 1000. What is not seen ends by
 /// its deadline.
 ///
+/// A subsystem that restarts, or stops at once, waits for its children to end, and so for all below it: whoever of them then waits for
+/// it, or for others who do, gets this; whose ask was out already is killed, for nothing else would end it. (What somebody who is not
+/// below it asks of it on their account is not seen: they have 5 seconds.)
+///
 /// The other way round, a handler counts as waiting from the first poll of an ask to its end, also if it waits for something else as
 /// well (a `select!`); and who asks with a [`ReplyTo`](crate::ReplyTo) waits for whoever was asked until it has replied or its handler
 /// has returned, even if that has handed the duty to another.
@@ -69,13 +73,14 @@ impl fmt::Debug for Cycle {
 ///  63         32   31   30                          0
 /// ┌─────────────┬──────┬─────────────────────────────┐
 /// │ place + 1   │ line │ number of the slot, or where │   0: for nobody
-/// │ of whom     │      │ in the line for room         │
+/// │ of whom     │      │ in the line for room         │   1: for its children to end
 /// └─────────────┴──────┴─────────────────────────────┘
 /// ```
 #[derive(Default)]
 pub(crate) struct Waits(AtomicU64);
 
 const LINE: u64 = 1 << 31;
+const ENDING: NonZeroU64 = NonZeroU64::MIN;
 
 impl Waits {
     /// Forgets an ask that was not waited for to its end by this handler.
@@ -145,8 +150,31 @@ pub(crate) fn wait_for(target: &Actor, what: For) -> Result<Option<Mark>, Cycle>
     cycle.map_or(Ok(mark), Err)
 }
 
-pub(crate) fn begin(own: &Arc<Actor>, target: &Actor, what: For) -> (Option<NonZeroU64>, Option<Cycle>) {
-    if ptr::eq(&**own, target) {
+/// The mark that a subsystem waits for its children to end, until it is dropped.
+pub(crate) struct Ending<'a>(&'a Actor);
+
+impl<'a> Ending<'a> {
+    /// In the subsystem's own task, and not in a handler.
+    pub(crate) fn begin(actor: &'a Actor) -> Self {
+        actor.waits.forget();
+        actor.waits.begin(ENDING);
+        Self(actor)
+    }
+
+    /// True if the handler of a child waits for this subsystem, or for others who do.
+    pub(crate) fn is_awaited_by(&self, child: &Arc<Actor>) -> bool {
+        child.waits.now().is_some_and(|word| walk(self.0, word, vec![(Arc::clone(child), word)]).is_some())
+    }
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.waits.end(ENDING);
+    }
+}
+
+pub(crate) fn begin(own: &Actor, target: &Actor, what: For) -> (Option<NonZeroU64>, Option<Cycle>) {
+    if ptr::eq(own, target) {
         return (None, Some(Cycle([&own.name, &own.name].map(Name::clone).into())));
     }
     if !Arc::ptr_eq(&own.runtime, &target.runtime) {
@@ -154,7 +182,7 @@ pub(crate) fn begin(own: &Arc<Actor>, target: &Actor, what: For) -> (Option<NonZ
     }
     let Some(word) = word(target, what) else { return (None, None) };
     let marked = own.waits.begin(word).then_some(word);
-    let cycle = target.waits.now().and_then(|_| walk(own, word));
+    let cycle = target.waits.now().and_then(|_| walk(own, word, Vec::new()));
     (marked, cycle)
 }
 
@@ -169,25 +197,29 @@ fn word(target: &Actor, what: For) -> Option<NonZeroU64> {
     NonZeroU64::new(u64::from(place) << 32 | what)
 }
 
-/// Follows the words from the one that `own` writes, until they end, or come home.
+/// Follows the words from this one, which the last of `steps` has, or `own`, until they end, or come home.
 #[cold]
-fn walk(own: &Arc<Actor>, first: NonZeroU64) -> Option<Cycle> {
-    let mut steps: Vec<(Arc<Actor>, NonZeroU64)> = Vec::new();
-    let mut word = first;
-    while steps.len() < LONGEST {
+fn walk(own: &Actor, mut word: NonZeroU64, mut steps: Vec<(Arc<Actor>, NonZeroU64)>) -> Option<Cycle> {
+    let comes_home = loop {
+        if word == ENDING {
+            break steps.last().is_some_and(|(parent, _)| own.runtime.registry.lock().is_below(own, parent));
+        }
         let next = at(own, word)?;
-        if Arc::ptr_eq(&next, own) {
-            if !bug("an old word makes a circle") && !steps.iter().all(|(actor, word)| holds(actor, *word)) {
-                return None;
-            }
-            let between = steps.iter().map(|(actor, _)| actor.name.clone());
-            let path = [own.name.clone()].into_iter().chain(between).chain([own.name.clone()]);
-            return Some(Cycle(path.collect()));
+        if ptr::eq(&*next, own) {
+            break true;
         }
         word = next.waits.now()?;
         steps.push((next, word));
-    }
-    None
+        if steps.len() == LONGEST {
+            return None;
+        }
+    };
+    let stands = bug("an old word makes a circle") || steps.iter().all(|(actor, word)| holds(actor, *word));
+    (comes_home && stands).then(|| {
+        let between = steps.iter().map(|(actor, _)| actor.name.clone());
+        let path = [own.name.clone()].into_iter().chain(between).chain([own.name.clone()]);
+        Cycle(path.collect())
+    })
 }
 
 /// Whom a word of a subsystem of the same runtime means.
@@ -198,7 +230,9 @@ fn at(own: &Actor, word: NonZeroU64) -> Option<Arc<Actor>> {
 /// True if this subsystem still waits. (The word is looked at again last: until then the slot, or the place in line, is its own.)
 fn holds(actor: &Actor, word: NonZeroU64) -> bool {
     let number = word.get() & (LINE - 1);
-    let open = if word.get() & LINE == 0 {
+    let open = if word == ENDING {
+        true
+    } else if word.get() & LINE == 0 {
         is_open(&actor.runtime.slots, number as u32)
     } else {
         at(actor, word).is_some_and(|target| target.queue.is_waiting(number as usize))

@@ -82,6 +82,12 @@ impl Registry {
         self.by_place.get(place(actor) as usize)?.parent.clone()
     }
 
+    /// True if this one was spawned by the other, or by one that was, and so on.
+    pub(crate) fn is_below(&self, actor: &Actor, other: &Arc<Actor>) -> bool {
+        let above = |actor| self.by_place.get(place(actor) as usize)?.parent.as_ref();
+        std::iter::successors(above(actor), |parent| above(parent)).any(|parent| Arc::ptr_eq(parent, other))
+    }
+
     /// Those that this one has spawned, the latest first.
     pub(crate) fn children(&self, actor: &Actor) -> Vec<Arc<Actor>> {
         if self.children.is_empty() {

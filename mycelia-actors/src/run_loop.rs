@@ -13,12 +13,13 @@ use crate::actor::{Actor, Asked, Request};
 use crate::batch::{Batch, Filled};
 use crate::context::Context;
 use crate::current;
+use crate::cycle::Ending;
 use crate::faults::{Fault, Faults};
 use crate::handling::{self, Handling, Inside, New};
 use crate::life_event::LifeEvent;
 use crate::lifecycle::Exit;
 use crate::restart::{Others, Record};
-use crate::runtime::{GRACE, ended_within, one_by_one};
+use crate::runtime::{ended_within, grace, kill, one_by_one};
 use crate::space::Space;
 use crate::subsystem::{Factory, Subsystem};
 use crate::watch::unwatch_all;
@@ -69,6 +70,9 @@ pub(crate) fn task<S: Subsystem>(
     let inner = async move {
         let exit = run_loop.run().await;
         let fails_parent = run_loop.fails_parent(&exit);
+        if let Some(killing) = killing_children(&run_loop.batch.actor) {
+            killing.await;
+        }
         let Loop { inside, mut batch, plan, .. } = run_loop;
         batch.actor.drop_contained(inside);
         batch.actor.drop_contained(plan);
@@ -326,31 +330,46 @@ async fn resumed(actor: &Actor) {
 const CHILDREN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Ends the children: first, if they may drain, one after another, the latest first; then, or as soon as this one is to stop now,
-/// all at once. `Killed`, if this one is killed meanwhile: they are, then, when it ends.
+/// all at once, but for those that wait for this one, which are killed. `Killed`, if this one is killed meanwhile.
 ///
 /// Nothing, if there are none; else in a box, for few subsystems have children.
 fn ending_children(
     actor: &Actor,
     drain: bool,
 ) -> Option<Pin<Box<dyn Future<Output = Ended<()>> + Send + '_>>> {
-    let children = actor.runtime.registry.lock().children(actor);
-    (!children.is_empty()).then(|| -> Pin<Box<dyn Future<Output = _> + Send>> {
-        Box::pin(obeying(actor, async move {
-            if drain {
-                let mut drained = pin!(one_by_one(&children));
-                let poll = |task: &mut Task<'_>| match actor.was_asked(Request::StopNow) {
-                    true => Poll::Ready(()),
-                    false => drained.as_mut().poll(task),
-                };
-                poll_fn(poll).await;
-            }
-            for (request, within) in [(Request::StopNow, CHILDREN_WITHIN), (Request::Kill, GRACE)] {
-                let left: Vec<_> = children.iter().filter(|child| child.life.exit().is_none()).collect();
-                left.iter().for_each(|child| child.request(request));
-                ended_within(within, left).await;
-            }
-        }))
-    })
+    let children = children(actor)?;
+    Some(Box::pin(obeying(actor, async move {
+        let ending = Ending::begin(actor);
+        if drain {
+            let mut drained = pin!(one_by_one(&children));
+            let poll = |task: &mut Task<'_>| match actor.was_asked(Request::StopNow) {
+                true => Poll::Ready(()),
+                false => drained.as_mut().poll(task),
+            };
+            poll_fn(poll).await;
+        }
+        let left =
+            || children.iter().filter(|child| child.life.exit().is_none()).cloned().collect::<Vec<_>>();
+        left().iter().for_each(|child| child.request(Request::StopNow));
+        left()
+            .iter()
+            .filter(|child| ending.is_awaited_by(child))
+            .for_each(|child| child.request(Request::Kill));
+        ended_within(CHILDREN_WITHIN, &left()).await;
+        kill(&left(), grace(children.len())).await;
+    })))
+}
+
+/// Kills the children that are left at the end, and waits for a moment until they have ended. As `ending_children` otherwise.
+fn killing_children(actor: &Actor) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+    let children = children(actor)?;
+    // Less than a shutdown waits for this one.
+    let within = grace(children.len()) / 5;
+    Some(Box::pin(async move { kill(&children, within).await }))
+}
+
+fn children(actor: &Actor) -> Option<Vec<Arc<Actor>>> {
+    Some(actor.runtime.registry.lock().children(actor)).filter(|children| !children.is_empty())
 }
 
 /// How a piece of the user's code ended.

@@ -10,6 +10,7 @@ use crate::bus::Bus;
 use crate::config::Configure;
 use crate::dead_letters::DeadLetters;
 use crate::error::{ShutdownError, SpawnError};
+use crate::lifecycle::Exit;
 use crate::message_pool::PoolStats;
 use crate::path_ask::{PathAsk, PathReply};
 use crate::path_error::{PathError, PathStats};
@@ -23,8 +24,13 @@ use crate::tell::Told;
 
 /// How long [`Runtime::shutdown`] waits for subsystems to stop.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(30);
-/// How long a shutdown whose time is up waits for the others to stop, and for the late ones to be killed.
-pub(crate) const GRACE: Duration = Duration::from_millis(50);
+
+/// How long this many subsystems have to end that have little left to do: 50 ms, or 5 µs for each if that is more.
+pub(crate) fn grace(subsystems: usize) -> Duration {
+    Duration::from_micros(5)
+        .saturating_mul(subsystems.try_into().unwrap_or(u32::MAX))
+        .max(Duration::from_millis(50))
+}
 
 /// Makes subsystems, knows them by name, and ends them in order.
 ///
@@ -211,8 +217,9 @@ impl Runtime {
     }
 
     /// Stops every subsystem, the latest first (so children before parents), each after what it has accepted, and the next
-    /// one when it has ended. After 30 seconds the rest stops at once, and those that have not ended 50 ms later are killed: among
-    /// them parents that wait for a late child, and, where there are tens of thousands behind the late one, some of these.
+    /// one when it has ended. After 30 seconds the rest stops all together, and those that have not ended 50 ms later are killed:
+    /// first those without children, and 25 ms later all others. (Where more than 10 000 are left, they have 5 µs each instead of
+    /// 50 ms.)
     ///
     /// Until its turn has come a subsystem accepts messages; what it then asks of its children finds them stopped. Later
     /// spawns are refused. When all have ended, the subscribers to dead letters get no more.
@@ -235,20 +242,26 @@ impl Runtime {
         // Time is up. Those behind the late one stop now, all at once; most have little left to do.
         let waiting = shared.latest_first();
         waiting.iter().for_each(|actor| actor.stop());
-        ended_within(GRACE, &waiting).await;
+        ended_within(grace(waiting.len()), &waiting).await;
+        // Parents of whoever is late may have nothing to do but to wait for that.
         let late = shared.latest_first();
-        late.iter().for_each(|actor| actor.request(Request::Kill));
-        ended_within(GRACE, &late).await;
-        let (left, killed): (Vec<_>, Vec<_>) = late.iter().partition(|actor| actor.life.exit().is_none());
+        let mut childless = late.clone();
+        childless.retain(|actor| shared.registry.lock().children(actor).is_empty());
+        kill(&childless, grace(late.len()) / 2).await;
+        kill(&shared.latest_first(), grace(late.len()) / 2).await;
+        let left = shared.latest_first();
         if left.is_empty() {
             shared.dead_letters.close();
             shared.bus.close();
         }
-        if late.is_empty() {
+        let killed: Vec<_> =
+            late.iter().filter(|actor| matches!(actor.life.exit(), Some(Exit::Killed))).collect();
+        if left.is_empty() && killed.is_empty() {
             return Ok(());
         }
-        let names = |actors: Vec<&Arc<Actor>>| actors.iter().map(|actor| actor.name.clone()).collect();
-        Err(ShutdownError { within, killed: names(killed), left: names(left) })
+        let name = |actor: &Arc<Actor>| actor.name.clone();
+        let killed = killed.into_iter().map(name).collect();
+        Err(ShutdownError { within, killed, left: left.iter().map(name).collect() })
     }
 }
 
@@ -260,8 +273,14 @@ pub(crate) async fn one_by_one(actors: &[Arc<Actor>]) {
     }
 }
 
+/// Kills all of them, and waits until they have ended, but not longer than this.
+pub(crate) async fn kill(actors: &[Arc<Actor>], within: Duration) {
+    actors.iter().for_each(|actor| actor.request(Request::Kill));
+    ended_within(within, actors).await;
+}
+
 /// Waits for all of them, but not longer than this.
-pub(crate) async fn ended_within(within: Duration, actors: impl IntoIterator<Item = &Arc<Actor>>) {
+pub(crate) async fn ended_within(within: Duration, actors: &[Arc<Actor>]) {
     let all = async {
         for actor in actors {
             actor.life.ended().await;

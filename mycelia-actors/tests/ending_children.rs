@@ -1,0 +1,181 @@
+//! A subsystem that waits for its children to end, while they, or others on their account, wait for it.
+#![cfg(not(mycelia_loom))]
+
+mod subsystems;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use mycelia_actors::prelude::*;
+use subsystems::accounted;
+use tokio::time::Instant;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Spawns a line of others when it starts, each the child of the one before.
+struct Node {
+    below: Vec<&'static str>,
+    all: Arc<Mutex<Vec<Address<Node>>>>,
+}
+
+impl Subsystem for Node {
+    async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+        self.all.lock().unwrap().push(cx.address().clone());
+        if let Some((name, below)) = self.below.split_first() {
+            let (below, all) = (below.to_vec(), Arc::clone(&self.all));
+            let make = move || Node { below: below.clone(), all: Arc::clone(&all) };
+            cx.configure(name).spawn_with(make)?;
+        }
+        Ok(())
+    }
+}
+
+/// The tree: the first is the root. All have started.
+async fn line(runtime: &Runtime, names: &[&'static str]) -> Vec<Address<Node>> {
+    let all = Arc::<Mutex<Vec<_>>>::default();
+    let (below, nodes) = (names[1..].to_vec(), Arc::clone(&all));
+    let make = move || Node { below: below.clone(), all: Arc::clone(&nodes) };
+    runtime.configure(names[0]).spawn_with(make).unwrap();
+    while all.lock().unwrap().len() < names.len() {
+        tokio::task::yield_now().await;
+    }
+    let all = all.lock().unwrap().clone();
+    all.last().unwrap().started().await.unwrap();
+    all
+}
+
+/// Takes a second, and panics then if asked to.
+struct Work {
+    panic: bool,
+}
+impl Handler<Work> for Node {
+    type Reply = ();
+    async fn handle(&mut self, Work { panic }: Work, _: &mut Context<Self>) {
+        tokio::time::sleep(SECOND).await;
+        assert!(!panic, "on purpose");
+    }
+}
+
+/// Asks somebody, and so on along the list; after a second, if that is wanted. The error as text.
+struct Ask {
+    later: bool,
+    path: Vec<Address<Node>>,
+}
+impl Handler<Ask> for Node {
+    type Reply = Result<(), String>;
+    async fn handle(&mut self, mut ask: Ask, _: &mut Context<Self>) -> Self::Reply {
+        if std::mem::take(&mut ask.later) {
+            tokio::time::sleep(3 * SECOND / 2).await;
+        }
+        if ask.path.is_empty() {
+            return Ok(());
+        }
+        let next = ask.path.remove(0);
+        let asked = next.ask(ask).within(MINUTE).await;
+        asked.map_err(|error| error.to_string()).and_then(|reply| reply)
+    }
+}
+
+/// How it ended, seconds (in tenths) after the beginning of the test.
+type Answer = (String, u128);
+
+/// Has `from` ask along the path, from a task beside the test.
+fn asking(
+    from: &Address<Node>,
+    later: bool,
+    path: &[&Address<Node>],
+) -> impl Future<Output = Answer> + use<> {
+    let (from, path, began) = (from.clone(), path.iter().copied().cloned().collect(), Instant::now());
+    let answer = tokio::spawn(async move {
+        let answer = match from.ask(Ask { later, path }).within(MINUTE).await {
+            Ok(Ok(())) => "ok".to_owned(),
+            Ok(Err(inner)) => inner,
+            Err(error) => error.to_string(),
+        };
+        (answer, began.elapsed().as_millis() / 100)
+    });
+    async { answer.await.unwrap() }
+}
+
+fn answer(text: &str, tenths: u128) -> Answer {
+    (text.to_owned(), tenths)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_already_is_killed_and_the_parent_goes_on() {
+    let runtime = Runtime::new();
+    let tree = line(&runtime, &["root", "a", "b"]).await;
+    let [root, a, b] = &tree[..] else { unreachable!() };
+    let other = &line(&runtime, &["other"]).await[0];
+    root.tell(Work { panic: true }).unwrap();
+    let child = asking(a, false, &[root]);
+    let through_another = asking(b, false, &[other, root]);
+    assert_eq!(child.await, answer("`a` did not reply: it was killed", 10));
+    assert_eq!(through_another.await, answer("`b` did not reply: it was killed", 10));
+    for ended in [a, b] {
+        assert!(matches!(ended.ended().await, Exit::Killed), "{ended:?}");
+        accounted(ended);
+    }
+    // The asks of the two that were killed, and of the one that was not.
+    assert_eq!(asking(other, false, &[root]).await.0, "ok");
+    assert_eq!((root.stats().restarts, root.stats().handled, root.stats().expired), (1, 2, 1));
+    accounted(root);
+    runtime.shutdown().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_begins_to_wait_is_told() {
+    let runtime = Runtime::new();
+    let tree = line(&runtime, &["root", "a", "b"]).await;
+    let [root, a, b] = &tree[..] else { unreachable!() };
+    let other = &line(&runtime, &["other"]).await[0];
+    root.tell(Work { panic: true }).unwrap();
+    // It is not below the root, and gets its reply from the root's next state.
+    let waits = asking(other, false, &[root]);
+    let child = asking(a, true, &[root]);
+    let through_another = asking(b, true, &[other, root]);
+    let cycle = |asked, path| format!("`{asked}` did not reply: the asker would wait for itself: {path}");
+    assert_eq!(child.await, answer(&cycle("root", "`a` -> `root` -> `a`"), 15));
+    assert_eq!(through_another.await, answer(&cycle("other", "`b` -> `other` -> `root` -> `b`"), 15));
+    assert_eq!(waits.await, answer("ok", 15));
+    for ended in [a, b] {
+        assert!(matches!(ended.ended().await, Exit::Stopped), "{ended:?}");
+        accounted(ended);
+    }
+    assert_eq!(root.stats().restarts, 1);
+    runtime.shutdown().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stops_now_does_not_wait_for_those_who_wait_for_it() {
+    let runtime = Runtime::new();
+    let tree = line(&runtime, &["root", "a", "b"]).await;
+    let [root, a, b] = &tree[..] else { unreachable!() };
+    root.tell(Work { panic: false }).unwrap();
+    let grandchild = asking(b, false, &[root]);
+    while (root.stats().in_hand, root.stats().queued) != (1, 1) {
+        tokio::task::yield_now().await;
+    }
+    let began = Instant::now();
+    root.stop_now();
+    assert!(matches!(root.ended().await, Exit::Stopped));
+    assert_eq!(began.elapsed().as_millis() / 100, 10, "after the message in hand, and no later");
+    assert!(matches!((a.exit(), b.exit()), (Some(Exit::Stopped), Some(Exit::Killed))));
+    assert_eq!(grandchild.await, answer("`b` did not reply: it was killed", 10));
+    tree.iter().for_each(accounted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_a_killed_one_has_ended_the_names_below_it_are_free() {
+    let runtime = Runtime::new();
+    for round in 0..100 {
+        let tree = line(&runtime, &["root", "a", "b", "c"]).await;
+        if round % 2 == 0 {
+            tree[2].tell(Work { panic: false }).unwrap();
+        }
+        tree[0].kill();
+        assert!(matches!(tree[0].ended().await, Exit::Killed));
+        assert!(runtime.is_empty(), "{round}");
+    }
+}
