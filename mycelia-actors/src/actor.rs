@@ -22,7 +22,8 @@ use crate::lifecycle::Life;
 use crate::name::Name;
 use crate::shared::Shared;
 use crate::slot::Fate;
-use crate::table::{Itself, ReplyAs};
+use crate::subsystem::Subsystem;
+use crate::table::{Handling, Itself, TableOf};
 use crate::tell::Told;
 
 /// Requests to a subsystem. They are seen before each poll of a handler, however full the mailbox is.
@@ -101,16 +102,17 @@ impl Actor {
         &self,
         message: M,
     ) -> Result<Envelope, (M, Refusal)> {
-        self.envelope_replying::<S, M, Itself>(message)
+        self.envelope_with(Handling::<S, M, Itself>::TABLE, message)
     }
 
-    /// The same, for an asker who wants the reply as `C` makes it.
+    /// The same with this table.
     #[inline]
-    pub(crate) fn envelope_replying<S: Handler<M>, M: Send + 'static, C: ReplyAs<S::Reply>>(
+    pub(crate) fn envelope_with<S: Subsystem, M: Send + 'static>(
         &self,
+        table: &'static TableOf<S, M>,
         message: M,
     ) -> Result<Envelope, (M, Refusal)> {
-        Envelope::new::<S, M, C>(&self.runtime.slots, message)
+        Envelope::new(&self.runtime.slots, table, message)
             .map_err(|(message, Exhausted { capacity })| (message, Refusal::PoolExhausted { capacity }))
     }
 
@@ -151,15 +153,15 @@ impl Actor {
     /// A message that will not be handled: counted by the caller, offered to dead letters here, its asker told.
     #[cold]
     pub(crate) fn lose(&self, envelope: Envelope, reason: Reason, fate: Fate) {
-        tracing::debug!(subsystem = %self.name, message_type = envelope.message_type(), %reason, "dead letter");
+        tracing::debug!(subsystem = %self.name, message_type = envelope.kind().message_type(), %reason, "dead letter");
         // Its drop is none of the business of whoever happens to push it out.
         let _nobody = current::has_metadata().then(|| current::with(None));
         let lost = contain(|| {
             if self.runtime.wants_letters() {
-                let message_type = envelope.message_type();
+                let kind = envelope.kind();
                 let (message, in_hand) = envelope.take();
                 in_hand.end(fate);
-                let letter = DeadLetter::new(self.name.clone(), message_type, reason, Some(message));
+                let letter = DeadLetter::new(self.name.clone(), kind, reason, Some(message));
                 self.runtime.deliver(letter);
             } else {
                 envelope.lose(fate);

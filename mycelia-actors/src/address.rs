@@ -236,7 +236,8 @@ impl<S: Subsystem> Address<S> {
     /// Ends the subsystem after the message in hand, however many are in its mailbox: those are undelivered. Returns at once.
     ///
     /// Unlike a [`kill`](Self::kill) it waits for the handler (or `started`), and [`Subsystem::stopped`] runs. Children have 5 seconds for
-    /// their messages in hand, then they are killed. One that pauses before a restart ends as it has failed.
+    /// their messages in hand, then they are killed; at once, if their handlers wait for this one. One that pauses before a restart ends as
+    /// it has failed.
     pub fn stop_now(&self) {
         self.actor.request(Request::StopNow);
     }
@@ -258,7 +259,7 @@ impl<S: Subsystem> Address<S> {
     /// Ends the subsystem at its handler's (or hook's) next await, or at once if it waits for something else: a pause, its children.
     /// The message in hand fails, and those in the mailbox are undelivered. Returns at once.
     ///
-    /// Its children are killed as well. A handler that never reaches an await cannot be.
+    /// Its children are killed as well, and end before it does (if they do within 10 ms). A handler that never reaches an await cannot be.
     pub fn kill(&self) {
         self.actor.request(Request::Kill);
     }

@@ -10,6 +10,7 @@ use mycelia_core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::name::Name;
 use crate::shared::Shared;
+use crate::table::Kind;
 
 /// Why a message will never be handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,7 +48,7 @@ pub struct DeadLetter {
 
 struct Inner {
     subsystem: Name,
-    message_type: &'static str,
+    kind: Kind,
     reason: Reason,
     message: Mutex<Option<Box<dyn Any + Send>>>,
 }
@@ -55,11 +56,11 @@ struct Inner {
 impl DeadLetter {
     pub(crate) fn new(
         subsystem: Name,
-        message_type: &'static str,
+        kind: Kind,
         reason: Reason,
         message: Option<Box<dyn Any + Send>>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { subsystem, message_type, reason, message: Mutex::new(message) }) }
+        Self { inner: Arc::new(Inner { subsystem, kind, reason, message: Mutex::new(message) }) }
     }
 
     /// The subsystem it was sent to.
@@ -71,7 +72,13 @@ impl DeadLetter {
     /// The name of the message's type, as [`std::any::type_name`] gives it.
     #[must_use]
     pub fn message_type(&self) -> &'static str {
-        self.inner.message_type
+        self.inner.kind.message_type()
+    }
+
+    /// The pattern of the route it came through, `users/{id}`, if it was sent by path. (What the parameters were is in the message.)
+    #[must_use]
+    pub fn pattern(&self) -> Option<&'static str> {
+        self.inner.kind.pattern
     }
 
     /// What happened.
@@ -93,10 +100,17 @@ impl DeadLetter {
     }
 }
 
-/// ``a `post::Mail` for `mailer`: evicted``.
+/// ``a `post::Mail` for `mailer`: evicted``; by path ``a `post::Mail` for `mailer://outbox/{id}`: evicted``.
 impl fmt::Display for DeadLetter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a `{}` for `{}`: {}", self.message_type(), self.subsystem(), self.reason())
+        let (scheme, pattern) = self.pattern().map_or(("", ""), |pattern| ("://", pattern));
+        write!(
+            f,
+            "a `{}` for `{}{scheme}{pattern}`: {}",
+            self.message_type(),
+            self.subsystem(),
+            self.reason()
+        )
     }
 }
 
@@ -105,6 +119,7 @@ impl fmt::Debug for DeadLetter {
         f.debug_struct("DeadLetter")
             .field("subsystem", self.subsystem())
             .field("message_type", &self.message_type())
+            .field("pattern", &self.pattern())
             .field("reason", &self.reason())
             .finish_non_exhaustive()
     }

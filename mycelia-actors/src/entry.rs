@@ -16,17 +16,27 @@ use crate::handler::Handler;
 use crate::path_error::PathFailure;
 use crate::request::Request;
 use crate::routes::Routable;
-use crate::table::{Itself, ReplyAs};
+use crate::subsystem::Subsystem;
+use crate::table::{Handling, Itself, ReplyAs, RouteTables};
 
 /// One route of a subsystem of some type `S`: its envelopes are for an `S` only.
 pub(crate) struct Entry {
     pub(crate) message_type: fn() -> &'static str,
     pub(crate) reply_type: fn() -> &'static str,
     pub(crate) reply_id: fn() -> TypeId,
-    build: Build,
+    build: Box<dyn Build>,
 }
 
-type Build = fn(&Actor, &Params<'_, '_>, BodyRef<'_>, ReplyForm) -> Result<Envelope, PathFailure>;
+/// How the envelope is made.
+trait Build:
+    Fn(&Actor, &Params<'_, '_>, BodyRef<'_>, ReplyForm) -> Result<Envelope, PathFailure> + Send + Sync
+{
+}
+
+impl<F> Build for F where
+    F: Fn(&Actor, &Params<'_, '_>, BodyRef<'_>, ReplyForm) -> Result<Envelope, PathFailure> + Send + Sync
+{
+}
 
 /// What the asker gets of a reply.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,20 +83,22 @@ impl<R: Serialize + Send + 'static> ReplyAs<R> for AsRaw {
 }
 
 impl Entry {
-    pub(crate) fn message<S: Handler<M, Reply: Routable>, M: Routable>() -> Self {
-        Self::new::<S, M>(build_message::<S, M>)
+    pub(crate) fn message<S: Handler<M, Reply: Routable>, M: Routable>(pattern: &'static str) -> Self {
+        let tables = tables::<S, M>(pattern);
+        Self::new::<S, M>(|actor, params, body, form| build_message(tables, actor, params, body, form))
     }
 
-    pub(crate) fn request<S: Handler<Request, Reply: Routable>>() -> Self {
-        Self::new::<S, Request>(build_request::<S>)
+    pub(crate) fn request<S: Handler<Request, Reply: Routable>>(pattern: &'static str) -> Self {
+        let tables = tables::<S, Request>(pattern);
+        Self::new::<S, Request>(|actor, params, body, form| build_request(tables, actor, params, body, form))
     }
 
-    fn new<S: Handler<M>, M: Send + 'static>(build: Build) -> Self {
+    fn new<S: Handler<M>, M: Send + 'static>(build: impl Build + 'static) -> Self {
         Self {
             message_type: type_name::<M>,
             reply_type: type_name::<S::Reply>,
             reply_id: TypeId::of::<S::Reply>,
-            build,
+            build: Box::new(build),
         }
     }
 
@@ -103,7 +115,19 @@ impl Entry {
     }
 }
 
-fn build_message<S: Handler<M, Reply: Routable>, M: Routable>(
+/// Never dropped, like the routes of a type.
+fn tables<S: Handler<M, Reply: Routable>, M: Send + 'static>(
+    pattern: &'static str,
+) -> &'static RouteTables<S, M> {
+    Box::leak(Box::new(RouteTables {
+        itself: Handling::<S, M, Itself>::table(Some(pattern)),
+        json: Handling::<S, M, AsJson>::table(Some(pattern)),
+        raw: Handling::<S, M, AsRaw>::table(Some(pattern)),
+    }))
+}
+
+fn build_message<S: Subsystem, M: Routable>(
+    tables: &'static RouteTables<S, M>,
     actor: &Actor,
     params: &Params<'_, '_>,
     body: BodyRef<'_>,
@@ -113,7 +137,7 @@ fn build_message<S: Handler<M, Reply: Routable>, M: Routable>(
     let decoded = match body {
         // On its own, for it is the one that must be quick.
         BodyRef::None => match decode::<M>(params, None) {
-            Ok(message) => return envelop_made::<S, M>(actor, message, form),
+            Ok(message) => return envelop_made(tables, actor, message, form),
             Err(text) => Err(mismatch(text)),
         },
         BodyRef::Json(value) => {
@@ -139,17 +163,18 @@ fn build_message<S: Handler<M, Reply: Routable>, M: Routable>(
                     has_parameters: !params.is_empty(),
                 });
             };
-            return envelop::<S, M>(actor, message, form).map_err(|(message, refusal)| {
+            return envelop(tables, actor, message, form).map_err(|(message, refusal)| {
                 *body = Some(message);
                 PathFailure::Refused(refusal)
             });
         }
     };
     let message: M = decoded.map_err(|fault| fault.at(params.pattern().as_str()))?;
-    envelop_made::<S, M>(actor, message, form)
+    envelop_made(tables, actor, message, form)
 }
 
-fn build_request<S: Handler<Request, Reply: Routable>>(
+fn build_request<S: Subsystem>(
+    tables: &'static RouteTables<S, Request>,
     actor: &Actor,
     params: &Params<'_, '_>,
     body: BodyRef<'_>,
@@ -160,7 +185,7 @@ fn build_request<S: Handler<Request, Reply: Routable>>(
     }
     let max = actor.runtime.max_body;
     let request = Request::new(params, &body, max).map_err(|fault| fault.at(params.pattern().as_str()))?;
-    envelop_made::<S, _>(actor, request, form)
+    envelop_made(tables, actor, request, form)
 }
 
 /// A raw body for a message that is one.
@@ -175,12 +200,13 @@ fn as_itself<M: 'static>(raw: &RawBody, max: usize) -> Result<M, BodyFault> {
 
 /// As `envelop`, for a message that was made from a body, which its sender still has.
 #[inline]
-fn envelop_made<S: Handler<M, Reply: Routable>, M: Send + 'static>(
+fn envelop_made<S: Subsystem, M: Send + 'static>(
+    tables: &'static RouteTables<S, M>,
     actor: &Actor,
     message: M,
     form: ReplyForm,
 ) -> Result<Envelope, PathFailure> {
-    envelop::<S, M>(actor, message, form).map_err(|(message, refusal)| made_in_vain(actor, message, refusal))
+    envelop(tables, actor, message, form).map_err(|(message, refusal)| made_in_vain(actor, message, refusal))
 }
 
 /// A message that was made from a body, which its sender still has.
@@ -196,14 +222,16 @@ fn mismatch(text: String) -> BodyFault {
 }
 
 #[inline]
-fn envelop<S: Handler<M, Reply: Routable>, M: Send + 'static>(
+fn envelop<S: Subsystem, M: Send + 'static>(
+    tables: &'static RouteTables<S, M>,
     actor: &Actor,
     message: M,
     form: ReplyForm,
 ) -> Result<Envelope, (M, Refusal)> {
-    match form {
-        ReplyForm::Itself => actor.envelope_replying::<S, M, Itself>(message),
-        ReplyForm::Json => actor.envelope_replying::<S, M, AsJson>(message),
-        ReplyForm::Raw => actor.envelope_replying::<S, M, AsRaw>(message),
-    }
+    let table = match form {
+        ReplyForm::Itself => &tables.itself,
+        ReplyForm::Json => &tables.json,
+        ReplyForm::Raw => &tables.raw,
+    };
+    actor.envelope_with(table, message)
 }

@@ -14,12 +14,11 @@ use mycelia_pool::{Exhausted, Guard, Pool};
 use crate::context::Context;
 use crate::current;
 use crate::cycle::Mark;
-use crate::handler::Handler;
 use crate::metadata::Metadata;
 use crate::slot::{self, End, Fate, MessageSlot};
 use crate::space::{PlacedDyn, Space};
 use crate::subsystem::Subsystem;
-use crate::table::{Handling, Held, ReplyAs, Stored, Table, handling_table, reply_only};
+use crate::table::{Held, Kind, Stored, Table, TableOf, handling_table, reply_only};
 
 /// A pool of messages. Each runtime has one.
 pub(crate) type Slots = Pool<MessageSlot>;
@@ -33,14 +32,14 @@ pub(crate) struct Envelope {
 unsafe impl Send for Envelope {}
 
 impl Envelope {
-    /// Puts a message for a subsystem of type `S` into a slot. Its asker, if there will be one, gets the reply as `C` makes it.
+    /// Puts a message for a subsystem of type `S` into a slot. Its asker, if there will be one, gets the reply as the table says.
     #[inline]
-    pub(crate) fn new<S: Handler<M>, M: Send + 'static, C: ReplyAs<S::Reply>>(
+    pub(crate) fn new<S: Subsystem, M: Send + 'static>(
         pool: &Slots,
+        table: &'static TableOf<S, M>,
         message: M,
     ) -> Result<Self, (M, Exhausted)> {
-        // The whole of the larger table stays in reach of the pointer.
-        let envelope = Self::with_table(pool, NonNull::from(Handling::<S, M, C>::TABLE).cast(), message)?;
+        let envelope = Self::with_table(pool, table.forget_types(), message)?;
         if current::has_metadata() {
             envelope.inherit_metadata();
         }
@@ -119,9 +118,8 @@ impl Envelope {
         (message, self.into_in_hand())
     }
 
-    /// The name of the message's type.
-    pub(crate) fn message_type(&self) -> &'static str {
-        (self.table().message_type)()
+    pub(crate) fn kind(&self) -> Kind {
+        self.table().kind
     }
 
     /// True if nobody wants this message handled any more.
@@ -270,8 +268,8 @@ impl Hands {
     pub(crate) fn message_type(&self) -> &'static str {
         match self {
             Self::None => "",
-            Self::One(hand) => hand.message_type(),
-            Self::Many(many) => many.0.first().map_or("", InHand::message_type),
+            Self::One(hand) => hand.kind().message_type(),
+            Self::Many(many) => many.0.first().map_or("", |hand| hand.kind().message_type()),
         }
     }
 
@@ -315,7 +313,7 @@ pub(crate) struct InHand {
 
 // SAFETY: as for `Envelope`; there is no message, and a reply is `Send`.
 unsafe impl Send for InHand {}
-// SAFETY: a `&InHand` gives the slot's address, the name of its message's type, and a copy of its metadata, which is `Sync` and
+// SAFETY: a `&InHand` gives the slot's address, the kind of its message, and a copy of its metadata, which is `Sync` and
 // written through `&mut Hands` only.
 unsafe impl Sync for InHand {}
 
@@ -355,10 +353,9 @@ impl InHand {
         }
     }
 
-    /// The name of the message's type.
-    pub(crate) fn message_type(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> Kind {
         // SAFETY: as in `Envelope::table`.
-        (unsafe { self.slot.as_ref().table.with(|table| *table).as_ref() }.message_type)()
+        unsafe { self.slot.as_ref().table.with(|table| *table).as_ref() }.kind
     }
 
     /// There is no reply, for this reason.

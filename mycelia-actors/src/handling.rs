@@ -165,7 +165,7 @@ fn wanted(actor: &Actor, envelope: Envelope) -> Option<Envelope> {
         actor.lose(envelope, Reason::Expired, Fate::Deadline);
         return None;
     }
-    tracing::trace!(subsystem = %actor.name, message_type = envelope.message_type(), "handling");
+    tracing::trace!(subsystem = %actor.name, message_type = envelope.kind().message_type(), "handling");
     Some(envelope)
 }
 
@@ -259,7 +259,7 @@ fn fail(actor: &Actor, hands: Hands, fate: Fate) {
     actor.ledger.rare().failed.add_owned(hands.count() as u64);
     hands.for_each(|in_hand| {
         if actor.runtime.wants_letters() {
-            let letter = DeadLetter::new(actor.name.clone(), in_hand.message_type(), Reason::Failed, None);
+            let letter = DeadLetter::new(actor.name.clone(), in_hand.kind(), Reason::Failed, None);
             actor.runtime.deliver(letter);
         }
         // A waker of the asker's that panics is the asker's affair.

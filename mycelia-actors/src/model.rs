@@ -15,7 +15,7 @@ use crate::handler::Handler;
 use crate::runtime::Runtime;
 use crate::slot::Fate;
 use crate::subsystem::Subsystem;
-use crate::table::Itself;
+use crate::table::{Handling, Itself, TableOf};
 
 /// A message pool with one slot to begin with, so that a freed slot is used again.
 #[derive(Clone)]
@@ -39,9 +39,7 @@ impl Pool {
     /// A message that is an ask, in an envelope.
     #[must_use]
     pub fn message(&self, message: Box<u32>) -> (Message, Asking) {
-        let Ok(envelope) = Envelope::new::<Nobody, Box<u32>, Itself>(&self.0, message) else {
-            unreachable!("it grows")
-        };
+        let Ok(envelope) = Envelope::new(&self.0, TABLE, message) else { unreachable!("it grows") };
         let asker = envelope.ask(&Task::from_waker(Waker::noop()), 1);
         (Message(envelope), Asking(Some(asker)))
     }
@@ -72,6 +70,8 @@ impl Handler<Box<u32>> for Nobody {
         message
     }
 }
+
+const TABLE: &TableOf<Nobody, Box<u32>> = Handling::<Nobody, Box<u32>, Itself>::TABLE;
 
 /// The half that answers. Dropping it is an answer too.
 pub struct Answer(Promise<Box<u32>>);
@@ -182,9 +182,7 @@ impl Outside {
     #[must_use]
     pub fn begin_to_ask(&self, other: &Self) -> (Message, Asking, bool) {
         let slots = &self.0.runtime.slots;
-        let Ok(envelope) = Envelope::new::<Nobody, Box<u32>, Itself>(slots, Box::new(1)) else {
-            unreachable!("it grows")
-        };
+        let Ok(envelope) = Envelope::new(slots, TABLE, Box::new(1)) else { unreachable!("it grows") };
         let asker = envelope.ask(&Task::from_waker(Waker::noop()), 1);
         let (_, cycle) = cycle::begin(&self.0, &other.0, For::Reply(envelope.slot_number()));
         (Message(envelope), Asking(Some(asker)), cycle.is_some())

@@ -67,7 +67,8 @@ impl Restart {
         Self { others: Others::LaterSiblings, ..Self::one_for_one() }
     }
 
-    /// Ends the subsystem at the restart that would be one more than `most` within this time.
+    /// Ends the subsystem at the restart that would be one more than `most` within this time. (It remembers when each of these was:
+    /// 16 bytes a restart.)
     pub fn at_most(mut self, most: u32, within: Duration) -> Self {
         self.most = most;
         self.within = within;

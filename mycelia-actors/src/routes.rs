@@ -109,7 +109,7 @@ impl<S: Subsystem> Routes<S> {
     where
         S: Handler<M, Reply: Routable>,
     {
-        self.list(Some(pattern), Entry::message::<S, M>())
+        self.list(Some(pattern), Entry::message::<S, M>(pattern))
     }
 
     /// Messages to paths that `pattern` takes go to the handler of [`Request`], as they came in.
@@ -117,7 +117,7 @@ impl<S: Subsystem> Routes<S> {
     where
         S: Handler<Request, Reply: Routable>,
     {
-        self.list(Some(pattern), Entry::request::<S>())
+        self.list(Some(pattern), Entry::request::<S>(pattern))
     }
 
     /// Messages to all other paths of this subsystem go to the handler of [`Request`], as they came in.
@@ -125,7 +125,7 @@ impl<S: Subsystem> Routes<S> {
     where
         S: Handler<Request, Reply: Routable>,
     {
-        self.list(None, Entry::request::<S>())
+        self.list(None, Entry::request::<S>(FALLBACK))
     }
 
     fn list(&mut self, pattern: Option<&'static str>, entry: Entry) -> ListedRoute<'_> {
@@ -149,8 +149,7 @@ impl<S: Subsystem> Routes<S> {
                 }
                 None if routes.fallback.is_some() => return Err(RouteError::TwoFallbacks),
                 None => {
-                    // A router of its own, whose only pattern takes every path.
-                    let pattern = "{*path}".parse().map_err(mycelia_router::Refusal::from)?;
+                    let pattern = FALLBACK.parse().map_err(mycelia_router::Refusal::from)?;
                     let mut fallback = Router::new();
                     fallback.insert(requiring(pattern), entry).map_err(|error| error.reason)?;
                     routes.fallback = Some(fallback);
@@ -160,6 +159,9 @@ impl<S: Subsystem> Routes<S> {
         Ok(routes)
     }
 }
+
+/// The pattern of the fallback, which has a router of its own.
+const FALLBACK: &str = "{*path}";
 
 /// A route just listed.
 pub struct ListedRoute<'a> {

@@ -14,12 +14,27 @@ use crate::slot::{INLINE_ALIGN, INLINE_SIZE, MessageSlot};
 use crate::space::{PlacedDyn, Space};
 use crate::subsystem::Subsystem;
 
-/// What can be done with a message of a forgotten type. One per subsystem and message, in static memory.
+/// What can be done with a message of a forgotten type. In static memory.
 pub(crate) struct Table {
-    pub(crate) message_type: fn() -> &'static str,
+    pub(crate) kind: Kind,
     pub(crate) drop_message: unsafe fn(*mut u8),
     pub(crate) drop_reply: unsafe fn(*mut u8),
     pub(crate) take_message: unsafe fn(*mut u8) -> Box<dyn Any + Send>,
+}
+
+/// What a message of a forgotten type was.
+#[derive(Clone, Copy)]
+pub(crate) struct Kind {
+    name: fn() -> &'static str,
+    /// Of the route it came through.
+    pub(crate) pattern: Option<&'static str>,
+}
+
+impl Kind {
+    /// The name of its type.
+    pub(crate) fn message_type(self) -> &'static str {
+        (self.name)()
+    }
 }
 
 /// The table and how to handle the message, which takes a subsystem of type `S`.
@@ -105,36 +120,66 @@ impl<R: Send + 'static> ReplyAs<R> for Itself {
     }
 }
 
+/// The table of messages of a type `M`.
+pub(crate) struct TableOf<S: Subsystem, M>(HandlingTable<S>, PhantomData<fn(M)>);
+
+impl<S: Subsystem, M> TableOf<S, M> {
+    /// The whole of the larger table stays in reach of the pointer.
+    #[inline]
+    pub(crate) fn forget_types(&'static self) -> NonNull<Table> {
+        NonNull::from(&self.0).cast()
+    }
+}
+
+/// The tables of the messages of one route, for the forms in which replies are wanted.
+pub(crate) struct RouteTables<S: Subsystem, M> {
+    pub(crate) itself: TableOf<S, M>,
+    pub(crate) json: TableOf<S, M>,
+    pub(crate) raw: TableOf<S, M>,
+}
+
 /// The table of a message type `M` for a subsystem `S`, whose reply is made into something by `C`.
 pub(crate) struct Handling<S, M, C>(PhantomData<(S, M, C)>);
 
 impl<S: Handler<M>, M: Send + 'static, C: ReplyAs<S::Reply>> Handling<S, M, C> {
-    pub(crate) const TABLE: &'static HandlingTable<S> = &HandlingTable {
-        table: Values::<M, C::Out>::TABLE,
-        // With the `C`: messages of one batch go through one table.
-        message_id: TypeId::of::<(M, C)>,
-        run: run::<S, M, C>,
-        batch: S::BATCH,
-        run_batch: run_batch::<S, M, C>,
-    };
+    /// For messages that come by address.
+    pub(crate) const TABLE: &'static TableOf<S, M> = &Self::table(None);
+
+    /// For messages that come through a route with this pattern.
+    pub(crate) const fn table(pattern: Option<&'static str>) -> TableOf<S, M> {
+        TableOf(Self::handling(pattern), PhantomData)
+    }
+
+    const fn handling(pattern: Option<&'static str>) -> HandlingTable<S> {
+        HandlingTable {
+            table: Values::<M, C::Out>::table(pattern),
+            // With the `C`: messages of one batch go through one table.
+            message_id: TypeId::of::<(M, C)>,
+            run: run::<S, M, C>,
+            batch: S::BATCH,
+            run_batch: run_batch::<S, M, C>,
+        }
+    }
 }
 
 /// The part of a table that is about values only: a message `M`, and what its asker gets, `R`.
 struct Values<M, R>(PhantomData<(M, R)>);
 
 impl<M: Send + 'static, R: Send + 'static> Values<M, R> {
-    const TABLE: Table = Table {
-        message_type: type_name::<M>,
-        drop_message: Stored::<M>::drop,
-        drop_reply: Stored::<R>::drop,
-        // SAFETY: the caller's promise is that of `read`.
-        take_message: |payload| Box::new(unsafe { Stored::<M>::read(payload) }),
-    };
+    const fn table(pattern: Option<&'static str>) -> Table {
+        Table {
+            kind: Kind { name: type_name::<M>, pattern },
+            drop_message: Stored::<M>::drop,
+            drop_reply: Stored::<R>::drop,
+            // SAFETY: the caller's promise is that of `read`.
+            take_message: |payload| Box::new(unsafe { Stored::<M>::read(payload) }),
+        }
+    }
 }
 
 /// The table of a reply without a message.
 pub(crate) fn reply_only<R: Send + 'static>() -> &'static Table {
-    const { &Values::<(), R>::TABLE }
+    const { &Values::<(), R>::table(None) }
 }
 
 /// The slot of a message in hand, as the handler's future has it.

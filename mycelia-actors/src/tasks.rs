@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_core::Stream;
 use mycelia_core::contain;
 use mycelia_core::sync::Mutex;
+use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -50,10 +51,10 @@ impl fmt::Debug for TaskHandle {
 pub(crate) struct Tasks(Mutex<JoinSet<()>>);
 
 impl Tasks {
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> TaskHandle {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static, tokio: &Handle) -> TaskHandle {
         let mut tasks = self.0.lock();
         while tasks.try_join_next().is_some() {}
-        TaskHandle(tasks.spawn(task))
+        TaskHandle(tasks.spawn_on(task, tokio))
     }
 
     /// Cancels all of them.
@@ -69,8 +70,9 @@ fn beside<S: Handler<M>, M: Send + 'static>(
     work: impl Future<Output = ()> + Send + 'static,
 ) -> TaskHandle {
     let metadata = current::metadata().map(Metadata::without_deadline);
-    let name = address.name().clone();
-    address.actor().ledger.rare().tasks.spawn(async move {
+    let (actor, name) = (address.actor(), address.name().clone());
+    let Some(tokio) = actor.runtime.any_tokio() else { unreachable!("it was spawned on one") };
+    let task = async move {
         let mut work = pin!(work);
         let contained = poll_fn(|task| match contain(|| work.as_mut().poll(task)) {
             Ok(poll) => poll,
@@ -83,7 +85,8 @@ fn beside<S: Handler<M>, M: Send + 'static>(
             Some(metadata) => metadata.scope(contained).await,
             None => contained.await,
         }
-    })
+    };
+    actor.ledger.rare().tasks.spawn(task, &tokio)
 }
 
 pub(crate) fn pipe<S: Handler<F::Output>, F: Future<Output: Send> + Send + 'static>(

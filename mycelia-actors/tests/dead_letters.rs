@@ -8,6 +8,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use mycelia_actors::prelude::*;
+use mycelia_actors::{RawBody, Reason, Request};
+use serde_json::Value;
 use subsystems::{Add, Gate, Gated};
 
 fn full(runtime: &Runtime) -> (Address<Gated>, Gate) {
@@ -85,4 +87,70 @@ async fn a_dropped_subscription_keeps_nothing_alive() {
     assert_eq!(letters.len(), 2, "the one in hand, and the one in the mailbox");
     drop((letters, address, runtime));
     assert_eq!(Arc::strong_count(&held), 1);
+}
+
+/// Fails, or waits until it is killed.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Job {
+    fails: bool,
+}
+
+struct Jobs;
+impl Subsystem for Jobs {
+    fn routes(routes: &mut Routes<Self>) {
+        routes.on::<Job>("{fails}/job");
+        routes.fallback();
+    }
+}
+impl Handler<Job> for Jobs {
+    type Reply = u8;
+    async fn handle(&mut self, Job { fails }: Job, _: &mut Context<Self>) -> u8 {
+        assert!(!fails, "on purpose");
+        std::future::pending().await
+    }
+}
+impl Handler<Request> for Jobs {
+    type Reply = ();
+    async fn handle(&mut self, _: Request, _: &mut Context<Self>) {}
+}
+
+#[tokio::test]
+async fn a_letter_names_the_route_of_its_message() {
+    let runtime = Runtime::new();
+    let letters = runtime.dead_letters(8);
+    let jobs = runtime.configure("jobs").spawn_with(|| Jobs).unwrap();
+    runtime.tell("jobs://true/job", ()).unwrap();
+    let failed = letters.recv_async().await.unwrap();
+    assert_eq!((failed.pattern(), failed.reason()), (Some("{fails}/job"), Reason::Failed));
+    assert_eq!(failed.to_string(), "a `dead_letters::Job` for `jobs://{fails}/job`: failed");
+    // Of each form of a reply, of the fallback, and by address.
+    let asking = |fails: bool| {
+        let runtime = runtime.clone();
+        tokio::spawn(async move {
+            match fails {
+                false => runtime.ask::<Value, _>("jobs://false/job", ()).await.is_err(),
+                true => runtime.ask::<RawBody, _>("jobs://true/job", ()).await.is_err(),
+            }
+        })
+    };
+    let asked = [asking(false), asking(true)];
+    while jobs.stats().queued == 0 {
+        tokio::task::yield_now().await;
+    }
+    runtime.tell("jobs://anything", ()).unwrap();
+    jobs.tell(Job { fails: true }).unwrap();
+    jobs.kill();
+    jobs.ended().await;
+    for asked in asked {
+        assert!(asked.await.unwrap());
+    }
+    let route = Some("{fails}/job");
+    let expected = [
+        (route, Reason::Failed),
+        (route, Reason::Undelivered),
+        (Some("{*path}"), Reason::Undelivered),
+        (None, Reason::Undelivered),
+    ];
+    let found: Vec<_> = letters.drain().map(|letter| (letter.pattern(), letter.reason())).collect();
+    assert_eq!(found, expected);
 }
