@@ -142,7 +142,8 @@ impl<S: Subsystem> Context<S> {
     /// Hears of the end of another subsystem, by the message [`Terminated`]: at once, if it has ended.
     ///
     /// The message comes after everything that the other's handlers and hooks have sent to this one, and has room even if the
-    /// mailbox is full. To watch twice is to watch once. A new state, after a restart, watches nobody.
+    /// mailbox is full. To watch twice is to watch once. A new state, after a restart, watches nobody (but may hear of an end that its
+    /// predecessor was about to hear of).
     ///
     /// ```
     /// use mycelia_actors::prelude::*;
