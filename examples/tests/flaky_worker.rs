@@ -13,6 +13,7 @@ fn the_worker_fails_backs_off_recovers_and_escalates() {
         "printer: page 5",
         "sent 5 = handled 2 + failed 3; restarts 3",
         "office: opens",
+        "printer: panicked: paper jam on page 1",
         "sent 10 = handled 2 + failed 4 + undelivered 4",
         "sent 5 = handled 5; restarts 0",
         "sent 10 = handled 5 + failed 4 + undelivered 1",

@@ -280,7 +280,8 @@ impl<S: Subsystem> Address<S> {
         self.actor.life.started().await.map_err(|exit| StartError { subsystem: self.name().clone(), exit })
     }
 
-    /// Waits until the subsystem has ended, and says how. At the latest it has when its tokio runtime is gone.
+    /// Waits until the subsystem has ended, and says how. At the latest it has when its tokio runtime is gone. A handler of its own would
+    /// wait until it is killed.
     pub async fn ended(&self) -> Exit {
         self.actor.life.ended().await
     }

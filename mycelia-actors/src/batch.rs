@@ -66,7 +66,12 @@ impl Batch {
             parent.fail(Arc::from(format!("its child `{}` {exit}", actor.name)));
         }
         actor.runtime.unregister(actor);
-        tracing::info!(subsystem = %actor.name, %exit, "ended");
+        match exit {
+            Exit::Panicked(_) | Exit::StartFailed(_) => {
+                tracing::error!(subsystem = %actor.name, %exit, "ended");
+            }
+            _ => tracing::info!(subsystem = %actor.name, %exit, "ended"),
+        }
         actor.runtime.announce_life(&actor.name, || LifeEvent::Ended(exit.clone()));
         actor.life.set_ended(exit);
     }

@@ -52,7 +52,7 @@ pub struct Configure<'a> {
     parent: Option<&'a Arc<Actor>>,
     name: Option<&'a str>,
     mailbox: Mailbox,
-    restart: Restart,
+    restart: Option<Restart>,
     budget: usize,
     own_thread: bool,
 }
@@ -64,7 +64,7 @@ impl<'a> Configure<'a> {
             parent: None,
             name,
             mailbox: Mailbox::default(),
-            restart: Restart::default(),
+            restart: None,
             budget: DEFAULT_BUDGET,
             own_thread: false,
         }
@@ -81,9 +81,10 @@ impl<'a> Configure<'a> {
         self
     }
 
-    /// How often a subsystem with a factory is restarted; 3 times in 5 s if this is not called.
+    /// How often it is restarted when it fails; 3 times in 5 s if this is not called. It needs a factory:
+    /// [`spawn_with`](Self::spawn_with).
     pub fn restart(mut self, restart: Restart) -> Self {
-        self.restart = restart;
+        self.restart = Some(restart);
         self
     }
 
@@ -128,10 +129,10 @@ impl<'a> Configure<'a> {
         self
     }
 
-    /// Spawns it with this state. It ends when a handler panics.
+    /// Spawns it with this state. It ends when a handler panics, for there is no other state; its parent, if it has one, goes on.
     ///
     /// # Errors
-    /// [`SpawnError`], if the name is taken or bad, a number is 0, or there is no tokio runtime.
+    /// [`SpawnError`], if the name is taken or bad, a number is 0, there is no tokio runtime, or it was to be restarted.
     pub fn spawn<S: Subsystem>(self, subsystem: S) -> Result<Address<S>, SpawnError> {
         self.launch(|| subsystem, None)
     }
@@ -158,6 +159,9 @@ impl<'a> Configure<'a> {
     ) -> Result<Address<S>, SpawnError> {
         let tokio = self.shared.tokio()?;
         let routes = self.routes::<S>()?;
+        if factory.is_none() && self.restart.is_some() {
+            return Err(SpawnError::NoFactory);
+        }
         let actor = self.register(std::any::type_name::<S>(), routes)?;
         // A factory that panics here must not leave a name without a subsystem behind.
         let mut unwind = Unregister(Some(Arc::clone(&actor)));
@@ -166,7 +170,8 @@ impl<'a> Configure<'a> {
         let budget = if self.shared.faults.is_some() { 1 } else { self.budget };
         let budget = u32::try_from(budget).unwrap_or(u32::MAX);
         let batch = budget.min(u32::try_from(self.mailbox.capacity).unwrap_or(u32::MAX));
-        let restarts = factory.map(|factory| Box::new((factory, Record::new(self.restart))));
+        let restart = self.restart.unwrap_or_default();
+        let restarts = factory.map(|factory| Box::new((factory, Record::new(restart))));
         let plan = Plan { budget, batch, restarts };
         actor.runtime.announce_life(&actor.name, || LifeEvent::Spawned);
         let span = tracing::info_span!("subsystem", name = %actor.name);

@@ -19,7 +19,8 @@ use crate::subsystem::Subsystem;
 use crate::tasks::{self, TaskHandle};
 use crate::watch::{self, Terminated};
 
-/// Given to every hook and handler: who I am, and how to make others.
+/// Given to every hook and handler: its own address and name, children to spawn, timers, futures and streams beside it, whom it
+/// watches, the bus.
 pub struct Context<S: Subsystem> {
     address: Address<S>,
 }
@@ -56,7 +57,8 @@ impl<S: Subsystem> Context<S> {
     /// Sends itself the result of a future, which runs beside it on tokio: the subsystem goes on with its messages meanwhile. (What
     /// the future asks holds nobody up, and is not bound by the deadline of the message in hand.)
     ///
-    /// The message waits for room. The future is dropped when the subsystem ends or restarts.
+    /// The message waits for room. The future is dropped when the subsystem ends or restarts. If it panics there is no message, and
+    /// the panic is logged: what must be heard of is in a `Result`.
     ///
     /// ```
     /// use mycelia_actors::prelude::*;
@@ -101,7 +103,8 @@ impl<S: Subsystem> Context<S> {
     }
 
     /// Sends itself each item of a stream, one after another, and waits for room before it takes the next: so the mailbox holds a
-    /// quick stream up. Ends with the stream, or when the subsystem ends or restarts.
+    /// quick stream up. Ends with the stream (chain an item to it to hear of that), when the stream panics (which is logged), or when the
+    /// subsystem ends or restarts.
     ///
     /// # Cost
     /// A task of tokio's.
@@ -142,8 +145,8 @@ impl<S: Subsystem> Context<S> {
     /// Hears of the end of another subsystem, by the message [`Terminated`]: at once, if it has ended.
     ///
     /// The message comes after everything that the other's handlers and hooks have sent to this one, and has room even if the
-    /// mailbox is full. To watch twice is to watch once. A new state, after a restart, watches nobody (but may hear of an end that its
-    /// predecessor was about to hear of).
+    /// mailbox is full. To watch twice is to watch once. A new state, after a restart, watches nobody, and one
+    /// that ends does not hear of the ends of its children.
     ///
     /// ```
     /// use mycelia_actors::prelude::*;
@@ -204,7 +207,7 @@ impl<S: Subsystem> Context<S> {
     }
 
     /// Spawns a child without a name: it ends before this subsystem does, and when this one restarts. If this one is killed, it is
-    /// killed, too, and may end a little later; its name is free then.
+    /// killed, too. If a handler of the child panics, it ends, and this one goes on: see [`Restart`](crate::Restart) for more.
     ///
     /// # Errors
     /// As [`Runtime::spawn_unnamed`](crate::Runtime::spawn_unnamed).
@@ -212,8 +215,24 @@ impl<S: Subsystem> Context<S> {
         Configure::child(self.address.actor(), None).spawn(subsystem)
     }
 
-    /// Configures a child, with a name.
+    /// Spawns a child without a name from a factory: it restarts when a handler of it panics.
+    ///
+    /// # Errors
+    /// As [`Runtime::spawn_unnamed`](crate::Runtime::spawn_unnamed).
+    pub fn spawn_with<T: Subsystem>(
+        &self,
+        factory: impl Fn() -> T + Send + Sync + 'static,
+    ) -> Result<Address<T>, SpawnError> {
+        Configure::child(self.address.actor(), None).spawn_with(factory)
+    }
+
+    /// Configures a child, with a name, which must be free: names are the runtime's, not the parent's.
     pub fn configure<'a>(&'a self, name: &'a str) -> Configure<'a> {
         Configure::child(self.address.actor(), Some(name))
+    }
+
+    /// Configures a child without a name.
+    pub fn configure_unnamed(&self) -> Configure<'_> {
+        Configure::child(self.address.actor(), None)
     }
 }

@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::fmt;
-use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use mycelia_core::Counter;
@@ -125,20 +124,49 @@ impl fmt::Debug for DeadLetter {
     }
 }
 
-/// A subscription to dead letters: read it with [`recv_async`](flume::Receiver::recv_async) in async code, or
-/// [`recv`](flume::Receiver::recv) in a thread, both of which wait; [`drain`](flume::Receiver::drain) takes what is there.
-/// Dropping it unsubscribes.
+/// A subscription to dead letters. Dropping it unsubscribes.
+///
+/// Async code reads it with [`recv`](Self::recv), threads with [`blocking_recv`](Self::blocking_recv), both of which wait;
+/// [`drain`](Self::drain) takes what is there.
 pub struct DeadLetters {
     subscribers: Weak<Subscribers>,
     id: u64,
     receiver: flume::Receiver<DeadLetter>,
 }
 
-impl Deref for DeadLetters {
-    type Target = flume::Receiver<DeadLetter>;
+impl DeadLetters {
+    /// Waits for the next letter; `None` if there will be no more.
+    ///
+    /// Cancel-safe: a dropped future took nothing.
+    pub async fn recv(&self) -> Option<DeadLetter> {
+        self.receiver.recv_async().await.ok()
+    }
 
-    fn deref(&self) -> &Self::Target {
-        &self.receiver
+    /// [`recv`](Self::recv) for threads without an async runtime: blocks the thread until there is a letter.
+    pub fn blocking_recv(&self) -> Option<DeadLetter> {
+        self.receiver.recv().ok()
+    }
+
+    /// Takes the next letter, if there is one.
+    pub fn try_recv(&self) -> Option<DeadLetter> {
+        self.receiver.try_recv().ok()
+    }
+
+    /// Takes all the letters that are there.
+    pub fn drain(&self) -> impl Iterator<Item = DeadLetter> + '_ {
+        self.receiver.drain()
+    }
+
+    /// How many letters are there.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.receiver.len()
+    }
+
+    /// True if no letter is there.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 

@@ -155,6 +155,9 @@ pub enum SpawnError {
     /// A run loop that handles no message before it yields would handle none at all.
     #[error("`{0}` has a budget of 0 messages: it could never handle one")]
     NoBudget(Name),
+    /// It was to be restarted, but spawned with a state, of which there is only one.
+    #[error("a restart takes a new state from a factory: spawn it with `spawn_with`")]
+    NoFactory,
     /// Neither the runtime nor the calling thread knows a tokio runtime.
     #[error("no tokio runtime: call this inside one, or give its handle to `Runtime::builder().tokio(..)`")]
     NoTokio,

@@ -17,14 +17,15 @@ use crate::tell::Told;
 
 /// Whom a [`Group`] gives the next message to.
 ///
-/// Members that take no more messages, because they are stopping or have ended, are passed over as long as another is left.
+/// Members that take no more messages, because they are stopping or have ended, are passed over as long as another is left: the next
+/// one gets theirs beside its own.
 /// A full mailbox is no such reason: there the member's own policy decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Choice {
     /// One after the other.
     RoundRobin,
-    /// By chance: a sequence that spreads evenly, and is the same in every run.
+    /// By chance: a sequence that spreads evenly. It is the same in every run, whatever the runtime's seed.
     Random,
     /// Of two members picked by chance, the one with fewer messages: queued, in hand, and of senders that wait for room.
     ///

@@ -44,6 +44,21 @@
 //! [`Address`], [`Recipient`], [`Group`], [`Sending`], [`Ask`], [`ReplyTo`]. What becomes of them: [`Stats`], [`DeadLetter`], and the errors
 //! [`TellError`], [`TellManyError`], [`AskError`]. How subsystems are made and ended: [`Runtime`], [`Configure`],
 //! [`Mailbox`], [`Restart`], [`Exit`]. Events for whoever wants to know: [`Bus`], [`Subscription`], [`Lifecycle`].
+//!
+//! | to | there is |
+//! |---|---|
+//! | restart what fails, in a tree of supervisors | [`Configure::spawn_with`], [`Restart`], [`Context::configure`] |
+//! | hear of the end of another | [`Context::watch`], [`Terminated`], [`Address::ended`] |
+//! | send later, or again and again | [`Context::send_after`], [`Context::send_every`], [`TaskHandle::cancel`] |
+//! | await something without holding the mailbox up | [`Context::pipe`] |
+//! | take in a stream (a socket, a subscription) | [`Context::attach`] |
+//! | run code that blocks | [`Configure::own_thread`] |
+//! | reply later, or from elsewhere | [`Address::ask_with`], [`ReplyTo`] |
+//! | spread work over several | [`Group`], [`Choice`] |
+//! | publish and subscribe | [`Bus`], [`Context::bus`] |
+//! | see what was lost | [`Address::stats`], [`Runtime::dead_letters`] |
+//! | pause, drain, end | [`Address::suspend`], [`Address::stop`], [`Address::stop_now`], [`Address::kill`], [`Runtime::shutdown`] |
+//! | test with paused time, faults and seeds | the crate `mycelia-testkit` |
 
 pub mod prelude;
 

@@ -7,22 +7,49 @@ use tokio::time::Instant;
 
 /// How often a subsystem that fails is given a new state from its factory, how soon, and who else is then.
 ///
-/// It fails when a handler or [`started`](crate::Subsystem::started) panics, or when a child of its has failed for good. The restart
-/// happens inside the same task: mailbox, batch in hand, waiting senders and addresses stay. Only the message that was in hand is
-/// lost (*failed*), and its asker told. Its children are ended before, with all of theirs: what `started` spawns is spawned again.
+/// The restart happens inside the same task: mailbox, batch in hand, waiting senders and addresses stay. Only the message that was
+/// in hand is lost (*failed*), and its asker told. Its children are ended before, with all of theirs: what `started` spawns is
+/// spawned again. Whom the old state watched, the new one does not.
 ///
-/// If there were too many restarts lately, the subsystem has failed for good: it ends as [`Exit::Panicked`](crate::Exit), and its
-/// parent fails (after the message in hand). A root, which has no parent, ends and is logged as an error.
+/// | what fails | with a factory | without |
+/// |---|---|---|
+/// | a handler or [`started`](crate::Subsystem::started) panics | restarts, up to its limit; then *fails for good* | ends |
+/// | `started` returns an error: the first time | ends | ends |
+/// | … in a restart | as a panic | |
+/// | a child fails for good | as a panic, after the message in hand | ends, and fails its own parent |
+///
+/// One that fails for good ends as [`Exit::Panicked`](crate::Exit) or [`Exit::StartFailed`](crate::Exit), is logged as an error, and
+/// fails its parent, unless it [escalates](Self::escalate) nothing or was told to stop. One that just ends fails nobody: the
+/// parent may [watch](crate::Context::watch) it, and whoever has its address can await its end. (To watch a child does not keep the
+/// parent from failing with it.)
 ///
 /// ```
 /// use std::time::Duration;
 /// use mycelia_actors::prelude::*;
 ///
-/// // At most 3 in 5 seconds (the default); the first at once, then after about 100 ms, 200 ms, … up to 2 s.
-/// let restart = Restart::one_for_one()
-///     .at_most(3, Duration::from_secs(5))
-///     .backoff(Duration::from_millis(100), Duration::from_secs(2));
-/// # let _ = restart;
+/// struct Office;
+/// struct Printer;
+///
+/// impl Subsystem for Printer {}
+/// impl Subsystem for Office {
+///     async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+///         // A panic of the printer is its own affair, at most 3 times in 5 seconds (the default); the first restart is at once,
+///         // the next ones after about 100 ms, 200 ms, … up to 2 s. One panic more is the office's.
+///         let restart = Restart::one_for_one()
+///             .at_most(3, Duration::from_secs(5))
+///             .backoff(Duration::from_millis(100), Duration::from_secs(2));
+///         cx.configure("printer").restart(restart).spawn_with(|| Printer)?;
+///         Ok(())
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let runtime = Runtime::new();
+/// runtime.configure("office").restart(Restart::one_for_one()).spawn_with(|| Office)?;
+/// runtime.shutdown().await?;
+/// # Ok(())
+/// # }
 /// ```
 ///
 /// These are the supervisors of Erlang/OTP, with the strategy chosen by each child.
@@ -34,6 +61,7 @@ pub struct Restart {
     within: Duration,
     first: Duration,
     longest: Duration,
+    escalates: bool,
 }
 
 /// Who restarts beside the one that has failed.
@@ -53,6 +81,7 @@ impl Restart {
             within: Duration::from_secs(5),
             first: Duration::ZERO,
             longest: Duration::ZERO,
+            escalates: true,
         }
     }
 
@@ -84,6 +113,12 @@ impl Restart {
         self.longest = longest;
         self
     }
+
+    /// Whether its parent fails when it has failed for good; yes, if this is not called.
+    pub fn escalate(mut self, escalate: bool) -> Self {
+        self.escalates = escalate;
+        self
+    }
 }
 
 impl Default for Restart {
@@ -101,6 +136,11 @@ pub(crate) struct Record {
 impl Record {
     pub(crate) fn new(restart: Restart) -> Self {
         Self { restart, lately: VecDeque::new() }
+    }
+
+    /// Whether its parent fails with it.
+    pub(crate) fn escalates(&self) -> bool {
+        self.restart.escalates
     }
 
     /// Who else restarts.

@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use mycelia_router::{Match, Miss, Pattern, Router, Scope};
@@ -241,6 +242,15 @@ pub struct RouteInfo {
     pub reply: &'static str,
     /// The right it requires, if any.
     pub scope: Option<String>,
+}
+
+/// `api://users/{id}: shop::GetUser -> shop::User, for users:read`.
+impl fmt::Display for RouteInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pattern = self.pattern.as_deref().unwrap_or(FALLBACK);
+        write!(f, "{}://{pattern}: {} -> {}", self.subsystem, self.message, self.reply)?;
+        self.scope.as_ref().map_or(Ok(()), |scope| write!(f, ", for {scope}"))
+    }
 }
 
 impl RouteInfo {

@@ -22,7 +22,7 @@ use crate::restart::{Others, Record};
 use crate::runtime::{ended_within, grace, kill, one_by_one};
 use crate::space::Space;
 use crate::subsystem::{Factory, Subsystem};
-use crate::watch::unwatch_all;
+use crate::watch::{forget_notices, unwatch_all};
 
 /// What the run loop needs to know beside the state.
 pub(crate) struct Plan<S> {
@@ -112,6 +112,8 @@ impl<S: Subsystem> Loop<S> {
         .await;
         loop {
             let end = self.live().await;
+            // Nor of the ends of its children.
+            unwatch_all(&self.batch.actor);
             if !matches!(end, End::Killed)
                 && let Some(ending) = ending_children(&self.batch.actor, matches!(end, End::Stopped))
                 && let Ended::Killed = ending.await
@@ -133,18 +135,26 @@ impl<S: Subsystem> Loop<S> {
                     return exit;
                 }
                 End::Killed => return Exit::Killed,
-                End::StartFailed(text) => return Exit::StartFailed(text),
+                End::StartFailed(text) if self.batch.actor.stats().restarts == 0 => {
+                    return Exit::StartFailed(text);
+                }
                 End::Restart => {
                     if let Err(text) = self.renew()
-                        && let Some(exit) = Box::pin(self.recover(text)).await
+                        && let Some(exit) = Box::pin(self.recover(Exit::Panicked(text))).await
                     {
+                        return exit;
+                    }
+                }
+                End::StartFailed(text) => {
+                    tracing::error!(subsystem = %self.batch.actor.name, %text, "failed to start again");
+                    if let Some(exit) = Box::pin(self.recover(Exit::StartFailed(text))).await {
                         return exit;
                     }
                 }
                 End::Panicked(text) => {
                     tracing::error!(subsystem = %self.batch.actor.name, %text, "panicked");
                     // In a box: few subsystems ever need the room.
-                    if let Some(exit) = Box::pin(self.recover(text)).await {
+                    if let Some(exit) = Box::pin(self.recover(Exit::Panicked(text))).await {
                         return exit;
                     }
                 }
@@ -152,13 +162,13 @@ impl<S: Subsystem> Loop<S> {
         }
     }
 
-    /// Gives the subsystem another life after a panic, or says why there is none.
-    async fn recover(&mut self, mut text: Arc<str>) -> Option<Exit> {
+    /// Gives the subsystem another life after a failure; or this end.
+    async fn recover(&mut self, mut exit: Exit) -> Option<Exit> {
         loop {
             let chance = self.batch.actor.runtime.random();
             let record = self.plan.restarts.as_mut().map(|restarts| &mut restarts.1);
             let pause = record.and_then(|record| record.another(Instant::now(), chance));
-            let Some(pause) = pause else { return Some(Exit::Panicked(text)) };
+            let Some(pause) = pause else { return Some(exit) };
             if !pause.is_zero() {
                 let actor = &*self.batch.actor;
                 let mut pause = pin!(tokio::time::sleep(pause));
@@ -178,7 +188,7 @@ impl<S: Subsystem> Loop<S> {
                 match obeying(actor, waited).await {
                     Ended::Done(true) => {}
                     Ended::Killed => return Some(Exit::Killed),
-                    Ended::Done(false) | Ended::Panicked(_) => return Some(Exit::Panicked(text)),
+                    Ended::Done(false) | Ended::Panicked(_) => return Some(exit),
                 }
             }
             // A factory that panics has used up a restart; so this ends.
@@ -187,7 +197,7 @@ impl<S: Subsystem> Loop<S> {
                     self.restart_others();
                     return None;
                 }
-                Err(again) => text = again,
+                Err(text) => exit = Exit::Panicked(text),
             }
         }
     }
@@ -202,14 +212,14 @@ impl<S: Subsystem> Loop<S> {
         }
     }
 
-    /// Whether the parent has to hear of this end. One without a factory was not to be kept alive, unless for a child; nor was one
-    /// that was told to stop.
+    /// Whether the parent fails with this end: the table is in the documentation of `Restart`.
     fn fails_parent(&self, exit: &Exit) -> bool {
+        let restart = self.plan.restarts.as_ref();
+        let supervised = restart.map_or(self.failed_by_child, |restart| restart.1.escalates());
         let to_stop = self.batch.actor.queue.is_closed();
-        let supervised = !to_stop && (self.plan.restarts.is_some() || self.failed_by_child);
         match exit {
-            Exit::Panicked(_) => supervised,
-            Exit::StartFailed(_) => supervised && self.batch.actor.stats().restarts > 0,
+            Exit::Panicked(_) => supervised && !to_stop,
+            Exit::StartFailed(_) => supervised && !to_stop && self.batch.actor.stats().restarts > 0,
             Exit::Stopped | Exit::Killed | Exit::Abandoned => false,
         }
     }
@@ -223,7 +233,7 @@ impl<S: Subsystem> Loop<S> {
         if let Some(rare) = actor.ledger.rare_if_any() {
             rare.tasks.end();
         }
-        unwatch_all(actor);
+        forget_notices(actor);
         actor.drop_contained(std::mem::replace(&mut self.inside.state, new));
         actor.ledger.rare().restarts.add_owned(1);
         tracing::info!(subsystem = %actor.name, "restarted");

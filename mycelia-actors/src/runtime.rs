@@ -35,7 +35,8 @@ pub(crate) fn grace(subsystems: usize) -> Duration {
 /// Makes subsystems, knows them by name, and ends them in order.
 ///
 /// Cloning gives another handle. When the last one is dropped, every subsystem is killed; use
-/// [`shutdown`](Self::shutdown) to let them finish.
+/// [`shutdown`](Self::shutdown) to let them finish. A handle in a subsystem's state is one, too, and keeps all running: what
+/// subsystems need of the runtime is in their [`Context`](crate::Context).
 ///
 /// The runtime runs on tokio: on the one it was made in, or whose handle the builder was given, or in which a
 /// subsystem is spawned.
@@ -73,12 +74,26 @@ impl Runtime {
         Builder::new()
     }
 
-    /// Spawns a subsystem with a name, which must be free. Returns at once; [`Address::started`] waits for its start.
+    /// Spawns a subsystem with a name, which must be free. Returns at once; [`Address::started`] waits for its start. When a handler
+    /// panics, it ends: see [`spawn_with`](Self::spawn_with).
     ///
     /// # Errors
     /// [`SpawnError`], if the name is taken or bad, or there is no tokio runtime, or this one is shutting down.
     pub fn spawn<S: Subsystem>(&self, name: &str, subsystem: S) -> Result<Address<S>, SpawnError> {
         self.configure(name).spawn(subsystem)
+    }
+
+    /// Spawns a subsystem with a name from a factory, which makes its first state, and a new one when it fails: 3 times in 5 seconds at
+    /// the most, or as [`Configure::restart`] says.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    pub fn spawn_with<S: Subsystem>(
+        &self,
+        name: &str,
+        factory: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Result<Address<S>, SpawnError> {
+        self.configure(name).spawn_with(factory)
     }
 
     /// Spawns a subsystem without a name, to be reached by its address only.
@@ -223,6 +238,9 @@ impl Runtime {
     ///
     /// Until its turn has come a subsystem accepts messages; what it then asks of its children finds them stopped. Later
     /// spawns are refused. When all have ended, the subscribers to dead letters get no more.
+    ///
+    /// A handler must not await this, for its own subsystem would not end before it does (and be killed after 30 seconds): it spawns a
+    /// task for it.
     ///
     /// # Errors
     /// [`ShutdownError`], which names those that had to be killed, and those that did not even end then.

@@ -48,8 +48,9 @@ pub trait Subsystem: Sized + Send + 'static {
     /// Runs first in the subsystem's task, before any message, and again after each restart.
     ///
     /// # Errors
-    /// An error ends the subsystem, and what is in its mailbox becomes undelivered. (A panic counts as one in a handler: with
-    /// a factory there is another try.)
+    /// At the first start an error ends the subsystem, and what is in its mailbox becomes undelivered: see
+    /// [`Address::started`](crate::Address::started). In a restart it counts as a failure, like a panic: there is another try, up to the
+    /// limits of its [`Restart`](crate::Restart).
     fn started(&mut self, cx: &mut Context<Self>) -> impl Future<Output = Result<(), BoxError>> + Send {
         let _ = cx;
         async { Ok(()) }

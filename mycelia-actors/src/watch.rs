@@ -8,11 +8,15 @@ use std::sync::Arc;
 use mycelia_core::sync::Mutex;
 
 use crate::actor::{Actor, Request};
+use crate::address::Address;
+use crate::dead_letters::Reason;
 use crate::envelope::Envelope;
 use crate::error::TellError;
 use crate::handler::Handler;
 use crate::lifecycle::Exit;
 use crate::name::Name;
+use crate::slot::Fate;
+use crate::subsystem::Subsystem;
 
 /// The message that a watched subsystem has ended. See [`Context::watch`](crate::Context::watch).
 #[derive(Clone)]
@@ -23,6 +27,12 @@ impl Terminated {
     #[must_use]
     pub fn name(&self) -> &Name {
         &self.0.name
+    }
+
+    /// True if it was the one with this address. (Another may have its name by now.)
+    #[must_use]
+    pub fn was<S: Subsystem>(&self, address: &Address<S>) -> bool {
+        Arc::ptr_eq(&self.0, address.actor())
     }
 
     /// How.
@@ -42,17 +52,19 @@ impl fmt::Debug for Terminated {
 /// Somebody to be told of the end of a subsystem, with the message in its slot: so there is room for it.
 pub(crate) struct Watcher {
     actor: Arc<Actor>,
+    /// Of which of its states.
+    state: u64,
     envelope: Envelope,
 }
 
 impl Watcher {
     /// Sends the message, to be handled after all that the mailbox has accepted by now.
     pub(crate) fn tell(self) {
-        let Self { actor, envelope } = self;
-        let added = actor.ledger.rare().notices.lock().add(&actor, envelope);
+        let Self { actor, state, envelope } = self;
+        let added = actor.ledger.rare().notices.lock().add(&actor, state, envelope);
         match added {
             Ok(()) => actor.request(Request::Notice),
-            // It has ended itself: nobody wants to know.
+            // It has ended itself, or is another: nobody wants to know.
             Err(envelope) => actor.drop_contained(envelope),
         }
     }
@@ -64,6 +76,8 @@ pub(crate) struct Notices {
     waiting: VecDeque<(u64, Envelope)>,
     /// How many there were in all.
     pub(crate) sent: u64,
+    /// How many states there were before this one.
+    state: u64,
     closed: bool,
 }
 
@@ -74,8 +88,8 @@ impl fmt::Debug for Notices {
 }
 
 impl Notices {
-    fn add(&mut self, actor: &Actor, envelope: Envelope) -> Result<(), Envelope> {
-        if self.closed {
+    fn add(&mut self, actor: &Actor, state: u64, envelope: Envelope) -> Result<(), Envelope> {
+        if self.closed || state != self.state {
             return Err(envelope);
         }
         self.sent += 1;
@@ -91,8 +105,14 @@ impl Notices {
     }
 
     /// All that is left. Later ones are refused.
-    pub(crate) fn close(&mut self) -> impl Iterator<Item = Envelope> {
+    pub(crate) fn close(&mut self) -> impl Iterator<Item = Envelope> + use<> {
         self.closed = true;
+        self.next_state()
+    }
+
+    /// All that is left for the state there was. Later ones for it are refused.
+    pub(crate) fn next_state(&mut self) -> impl Iterator<Item = Envelope> + use<> {
+        self.state += 1;
         std::mem::take(&mut self.waiting).into_iter().map(|(_, envelope)| envelope)
     }
 }
@@ -140,7 +160,8 @@ pub(crate) fn watch<S: Handler<Terminated>>(
     }
     let envelope = watcher.envelope::<S, Terminated>(Terminated(Arc::clone(watched)));
     let envelope = envelope.map_err(|(_, refusal)| watcher.give_back((), refusal))?;
-    match watched.life.watch(Watcher { actor: Arc::clone(watcher), envelope }) {
+    let state = watcher.ledger.rare().notices.lock().state;
+    match watched.life.watch(Watcher { actor: Arc::clone(watcher), state, envelope }) {
         Ok(place) => watches.lock().add(watched, place),
         Err(watcher) => watcher.tell(),
     }
@@ -153,11 +174,22 @@ pub(crate) fn unwatch(watcher: &Actor, watched: &Arc<Actor>) -> bool {
     watch.is_some_and(|(watched, place)| watched.life.unwatch(place).is_some())
 }
 
-/// Makes it hear of nobody any more: its state is no more.
+/// Makes it hear of nobody any more: its state is no more, or has nothing to handle any more.
 pub(crate) fn unwatch_all(watcher: &Actor) {
     let Some(rare) = watcher.ledger.rare_if_any() else { return };
     let watches = std::mem::take(&mut *rare.watches.lock());
     for (watched, place) in watches.by_actor.into_values() {
         drop(watched.life.unwatch(place));
     }
+}
+
+/// Drops what the old state would have heard yet.
+pub(crate) fn forget_notices(watcher: &Actor) {
+    let Some(rare) = watcher.ledger.rare_if_any() else { return };
+    let notices = rare.notices.lock().next_state();
+    notices.for_each(|envelope| {
+        watcher.ledger.begun.add_owned(1);
+        rare.expired.add_owned(1);
+        watcher.lose(envelope, Reason::Expired, Fate::Deadline);
+    });
 }

@@ -155,7 +155,7 @@ async fn a_panic_is_told_to_the_asker_before_and_after_an_await() {
         let address = runtime.spawn_unnamed(Fragile).unwrap();
         assert_eq!(address.ask(how).await.unwrap_err().failure, AskFailure::Panicked);
         assert!(matches!(address.ended().await, Exit::Panicked(text) if &*text == "broken on purpose"));
-        assert_eq!(letters.recv().unwrap().reason(), mycelia_actors::Reason::Failed);
+        assert_eq!(letters.blocking_recv().unwrap().reason(), mycelia_actors::Reason::Failed);
         assert_eq!(address.stats().failed, 1);
         accounted(&address);
     }

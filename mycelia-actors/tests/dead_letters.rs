@@ -26,13 +26,13 @@ async fn a_letter_says_what_was_lost_and_the_subscription_ends_with_the_runtime(
     gate.wait_until_busy(&address).await;
     assert_eq!(address.tell(Add(1)).unwrap(), Told::Queued);
     assert_eq!(address.tell(Add(2)).unwrap(), Told::Discarded);
-    let letter = letters.recv_async().await.unwrap();
+    let letter = letters.recv().await.unwrap();
     assert_eq!(letter.to_string(), "a `dead_letters::subsystems::Add` for `gated`: discarded");
     assert_eq!(letter.take_message::<u64>(), None, "of another type");
     assert_eq!(letter.take_message::<Add>(), Some(Add(2)));
     gate.open();
     runtime.shutdown().await.unwrap();
-    assert!(letters.recv_async().await.is_err(), "there will be no more");
+    assert!(letters.recv().await.is_none(), "there will be no more");
 }
 
 /// Tells when it is dropped.
@@ -120,7 +120,7 @@ async fn a_letter_names_the_route_of_its_message() {
     let letters = runtime.dead_letters(8);
     let jobs = runtime.configure("jobs").spawn_with(|| Jobs).unwrap();
     runtime.tell("jobs://true/job", ()).unwrap();
-    let failed = letters.recv_async().await.unwrap();
+    let failed = letters.recv().await.unwrap();
     assert_eq!((failed.pattern(), failed.reason()), (Some("{fails}/job"), Reason::Failed));
     assert_eq!(failed.to_string(), "a `dead_letters::Job` for `jobs://{fails}/job`: failed");
     // Of each form of a reply, of the fallback, and by address.

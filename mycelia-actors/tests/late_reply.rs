@@ -400,8 +400,8 @@ async fn a_dead_letter_keeps_the_duty_and_its_reader_may_do_it() {
         settle().await;
         assert!(!asking.is_finished());
         // The first is of the message in hand.
-        assert_eq!(letters.recv().unwrap().reason(), mycelia_actors::Reason::Failed);
-        let letter = letters.recv().unwrap();
+        assert_eq!(letters.blocking_recv().unwrap().reason(), mycelia_actors::Reason::Failed);
+        let letter = letters.blocking_recv().unwrap();
         let hop = letter.take_message::<Hop>().unwrap();
         if replies {
             hop.reply.reply(8);

@@ -76,7 +76,7 @@ async fn drop_newest_discards_and_says_so() {
     assert_eq!(told, [Told::Queued, Told::Queued, Told::Discarded, Told::Discarded]);
     gate.open();
     assert_eq!(address.ask(Total).await.unwrap(), [1, 2]);
-    let letter = letters.recv_async().await.unwrap();
+    let letter = letters.recv().await.unwrap();
     assert_eq!(letter.reason(), mycelia_actors::Reason::Discarded);
     assert!(letter.message_type().ends_with("Add"));
     assert!(letter.take_message::<String>().is_none(), "not of this type");

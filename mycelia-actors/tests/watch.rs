@@ -4,10 +4,10 @@
 mod subsystems;
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 
 use mycelia_actors::prelude::*;
-use mycelia_actors::{AskFailure, Refusal, Terminated};
+use mycelia_actors::{AskFailure, Refusal};
 use subsystems::{Add, Gate, Gated, accounted};
 
 /// Watches whom it is told to, and writes down what it handles.
@@ -404,4 +404,59 @@ async fn an_end_is_told_while_the_first_messages_come() {
     }
     drop(sender);
     teller.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_new_state_hears_nothing_that_its_predecessor_would_have() {
+    /// Watches its child, and writes down whom it hears of.
+    struct Parent(Arc<Mutex<Vec<String>>>);
+    struct Child;
+    impl Subsystem for Child {}
+    impl Subsystem for Parent {
+        async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+            cx.watch(&cx.configure("child").spawn(Child)?)?;
+            Ok(())
+        }
+    }
+    impl Handler<Terminated> for Parent {
+        type Reply = ();
+        async fn handle(&mut self, end: Terminated, _: &mut Context<Self>) {
+            self.0.lock().unwrap().push(end.name().to_string());
+        }
+    }
+    impl Handler<Order<Gated>> for Parent {
+        type Reply = ();
+        async fn handle(&mut self, order: Order<Gated>, cx: &mut Context<Self>) {
+            match order {
+                Order::Watch(other) => {
+                    cx.watch(&other).unwrap();
+                    // Its message is on its way, but has to wait for the end of this one.
+                    other.kill();
+                    other.ended().await;
+                }
+                Order::Unwatch(other) => assert!(!cx.unwatch(&other)),
+            }
+            panic!("on purpose");
+        }
+    }
+    let runtime = Runtime::new();
+    let letters = runtime.dead_letters(8);
+    let log = Arc::<Mutex<Vec<_>>>::default();
+    let heard = Arc::clone(&log);
+    let parent = runtime.spawn_with("parent", move || Parent(Arc::clone(&heard))).unwrap();
+    let first = runtime.spawn("first", Gated::new().0).unwrap();
+    assert!(parent.ask(Order::Watch(first.clone())).await.is_err());
+    settle().await;
+    assert_eq!((log.lock().unwrap().len(), parent.stats().restarts), (0, 1), "neither of its child");
+    assert_eq!((parent.stats().expired, parent.stats().failed), (1, 1));
+    let lost: Vec<_> = letters.drain().map(|letter| letter.reason()).collect();
+    assert_eq!(lost, [Reason::Failed, Reason::Expired]);
+    // Restarted from outside; and when it ends.
+    parent.restart();
+    settle().await;
+    assert_eq!((log.lock().unwrap().len(), parent.stats().restarts), (0, 2));
+    parent.stop();
+    parent.ended().await;
+    assert_eq!((log.lock().unwrap().len(), parent.stats().undelivered), (0, 0));
+    accounted(&parent);
 }

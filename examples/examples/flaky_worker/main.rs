@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use mycelia_actors::Terminated;
 use mycelia_actors::prelude::*;
 
 /// Prints a line with the time since the program began.
@@ -81,16 +80,8 @@ impl Subsystem for Office {
         let (clock, device) = (self.clock, Arc::clone(&self.device));
         let printer = cx.configure("printer").restart(restart);
         let printer = printer.spawn_with(move || Printer { clock, device: Arc::clone(&device) })?;
-        cx.watch(&printer)?;
         self.printer = Some(printer);
         Ok(())
-    }
-}
-
-impl Handler<Terminated> for Office {
-    type Reply = ();
-    async fn handle(&mut self, end: Terminated, _: &mut Context<Self>) {
-        self.clock.say(format_args!("office: the {} {}", end.name(), end.exit()));
     }
 }
 
@@ -106,7 +97,10 @@ impl Handler<Hire> for Office {
 
 /// Sends five pages, while the device jams on so many of the first, and waits until the printer has handled or lost them.
 async fn act(clock: Clock, office: &Address<Office>, device: &Device, jams: u32) -> Result<Stats, BoxError> {
-    clock.say(format_args!("five pages; the device will jam {jams} times"));
+    match jams {
+        u32::MAX => clock.say("five pages; the device jams on every one"),
+        _ => clock.say(format_args!("five pages; the device jams {jams} times")),
+    }
     device.jams.store(jams, Ordering::Relaxed);
     let printer = office.ask(Hire).await?.ok_or("the office has no printer")?;
     printer.tell_many((1..=5).map(Page))?;
@@ -115,7 +109,10 @@ async fn act(clock: Clock, office: &Address<Office>, device: &Device, jams: u32)
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let stats = printer.stats();
-    clock.say(format_args!("its ledger: {stats}; restarts {}", stats.restarts));
+    if let Some(exit) = printer.exit() {
+        clock.say(format_args!("  printer: {exit}"));
+    }
+    clock.say(format_args!("  printer: so far {stats}; restarts {}", stats.restarts));
     Ok(stats)
 }
 
@@ -146,7 +143,9 @@ async fn main() -> Result<ExitCode, BoxError> {
 
     println!("-- a bad moment: it restarts, backs off, and recovers");
     let first = act(clock, &office, &device, 3).await?;
-    println!("-- a bad device: the printer has used its restarts up, and the office begins anew");
+    println!(
+        "-- a bad device: the three restarts above count still, so the printer fails for good, and the office begins anew"
+    );
     device.spares.store(1, Ordering::Relaxed);
     let second = act(clock, &office, &device, u32::MAX).await?;
     let third = act(clock, &office, &device, 0).await?;

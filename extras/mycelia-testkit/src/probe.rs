@@ -1,5 +1,6 @@
 //! Somebody to send to, for tests.
 
+use std::any::type_name;
 use std::fmt;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ use tokio::time::timeout;
 /// ```
 ///
 /// # Limits
-/// Its mailbox holds 1024 messages (as every other by default), and the probe one more. What does not fit comes back to its sender.
+/// It is told things, and not asked: for a subsystem that asks, write a small one that replies. Its mailbox holds 1024 messages (as every other by default), and the probe one more. What does not fit comes back to its sender.
 pub struct Probe<M: Send + 'static> {
     address: Address<Recorder<M>>,
     received: mpsc::Receiver<M>,
@@ -54,16 +55,18 @@ impl<M: Send + 'static> Handler<M> for Recorder<M> {
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Expectation<M> {
-    /// No message came.
-    #[error("no message came within {within:?}")]
+    /// No such message came, or too few.
+    #[error("no such message came within {within:?}; others: {others}")]
     Nothing {
         /// The time it had.
         within: Duration,
+        /// How many messages came, which are dropped.
+        others: usize,
     },
     /// A message came that was not expected.
-    #[error("a message came that was not expected")]
+    #[error("a `{}` came that was not expected", type_name::<M>())]
     Unexpected {
-        /// The message.
+        /// The message. (It is not shown, for it need not be `Debug`.)
         message: M,
     },
 }
@@ -116,7 +119,7 @@ impl<M: Send + 'static> Probe<M> {
     pub async fn expect(&mut self, within: Duration) -> Result<M, Expectation<M>> {
         match timeout(within, self.received.recv()).await {
             Ok(Some(message)) => Ok(message),
-            Ok(None) | Err(_) => Err(Expectation::Nothing { within }),
+            Ok(None) | Err(_) => Err(Expectation::Nothing { within, others: 0 }),
         }
     }
 
@@ -142,17 +145,20 @@ impl<M: Send + 'static> Probe<M> {
         within: Duration,
         mut is_such: impl FnMut(&M) -> bool,
     ) -> Result<Received<M>, Expectation<M>> {
+        let mut before = Vec::new();
         let search = async {
-            let mut before = Vec::new();
             while let Some(message) = self.received.recv().await {
                 if is_such(&message) {
-                    return Some(Received { found: message, before });
+                    return Some(message);
                 }
                 before.push(message);
             }
             None
         };
-        timeout(within, search).await.ok().flatten().ok_or(Expectation::Nothing { within })
+        match timeout(within, search).await {
+            Ok(Some(found)) => Ok(Received { found, before }),
+            Ok(None) | Err(_) => Err(Expectation::Nothing { within, others: before.len() }),
+        }
     }
 
     /// This many messages, in order.
@@ -160,14 +166,15 @@ impl<M: Send + 'static> Probe<M> {
     /// # Errors
     /// [`Expectation::Nothing`], if fewer come within this time, all together. Those that came are dropped.
     pub async fn expect_many(&mut self, within: Duration, count: usize) -> Result<Vec<M>, Expectation<M>> {
+        let mut messages = Vec::with_capacity(count);
         let all = async {
-            let mut messages = Vec::with_capacity(count);
             while messages.len() < count {
                 messages.push(self.received.recv().await?);
             }
-            Some(messages)
+            Some(())
         };
-        timeout(within, all).await.ok().flatten().ok_or(Expectation::Nothing { within })
+        let in_time = timeout(within, all).await.is_ok_and(|all| all.is_some());
+        if in_time { Ok(messages) } else { Err(Expectation::Nothing { within, others: messages.len() }) }
     }
 
     /// Waits for this long, in which nothing must come.

@@ -53,7 +53,8 @@ impl Simulation {
         self
     }
 
-    /// At which share of messages the handler panics, from 0.0 to 1.0.
+    /// At which share of messages the handler panics, from 0.0 to 1.0. (Where it is large, subsystems soon use up the restarts they
+    /// have, and end.)
     pub fn panics(mut self, share: f64) -> Self {
         self.faults.panic = share;
         self

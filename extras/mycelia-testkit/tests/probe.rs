@@ -29,12 +29,20 @@ async fn what_does_not_come_is_an_error_when_the_time_is_up() {
     let runtime = Runtime::new();
     let mut probe = Probe::<u32>::new(&runtime).unwrap();
     let began = Instant::now();
-    let nothing = Expectation::Nothing { within: SECOND };
+    let nothing = Expectation::Nothing { within: SECOND, others: 0 };
     assert_eq!(probe.expect(SECOND).await, Err(nothing.clone()));
     assert_eq!(probe.expect_many(SECOND, 2).await, Err(nothing.clone()));
     assert_eq!(probe.expect_among(SECOND, |_| true).await, Err(nothing.clone()));
     assert_eq!(probe.expect_that(SECOND, |_| true).await, Err(nothing));
-    assert!(began.elapsed() >= 4 * SECOND && began.elapsed() < 5 * SECOND);
+    for number in [1, 2] {
+        probe.recipient().tell(number).unwrap();
+    }
+    let others = Expectation::Nothing { within: SECOND, others: 2 };
+    assert_eq!(probe.expect_among(SECOND, |&number| number == 3).await, Err(others));
+    probe.recipient().tell(1).unwrap();
+    let error = probe.expect_many(SECOND, 2).await.unwrap_err();
+    assert_eq!(error.to_string(), "no such message came within 1s; others: 1");
+    assert!(began.elapsed() >= 6 * SECOND && began.elapsed() < 7 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]
@@ -45,7 +53,7 @@ async fn what_comes_unexpectedly_is_inside_the_error() {
     assert_eq!(probe.expect_nothing(SECOND).await, Err(Expectation::Unexpected { message: 7 }));
     probe.recipient().tell(8).unwrap();
     let error = probe.expect_that(SECOND, |number| *number == 9).await.unwrap_err();
-    assert_eq!(error.to_string(), "a message came that was not expected");
+    assert_eq!(error.to_string(), "a `i32` came that was not expected");
     assert_eq!(error, Expectation::Unexpected { message: 8 });
 }
 
