@@ -185,7 +185,7 @@ impl Drop for Sweeper {
     /// Dropped by tokio, perhaps before it ran: another tokio goes on with it, if there is one.
     ///
     /// If there is none, the subsystems end with their tokio too, and tell their askers. That takes a moment, after which nobody
-    /// looks at the asks that are left.
+    /// looks at the asks that are left, if there are any.
     fn drop(&mut self) {
         if self.left {
             return;
@@ -198,6 +198,10 @@ impl Drop for Sweeper {
         }
         shared.deadlines.period.store(ASLEEP, Ordering::SeqCst);
         shared.deadlines.running.store(false, Ordering::SeqCst);
+        if !any_open(&shared.slots) {
+            // Whoever asks from now on sees that nobody runs.
+            return;
+        }
         let last = Arc::clone(&shared);
         let wait = move || {
             thread::sleep(LAST_MOMENT);
@@ -207,6 +211,13 @@ impl Drop for Sweeper {
             end_all(&shared);
         }
     }
+}
+
+fn any_open(slots: &Slots) -> bool {
+    let mut open = false;
+    // SAFETY: as in `sweep`.
+    unsafe { slots.visit(|slot: &MessageSlot| open |= slot.open_word().is_some()) };
+    open
 }
 
 /// Ends what is open, unless somebody looks after it again.
