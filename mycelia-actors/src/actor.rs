@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mycelia_core::contain;
 use mycelia_core::seeded::bug;
-use mycelia_core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use mycelia_core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use mycelia_pool::Exhausted;
 use mycelia_queue::{Channel, PushError, Pushed};
 
@@ -20,6 +20,7 @@ use crate::ledger::{Ledger, Stats};
 use crate::life_event::LifeEvent;
 use crate::lifecycle::Life;
 use crate::name::Name;
+use crate::observer;
 use crate::shared::Shared;
 use crate::slot::Fate;
 use crate::subsystem::Subsystem;
@@ -56,6 +57,10 @@ const RESTARTS: u8 = Request::ChildFailed as u8 | Request::Restart as u8;
 pub(crate) struct Actor {
     pub(crate) queue: Channel<Envelope>,
     requests: AtomicU8,
+    /// The next message is to be timed, for whoever observes the runtime.
+    pub(crate) wants_sample: AtomicBool,
+    /// Until one is.
+    pub(crate) batches_left: AtomicU8,
     pub(crate) ledger: Ledger,
     pub(crate) life: Life,
     pub(crate) name: Name,
@@ -87,6 +92,8 @@ impl Actor {
         Self {
             queue,
             requests: AtomicU8::new(0),
+            wants_sample: AtomicBool::new(false),
+            batches_left: AtomicU8::new(0),
             ledger: Ledger::default(),
             life: Life::default(),
             waits: Waits::default(),
@@ -112,8 +119,13 @@ impl Actor {
         table: &'static TableOf<S, M>,
         message: M,
     ) -> Result<Envelope, (M, Refusal)> {
-        Envelope::new(&self.runtime.slots, table, message)
-            .map_err(|(message, Exhausted { capacity })| (message, Refusal::PoolExhausted { capacity }))
+        let envelope = Envelope::new(&self.runtime.slots, table, message)
+            .map_err(|(message, Exhausted { capacity })| (message, Refusal::PoolExhausted { capacity }))?;
+        // Relaxed: which message it is does not matter.
+        if self.wants_sample.load(Ordering::Relaxed) {
+            observer::stamp(self, &envelope);
+        }
+        Ok(envelope)
     }
 
     /// Hands an envelope over without waiting. What it pushes out, and what the policy drops, is lost here.
@@ -304,5 +316,14 @@ impl Actor {
 
     pub(crate) fn stats(&self) -> Stats {
         self.ledger.stats(&self.queue.stats())
+    }
+}
+
+impl Drop for Actor {
+    /// Asks whose ends were counted while it was ending.
+    fn drop(&mut self) {
+        if self.ledger.rare_if_any().is_some() {
+            self.runtime.ended.lock().1.add(&self.ledger.take_asks());
+        }
     }
 }

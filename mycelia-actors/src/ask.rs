@@ -61,6 +61,16 @@ impl<'a, M, R> Ask<'a, M, R> {
     }
 }
 
+impl<M, R> Ask<'_, M, R> {
+    /// As [`Asking::is_a_part`].
+    pub(crate) fn part(mut self) -> Self {
+        if let Stage::Asked(asking) = &mut self.stage {
+            asking.is_a_part();
+        }
+        self
+    }
+}
+
 impl<M, R> Future for Ask<'_, M, R> {
     type Output = Result<R, AskError<M>>;
 

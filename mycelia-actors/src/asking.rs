@@ -8,6 +8,7 @@ use std::time::Duration;
 use mycelia_queue::Send as Line;
 
 use crate::actor::{Actor, QueueOf};
+use crate::ask_stats::AskEnd;
 use crate::current;
 use crate::cycle::{self, For, Mark};
 use crate::deadline;
@@ -27,6 +28,8 @@ pub(crate) struct Asking<A: Deref<Target = Actor>, R> {
     actor: A,
     within: Duration,
     waits: bool,
+    /// Its end is to be counted.
+    counts: bool,
     /// That the handler which polls this waits. (Goes before the asker, as in `poll_marked`.)
     mark: Option<Mark>,
     /// Before the first poll.
@@ -48,7 +51,21 @@ impl<A: Deref<Target = Actor> + Clone, R> Asking<A, R> {
     #[inline]
     pub(crate) fn new(actor: A, envelope: Envelope, waits: bool) -> Self {
         let envelope = Some(envelope);
-        Self { actor, within: DEFAULT_DEADLINE, waits, mark: None, envelope, asker: None, line: None }
+        Self {
+            actor,
+            within: DEFAULT_DEADLINE,
+            waits,
+            counts: true,
+            mark: None,
+            envelope,
+            asker: None,
+            line: None,
+        }
+    }
+
+    /// Another ask, which this is a part of, is counted.
+    pub(crate) fn is_a_part(&mut self) {
+        self.counts = false;
     }
 
     pub(crate) fn within(&mut self, within: Duration) {
@@ -156,28 +173,63 @@ pub(crate) fn failure(fate: Fate, within: Duration) -> AskFailure {
     }
 }
 
-impl<A: Deref<Target = Actor> + Clone, R> Future for Asking<A, R> {
-    type Output = Result<R, Failed>;
-
-    fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        if let Some(envelope) = this.envelope.take() {
-            if let Err(failed) = this.start(envelope, task) {
+impl<A: Deref<Target = Actor> + Clone, R> Asking<A, R> {
+    #[inline]
+    fn step(&mut self, task: &mut Task<'_>) -> Poll<Result<R, Failed>> {
+        if let Some(envelope) = self.envelope.take() {
+            if let Err(failed) = self.start(envelope, task) {
                 return Poll::Ready(Err(failed));
             }
             // The asker has this very waker already.
-            if this.line.is_none() {
+            if self.line.is_none() {
                 return Poll::Pending;
             }
         }
-        if this.line.is_some() {
-            match this.poll_line(task) {
+        if self.line.is_some() {
+            match self.poll_line(task) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(failed)) => return Poll::Ready(Err(failed)),
                 Poll::Pending => return Poll::Pending,
             }
         }
-        let outcome = Asker::poll_marked(&mut this.asker, &mut this.mark, task);
-        outcome.map_err(|fate| (None, failure(fate, this.within)))
+        let outcome = Asker::poll_marked(&mut self.asker, &mut self.mark, task);
+        outcome.map_err(|fate| (None, failure(fate, self.within)))
+    }
+}
+
+impl<A: Deref<Target = Actor> + Clone, R> Future for Asking<A, R> {
+    type Output = Result<R, Failed>;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
+        let poll = self.step(task);
+        if let Poll::Ready(outcome) = &poll
+            && self.counts
+            && self.actor.runtime.observed().is_some()
+        {
+            count(
+                &self.actor,
+                outcome.as_ref().map_or_else(|(_, failure)| failure.into(), |_| AskEnd::Replied),
+            );
+        }
+        poll
+    }
+}
+
+impl<A: Deref<Target = Actor>, R> Drop for Asking<A, R> {
+    fn drop(&mut self) {
+        if self.asker.is_some() && self.counts {
+            count(&self.actor, AskEnd::Cancelled);
+        }
+    }
+}
+
+/// Counts how an ask ended, if somebody observes the runtime.
+#[cold]
+pub(crate) fn count(actor: &Actor, end: AskEnd) {
+    if actor.runtime.observed().is_none() {
+    } else if actor.is_gone() {
+        actor.runtime.ended.lock().1.count(end);
+    } else {
+        actor.ledger.rare().asks.count(end);
     }
 }

@@ -67,6 +67,22 @@ impl Envelope {
         self.slot().has_metadata()
     }
 
+    /// Notes when the message was sent, before anybody else knows of it; it has no metadata.
+    #[cold]
+    pub(crate) fn set_stamp(&self, stamp: u64) {
+        if !self.has_metadata() {
+            // SAFETY: nobody else knows of this message yet, and it has no metadata.
+            unsafe { self.slot().set_stamp(stamp) };
+        }
+    }
+
+    /// When the message was sent, if that was noted.
+    #[cold]
+    pub(crate) fn stamp(&self) -> Option<u64> {
+        // SAFETY: this is the envelope's share.
+        unsafe { self.slot().stamp() }
+    }
+
     /// What the message was sent with.
     #[inline]
     pub(crate) fn metadata(&self) -> Option<Metadata> {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context as Task, Poll};
 
 use mycelia_core::contain;
@@ -13,6 +14,7 @@ use crate::current;
 use crate::dead_letters::{DeadLetter, Reason};
 use crate::envelope::{Envelope, Hands};
 use crate::metadata::{self, Metadata};
+use crate::observer::Timing;
 use crate::run_loop::{End, Ended, polled};
 use crate::slot::Fate;
 use crate::space::{PlacedDyn, Space};
@@ -39,7 +41,7 @@ pub(crate) enum Handling<'a, S: Subsystem> {
 
 /// A message to be handled, with those after it that it may be handled together with.
 pub(crate) struct New<'a, S: Subsystem> {
-    pub(crate) actor: &'a Actor,
+    pub(crate) actor: &'a Arc<Actor>,
     pub(crate) inside: &'a mut Inside<S>,
     pub(crate) first: Envelope,
     pub(crate) later: &'a mut VecDeque<Envelope>,
@@ -50,7 +52,13 @@ pub(crate) struct Waiting<'a> {
     /// Goes before the duty, whose slots it uses.
     placed: Option<PlacedDyn<'a>>,
     duty: Duty<'a>,
-    span: Option<Box<Span>>,
+    beside: Option<Box<Beside<'a>>>,
+}
+
+/// What few messages have.
+struct Beside<'a> {
+    span: Option<Span>,
+    _timing: Option<Timing<'a>>,
 }
 
 impl<S: Subsystem> Future for Handling<'_, S> {
@@ -82,6 +90,7 @@ impl<'a, S: Subsystem> New<'a, S> {
         let Self { actor, inside, first, later } = self;
         let plain = first.is_plain();
         let Some(first) = taken(actor, first, plain) else { return Ok(Poll::Ready(Ok(1))) };
+        let timing = if plain { None } else { Timing::begin(actor, &first) };
         // SAFETY: this mailbox is read by the loop of an `S`, so only envelopes for an `S` are put into it.
         let most = unsafe { first.batch::<S>() };
         let hands = if most <= 1 { Hands::one(first) } else { neighbours::<S>(actor, first, later, most) };
@@ -97,13 +106,15 @@ impl<'a, S: Subsystem> New<'a, S> {
                 unsafe { hands.run(state, cx, space, task) }
             })
         };
-        let poll = if metadata.is_none() { run() } else { metadata::inside(metadata, span.as_deref(), run) };
+        let poll = if metadata.is_none() { run() } else { metadata::inside(metadata, span.as_ref(), run) };
         drop(until);
         match poll {
             Ok(None) => Ok(Poll::Ready(Ok(handled(actor, hands)))),
             Ok(Some(placed)) => {
                 actor.queue.wake_senders();
-                Err(Waiting { placed: Some(placed), duty: Duty { actor, hands }, span })
+                let has_any = span.is_some() || timing.is_some();
+                let beside = has_any.then(|| Box::new(Beside { span, _timing: timing }));
+                Err(Waiting { placed: Some(placed), duty: Duty { actor, hands }, beside })
             }
             Err(text) => {
                 fail(actor, hands, Fate::Panicked);
@@ -138,8 +149,8 @@ impl Waiting<'_> {
         let Some(placed) = &mut self.placed else { unreachable!("dropped at the end only") };
         let metadata = self.duty.hands.metadata();
         let _until = current::until(self.duty.hands.asked_until());
-        let poll =
-            metadata::inside(metadata, self.span.as_deref(), || contain(|| placed.as_mut().poll(task)));
+        let span = span(&self.beside);
+        let poll = metadata::inside(metadata, span, || contain(|| placed.as_mut().poll(task)));
         polled(actor, poll)
     }
 
@@ -147,8 +158,12 @@ impl Waiting<'_> {
     fn drop_future(&mut self) {
         let placed = self.placed.take();
         let metadata = self.duty.hands.metadata();
-        metadata::inside(metadata, self.span.as_deref(), || self.duty.actor.drop_contained(placed));
+        metadata::inside(metadata, span(&self.beside), || self.duty.actor.drop_contained(placed));
     }
+}
+
+fn span<'a>(beside: &'a Option<Box<Beside<'_>>>) -> Option<&'a Span> {
+    beside.as_ref()?.span.as_ref()
 }
 
 /// The message, if somebody wants it handled. Nobody has changed his mind about a plain one.
@@ -171,12 +186,7 @@ fn wanted(actor: &Actor, envelope: Envelope) -> Option<Envelope> {
 
 /// The metadata that a handler runs with: that of its message, as the parent of all that it sends. And its span.
 #[cold]
-fn begin_with(
-    actor: &Actor,
-    hands: &mut Hands,
-    metadata: &Metadata,
-    span: &mut Option<Box<Span>>,
-) -> Metadata {
+fn begin_with(actor: &Actor, hands: &mut Hands, metadata: &Metadata, span: &mut Option<Span>) -> Metadata {
     let (metadata, own) = metadata.handled_by(actor, hands.message_type());
     *span = own;
     hands.set_metadata(metadata.clone());

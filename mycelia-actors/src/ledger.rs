@@ -6,6 +6,8 @@ use std::sync::Arc;
 use mycelia_core::Counter;
 use mycelia_core::sync::{Mutex, OnceBox};
 
+use crate::ask_stats::{AskCounters, AskStats};
+use crate::observer::Last;
 use crate::tasks::Tasks;
 use crate::watch::{Notices, Watches};
 
@@ -37,6 +39,9 @@ pub(crate) struct Rare {
     pub(crate) notices: Mutex<Notices>,
     pub(crate) watches: Mutex<Watches>,
     pub(crate) tasks: Tasks,
+    // While the runtime is observed.
+    pub(crate) asks: AskCounters,
+    pub(crate) last_sample: Mutex<Last>,
 }
 
 /// The ledger of one subsystem: every message sent to it has exactly one fate.
@@ -113,6 +118,21 @@ impl Stats {
         self.fates().iter().map(|(_, count)| count).sum()
     }
 
+    /// Adds what another has counted, but not what it has at the moment.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.handled += other.handled;
+        self.failed += other.failed;
+        self.evicted += other.evicted;
+        self.discarded += other.discarded;
+        self.returned += other.returned;
+        self.expired += other.expired;
+        self.undelivered += other.undelivered;
+        self.restarts += other.restarts;
+        self.polls += other.polls;
+        self.drop_panics += other.drop_panics;
+    }
+
     /// Messages that will never be handled and were not given back.
     #[must_use]
     pub fn lost(&self) -> u64 {
@@ -140,6 +160,16 @@ impl Ledger {
 
     pub(crate) fn rare_if_any(&self) -> Option<&Rare> {
         self.rare.get()
+    }
+
+    /// How the asks to this subsystem ended.
+    pub(crate) fn asks(&self) -> AskStats {
+        self.rare.get().map_or_else(AskStats::default, |rare| rare.asks.read(Counter::get))
+    }
+
+    /// The same; and begins again.
+    pub(crate) fn take_asks(&self) -> AskStats {
+        self.rare.get().map_or_else(AskStats::default, |rare| rare.asks.read(Counter::take))
     }
 
     pub(crate) fn stats(&self, queue: &mycelia_queue::Stats) -> Stats {

@@ -117,6 +117,10 @@ impl Life {
         self.phase.lock().exit().cloned()
     }
 
+    pub(crate) fn has_started(&self) -> bool {
+        matches!(&*self.phase.lock(), Phase::Started(_) | Phase::Ended(_))
+    }
+
     pub(crate) async fn started(&self) -> Result<(), Exit> {
         self.wait(|phase| match phase {
             Phase::Starting(_) => None,

@@ -206,7 +206,7 @@ impl Metadata {
 
     /// What a handler runs with that was called with this, and its span if it is traced.
     #[cold]
-    pub(crate) fn handled_by(&self, actor: &Actor, message_type: &'static str) -> (Self, Option<Box<Span>>) {
+    pub(crate) fn handled_by(&self, actor: &Actor, message_type: &'static str) -> (Self, Option<Span>) {
         let mut metadata = self.clone();
         let Some(parent) = metadata.0.trace else { return (metadata, None) };
         let inner = metadata.change();
@@ -221,7 +221,7 @@ impl Metadata {
             parent_id = format_args!("{:016x}", parent.span_id()),
             span_id = format_args!("{:016x}", trace.span_id()),
         );
-        let span = if span.is_disabled() { None } else { Some(Box::new(span)) };
+        let span = Some(span).filter(|span| !span.is_disabled());
         (metadata, span)
     }
 

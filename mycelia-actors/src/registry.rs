@@ -70,6 +70,13 @@ impl Registry {
         self.by_place.get(place as usize).map(|registered| Arc::clone(&registered.actor))
     }
 
+    /// All of them, with their numbers and those of their parents.
+    pub(crate) fn all(&self) -> Vec<(u64, Option<u64>, Arc<Actor>)> {
+        let number = |parent: &Arc<Actor>| Some(self.by_place.get(place(parent) as usize)?.id);
+        let all = self.by_place.iter();
+        all.map(|(_, one)| (one.id, one.parent.as_ref().and_then(number), Arc::clone(&one.actor))).collect()
+    }
+
     /// All of them, the latest first.
     pub(crate) fn latest_first(&self) -> Vec<Arc<Actor>> {
         let mut all: Vec<_> = self.by_place.iter().map(|(_, one)| (one.id, &one.actor)).collect();

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::actor::Actor;
 use crate::ask::Ask;
-use crate::asking::{failure, left_in_hand};
+use crate::ask_stats::AskEnd;
+use crate::asking::{count, failure, left_in_hand};
 use crate::current;
 use crate::cycle::{self, For, Mark};
 use crate::deadline;
@@ -89,14 +90,29 @@ pub(crate) fn ask_with<M: Send, R: Send + 'static, T: Send>(
         actor.runtime.deadlines.ask_is_out(&actor.runtime, within);
         let asking: Ask<'_, M, T> = {
             let _with = current::with(metadata);
-            Ask::new(actor, message, envelop, true).within(within)
+            Ask::new(actor, message, envelop, true).within(within).part()
         };
+        let mut counted = Counted { actor, end: AskEnd::Cancelled };
         let mut asking_with = AskingWith { mark, asker: Some(asker), asking: Some(asking), failed: None };
         let outcome = poll_fn(|task| asking_with.poll(task)).await;
-        outcome.map_err(|lost| match lost {
+        let outcome = outcome.map_err(|lost| match lost {
             Lost::Message(error) => error,
             Lost::Reply(fate) => error(failure(fate, within)),
-        })
+        });
+        counted.end = outcome.as_ref().map_or_else(|error| (&error.failure).into(), |_| AskEnd::Replied);
+        outcome
+    }
+}
+
+/// Counts how the ask ended when it is dropped.
+struct Counted<'a> {
+    actor: &'a Actor,
+    end: AskEnd,
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        count(self.actor, self.end);
     }
 }
 

@@ -18,6 +18,7 @@ use crate::faults::{Fault, Faults};
 use crate::handling::{self, Handling, Inside, New};
 use crate::life_event::LifeEvent;
 use crate::lifecycle::Exit;
+use crate::observer;
 use crate::restart::{Others, Record};
 use crate::runtime::{ended_within, grace, kill, one_by_one};
 use crate::space::Space;
@@ -321,6 +322,9 @@ impl<S: Subsystem> Loop<S> {
 
     #[inline]
     fn poll_fill(&mut self, task: &mut Task<'_>) -> Poll<Filled> {
+        if self.batch.actor.runtime.observed().is_some() {
+            observer::before_batch(&self.batch.actor);
+        }
         let poll = self.batch.poll_fill(task, self.plan.batch);
         if poll.is_pending() {
             self.budget = self.plan.budget;

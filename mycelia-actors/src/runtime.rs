@@ -10,6 +10,7 @@ use crate::bus::Bus;
 use crate::config::Configure;
 use crate::dead_letters::DeadLetters;
 use crate::error::{ShutdownError, SpawnError};
+use crate::inspector::Inspector;
 use crate::lifecycle::Exit;
 use crate::message_pool::PoolStats;
 use crate::path_ask::{PathAsk, PathReply};
@@ -212,6 +213,12 @@ impl Runtime {
     #[must_use]
     pub fn sweeps(&self) -> u64 {
         self.owner.shared.deadlines.sweeps()
+    }
+
+    /// A look at all of it at once, for metrics: a handle which keeps no subsystem running.
+    #[must_use]
+    pub fn inspector(&self) -> Inspector {
+        Inspector::new(&self.owner.shared)
     }
 
     #[cfg(mycelia_loom)]

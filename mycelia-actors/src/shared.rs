@@ -8,12 +8,13 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use foldhash::fast::RandomState;
 use mycelia_core::contain;
-use mycelia_core::sync::Mutex;
 use mycelia_core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use mycelia_core::sync::{Mutex, OnceBox};
 use mycelia_router::Policy;
 use tokio::runtime::Handle;
 
 use crate::actor::{Actor, Request};
+use crate::ask_stats::AskStats;
 use crate::builder::Builder;
 use crate::bus::Bus;
 use crate::dead_letters::Subscribers;
@@ -21,6 +22,8 @@ use crate::deadline::Deadlines;
 use crate::envelope::Slots;
 use crate::error::{RouteError, SpawnError};
 use crate::faults::Faults;
+use crate::ledger::Stats;
+use crate::observer::Observed;
 use crate::path_error::PathCounters;
 use crate::registry::Registry;
 use crate::routes::TypeRoutes;
@@ -40,6 +43,9 @@ pub(crate) struct Shared {
     policy: Policy,
     pub(crate) faults: Option<Faults>,
     pub(crate) registry: Mutex<Registry>,
+    /// What the subsystems that have ended have done.
+    pub(crate) ended: Mutex<(Stats, AskStats)>,
+    pub(crate) observed: OnceBox<Observed>,
     next_id: AtomicU64,
     random: AtomicU64,
     closed: AtomicBool,
@@ -73,6 +79,8 @@ impl Shared {
             policy: builder.policy,
             faults: builder.faults,
             registry: Mutex::default(),
+            ended: Mutex::default(),
+            observed: OnceBox::new(),
             random: AtomicU64::new(builder.seed.unwrap_or_else(|| RandomState::default().hash_one(0))),
             next_id: AtomicU64::new(0),
             closed: AtomicBool::new(false),
@@ -122,6 +130,12 @@ impl Shared {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
+    }
+
+    /// The observer, if there is one.
+    #[inline]
+    pub(crate) fn observed(&self) -> Option<&Observed> {
+        self.observed.get()
     }
 
     /// Under a policy, every route must say who may use it.
@@ -179,6 +193,12 @@ impl Shared {
     /// Forgets a subsystem that has ended, and kills what it leaves behind.
     pub(crate) fn unregister(&self, actor: &Actor) {
         let removed = self.registry.lock().remove(actor);
+        if removed.is_some() {
+            let (stats, asks) = (actor.stats(), actor.ledger.take_asks());
+            let mut ended = self.ended.lock();
+            ended.0.add(&stats);
+            ended.1.add(&asks);
+        }
         let own = |_: &Arc<str>, other: &Named| std::ptr::eq(&*other.actor, actor);
         drop(actor.name.as_given().and_then(|name| self.names.remove_if(name, own)));
         removed.iter().flat_map(|removed| &removed.orphans).for_each(|child| child.request(Request::Kill));

@@ -3,7 +3,7 @@
 //! This file is about who may touch what: the reply word and its few transitions. What is in the payload is the
 //! business of `envelope`.
 
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::{self, NonNull};
 use std::task::{RawWakerVTable, Waker};
 
@@ -30,7 +30,7 @@ pub(crate) struct Payload(MaybeUninit<[u8; INLINE_SIZE]>);
 /// 0        16      24     32                                         96             112        120        128
 /// ┌────────┬───────┬──────┬──────────────────────────────────────────┬──────────────┬──────────┬──────────┐
 /// │ (home) │ table │ word │ payload: a message of up to 64 bytes,    │ asker's waker│ deadline │ metadata │
-/// │        │       │      │ then its reply                           │              │          │          │
+/// │        │       │      │ then its reply                           │              │          │ or stamp │
 /// └────────┴───────┴──────┴──────────────────────────────────────────┴──────────────┴──────────┴──────────┘
 /// ```
 ///
@@ -39,10 +39,10 @@ pub(crate) struct Payload(MaybeUninit<[u8; INLINE_SIZE]>);
 /// so exactly one party decides how an ask ends, and whoever gives up the last share frees the slot.
 ///
 /// ```text
-/// 63                16 ──  9  ─── 5    4      3      2       1        0
-/// ┌───────────────────┬──────────┬──────┬─────┬──────┬──────┬──────────┬───────┐
-/// │ generation        │ metadata │ fate │ ask │ busy │ done │ envelope │ asker │
-/// └───────────────────┴──────────┴──────┴─────┴──────┴──────┴──────────┴───────┘
+/// 63          16 ──  10 ───  9  ─── 5    4      3      2       1        0
+/// ┌─────────────┬───────┬──────────┬──────┬─────┬──────┬──────┬──────────┬───────┐
+/// │ generation  │ stamp │ metadata │ fate │ ask │ busy │ done │ envelope │ asker │
+/// └─────────────┴───────┴──────────┴──────┴─────┴──────┴──────┴──────────┴───────┘
 ///
 ///   open ──reply, panic, kill, eviction…──▶ done, no envelope      the asker reads the fate and frees the slot
 ///    │ ╲──the asker is dropped────────────▶ done, no asker         the envelope frees the slot when it ends
@@ -54,7 +54,8 @@ pub(crate) struct Payload(MaybeUninit<[u8; INLINE_SIZE]>);
 /// word: if the exchange succeeds, the word was the same all along, so the waker was whole, and it now belongs to that
 /// party. The generation changes with every ask and every change of waker, which keeps an old word from fitting.
 ///
-/// Whether there is metadata is said in the word, so that a message without does not touch the second half for it.
+/// Whether there is metadata is said in the word, so that a message without does not touch the second half for it. A message
+/// without may have a stamp in its place: when it was sent, for whoever observes the runtime.
 pub(crate) struct MessageSlot {
     /// A pointer, not a reference: a reference to this part of a larger table could not reach the rest.
     pub(crate) table: UnsafeCell<NonNull<Table>>,
@@ -64,14 +65,21 @@ pub(crate) struct MessageSlot {
     waker_vtable: AtomicPtr<()>,
     /// Written before the ask is opened; then the sweeper's.
     pub(crate) deadline: AtomicU64,
-    metadata: UnsafeCell<Option<Metadata>>,
+    extra: UnsafeCell<Extra>,
+}
+
+/// Which of them there is, if any, is in the word.
+union Extra {
+    nothing: (),
+    metadata: ManuallyDrop<Metadata>,
+    stamp: u64,
 }
 
 #[cfg(not(mycelia_loom))]
 const _: () = assert!(size_of::<MessageSlot>() + INLINE_ALIGN <= 128, "a slot is two cache lines");
 
-// SAFETY: table, payload and metadata belong to the party that has them by the word: the envelope until it is done, then the
-// asker; the metadata to the last share. Everything else is atomic. Messages and replies are `Send` (`envelope` asks
+// SAFETY: table, payload and extra belong to the party that has them by the word: the envelope until it is done, then the
+// asker; the extra to the last share. Everything else is atomic. Messages and replies are `Send` (`envelope` asks
 // for it).
 unsafe impl Send for MessageSlot {}
 // SAFETY: as above.
@@ -85,6 +93,7 @@ const ASK: u64 = 1 << 4;
 const FATE_SHIFT: u32 = 5;
 const FATE_MASK: u64 = 0xf << FATE_SHIFT;
 const METADATA: u64 = 1 << 9;
+const STAMP: u64 = 1 << 10;
 const GENERATION: u64 = 1 << 16;
 
 /// How an ask ended.
@@ -148,7 +157,7 @@ impl Default for MessageSlot {
             waker_data: AtomicPtr::new(ptr::null_mut()),
             waker_vtable: AtomicPtr::new(ptr::null_mut()),
             deadline: AtomicU64::new(0),
-            metadata: UnsafeCell::new(None),
+            extra: UnsafeCell::new(Extra { nothing: () }),
         }
     }
 }
@@ -204,14 +213,15 @@ impl MessageSlot {
         // Release, for the sweeper's Acquire when it stamps: see there.
         self.deadline.store(deadline, Ordering::Release);
         // Release, for the sweeper's Acquire in `end`: who sees this ask open sees its waker and deadline.
-        self.word.store(generation | (word & METADATA) | ASK | ASKER | ENVELOPE, Ordering::Release);
+        let kept = word & (METADATA | STAMP);
+        self.word.store(generation | kept | ASK | ASKER | ENVELOPE, Ordering::Release);
     }
 
-    /// True if the message is neither an ask nor carries metadata.
+    /// True if the message is not an ask, and carries neither metadata nor a stamp.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
         // Relaxed: constant while the envelope is out.
-        self.word.load(Ordering::Relaxed) & (ASK | METADATA) == 0
+        self.word.load(Ordering::Relaxed) & (ASK | METADATA | STAMP) == 0
     }
 
     /// True if a reply is wanted, or was when the message was sent.
@@ -243,16 +253,19 @@ impl MessageSlot {
     /// Gives the message metadata, in place of any it has.
     ///
     /// # Safety
-    /// The caller has the envelope's share, and if the message had no metadata before, nobody else has one.
+    /// The caller has the envelope's share, and if the message had no metadata before, nobody else has one, and it has no stamp.
     #[cold]
     pub(crate) unsafe fn set_metadata(&self, metadata: Metadata) {
-        // SAFETY: the caller's promise; only the envelope touches metadata while it is out.
-        let old = unsafe { self.metadata.with_mut(|place| (*place).replace(metadata)) };
-        if !self.has_metadata() {
+        let new = Extra { metadata: ManuallyDrop::new(metadata) };
+        // SAFETY: the caller's promise; only the envelope touches the extra while it is out.
+        let mut old = unsafe { self.extra.with_mut(|place| std::mem::replace(&mut *place, new)) };
+        if self.has_metadata() {
+            // SAFETY: it was metadata, and is not in the slot any more.
+            unsafe { ManuallyDrop::drop(&mut old.metadata) };
+        } else {
             // Relaxed: nobody else has a share.
             self.word.fetch_or(METADATA, Ordering::Relaxed);
         }
-        drop(old);
     }
 
     /// The message's metadata.
@@ -261,8 +274,32 @@ impl MessageSlot {
     /// The caller has the envelope's share.
     #[cold]
     pub(crate) unsafe fn metadata(&self) -> Option<Metadata> {
+        // SAFETY: as in `set_metadata`; it is metadata by the word.
+        self.has_metadata().then(|| unsafe { self.extra.with(|place| Metadata::clone(&(*place).metadata)) })
+    }
+
+    /// Says when the message was sent.
+    ///
+    /// # Safety
+    /// As `set_metadata`, for a message without metadata.
+    #[cold]
+    pub(crate) unsafe fn set_stamp(&self, stamp: u64) {
         // SAFETY: as in `set_metadata`.
-        unsafe { self.metadata.with(|place| (*place).clone()) }
+        unsafe { self.extra.with_mut(|place| *place = Extra { stamp }) };
+        // Relaxed: nobody else has a share.
+        self.word.fetch_or(STAMP, Ordering::Relaxed);
+    }
+
+    /// When the message was sent, if that was noted.
+    ///
+    /// # Safety
+    /// As `metadata`.
+    #[cold]
+    pub(crate) unsafe fn stamp(&self) -> Option<u64> {
+        // Relaxed: constant while the envelope is out.
+        let has_stamp = self.word.load(Ordering::Relaxed) & STAMP != 0;
+        // SAFETY: as in `metadata`; it is a stamp by the word.
+        has_stamp.then(|| unsafe { self.extra.with(|place| (*place).stamp) })
     }
 
     /// True if the ask is over before it was handled: its deadline has passed, or its asker is gone.
@@ -430,10 +467,10 @@ pub(crate) unsafe fn free(slot: NonNull<MessageSlot>) {
     // Relaxed: nobody else has a share. The sweeper does not exchange a word without an asker.
     let word = guard.word.load(Ordering::Relaxed);
     if word & METADATA != 0 {
-        // SAFETY: the last share.
-        drop(unsafe { guard.metadata.with_mut(|place| (*place).take()) });
+        // SAFETY: the last share; it is metadata by the word, which forgets it below.
+        unsafe { guard.extra.with_mut(|place| ManuallyDrop::drop(&mut (*place).metadata)) };
     }
-    if word & (ASK | METADATA) != 0 {
+    if word & (ASK | METADATA | STAMP) != 0 {
         guard.word.store((word & !(GENERATION - 1)) | ENVELOPE, Ordering::Relaxed);
     }
 }

@@ -38,6 +38,12 @@ impl Counter {
         self.0.store(self.get().wrapping_add(n), Ordering::Relaxed);
     }
 
+    /// Takes the count, and begins again at zero. A writer that [owns](Self::add_owned) it at the same time may put it back.
+    #[must_use]
+    pub fn take(&self) -> u64 {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+
     /// Raises the count to `value`, if it is below; for high-water marks.
     pub fn raise(&self, value: u64) {
         self.0.fetch_max(value, Ordering::Relaxed);
@@ -57,6 +63,15 @@ mod tests {
             }
         });
         assert_eq!(counter.get(), 2000);
+    }
+
+    #[test]
+    fn a_count_that_is_taken_begins_again() {
+        let counter = Counter::new();
+        counter.add(3);
+        assert_eq!(counter.take(), 3);
+        counter.add(1);
+        assert_eq!((counter.take(), counter.get()), (1, 0));
     }
 
     #[test]

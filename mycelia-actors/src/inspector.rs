@@ -1,0 +1,160 @@
+//! A look at all of a runtime at once.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::actor::Actor;
+use crate::ask_stats::AskStats;
+use crate::bus::Bus;
+use crate::ledger::Stats;
+use crate::message_pool::PoolStats;
+use crate::name::Name;
+use crate::observer::{Observed, Observer};
+use crate::path_error::PathStats;
+use crate::paths::Paths;
+use crate::routes::RouteInfo;
+use crate::shared::Shared;
+
+/// Looks at all of a runtime at once, and keeps none of its subsystems running. From
+/// [`Runtime::inspector`](crate::Runtime::inspector).
+///
+/// ```
+/// use mycelia_actors::prelude::*;
+///
+/// struct Idle;
+/// impl Subsystem for Idle {}
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let runtime = Runtime::new();
+/// runtime.spawn("one", Idle)?;
+/// runtime.spawn_unnamed(Idle)?;
+/// let inspector = runtime.inspector();
+/// let names: Vec<_> = inspector.subsystems().iter().map(|one| one.name.to_string()).collect();
+/// assert_eq!(names, ["one", "Idle#1"]);
+/// runtime.shutdown().await?;
+/// assert!(inspector.subsystems().is_empty());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Cost
+/// Nothing is counted for this: all of it is there anyway, but for what an [observer](Self::observe) adds.
+#[derive(Clone)]
+pub struct Inspector {
+    shared: Arc<Shared>,
+}
+
+/// One subsystem, as [`Inspector::subsystems`] finds it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SubsystemInfo {
+    /// Rises with every spawn.
+    pub id: u64,
+    /// Its name.
+    pub name: Name,
+    /// The id of the subsystem that spawned it, unless that has ended, or the runtime itself did.
+    pub parent: Option<u64>,
+    /// Whether its `started` has run.
+    pub has_started: bool,
+    /// Whether it is suspended.
+    pub is_suspended: bool,
+    /// Whether it takes no more messages.
+    pub is_stopping: bool,
+    /// What became of every message so far.
+    pub stats: Stats,
+    /// How the asks to it ended.
+    pub asks: AskStats,
+}
+
+impl Inspector {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared) }
+    }
+
+    /// The subsystems that have not ended, in the order in which they were spawned.
+    ///
+    /// Cost: a lock on the list of all while it is copied, and then one on the mailbox of each.
+    #[must_use]
+    pub fn subsystems(&self) -> Vec<SubsystemInfo> {
+        let mut all = self.shared.registry.lock().all();
+        all.sort_unstable_by_key(|&(id, ..)| id);
+        all.into_iter().map(|(id, parent, actor)| info(id, parent, &actor)).collect()
+    }
+
+    /// The ledgers of all subsystems that have ended, added up as they were then, and how the asks to them ended.
+    #[must_use]
+    pub fn ended(&self) -> (Stats, AskStats) {
+        *self.shared.ended.lock()
+    }
+
+    /// What the message pool has done so far.
+    #[must_use]
+    pub fn pool_stats(&self) -> PoolStats {
+        self.shared.slots.stats()
+    }
+
+    /// As [`Runtime::path_stats`](crate::Runtime::path_stats).
+    #[must_use]
+    pub fn path_stats(&self) -> PathStats {
+        self.shared.path_counters.stats()
+    }
+
+    /// As [`Runtime::routes`](crate::Runtime::routes).
+    #[must_use]
+    pub fn routes(&self) -> Vec<RouteInfo> {
+        Paths::new(&self.shared).routes()
+    }
+
+    /// As [`Runtime::missed_dead_letters`](crate::Runtime::missed_dead_letters).
+    #[must_use]
+    pub fn missed_dead_letters(&self) -> u64 {
+        self.shared.dead_letters.missed.get()
+    }
+
+    /// As [`Runtime::bus`](crate::Runtime::bus).
+    #[must_use]
+    pub fn bus(&self) -> Bus {
+        self.shared.bus.clone()
+    }
+
+    /// Lets an observer hear of samples, for as long as the runtime lives; from now on, how asks end is counted as well.
+    ///
+    /// Messages with metadata are not timed.
+    ///
+    /// # Errors
+    /// [`AlreadyObserved`], if the runtime has an observer.
+    ///
+    /// # Cost
+    /// While a runtime has an observer, each subsystem has some 300 bytes more as soon as it has handled a message, its loop looks at a
+    /// byte more a batch, an ask counts its end, and a sample takes some 150 ns and what the observer does.
+    pub fn observe(&self, observer: impl Observer) -> Result<(), AlreadyObserved> {
+        self.shared.observed.set(Box::new(Observed::by(observer))).map_err(|_| AlreadyObserved)
+    }
+}
+
+/// A runtime has one observer at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this runtime has an observer already")]
+pub struct AlreadyObserved;
+
+fn info(id: u64, parent: Option<u64>, actor: &Actor) -> SubsystemInfo {
+    SubsystemInfo {
+        id,
+        name: actor.name.clone(),
+        parent,
+        has_started: actor.life.has_started(),
+        is_suspended: actor.is_suspended(),
+        is_stopping: actor.queue.is_closed(),
+        stats: actor.stats(),
+        asks: actor.ledger.asks(),
+    }
+}
+
+impl fmt::Debug for Inspector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inspector")
+            .field("subsystems", &self.shared.registry.lock().len())
+            .finish_non_exhaustive()
+    }
+}

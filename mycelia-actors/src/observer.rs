@@ -1,0 +1,147 @@
+//! What somebody outside hears of single messages: some are timed, on their way and in hand.
+//!
+//! The run loop wants a sample; the next sender stamps its message; the loop looks at the clock when it takes the message, and
+//! when that is settled. Samples of one subsystem are at least about 20 µs apart, so that a busy one spends less than a hundredth of
+//! its time on them; a quiet one has every message timed. Each says how many messages it stands for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mycelia_core::contain;
+use mycelia_core::sync::Mutex;
+use mycelia_core::sync::atomic::Ordering;
+use tokio::time::Instant;
+
+use crate::actor::Actor;
+use crate::envelope::Envelope;
+use crate::name::Name;
+use crate::table::Kind;
+
+/// Hears of samples: see [`Inspector::observe`](crate::Inspector::observe).
+pub trait Observer: Send + Sync + 'static {
+    /// A message was handled, or failed in hand. This runs in the subsystem's task, so it must be quick; a panic is contained.
+    fn sampled(&self, sample: &Sample<'_>);
+}
+
+/// One message that was timed.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Sample<'a> {
+    /// Who handled it.
+    pub subsystem: &'a Name,
+    /// The name of its type.
+    pub message_type: &'static str,
+    /// The pattern of the route it came through, if it came by path.
+    pub pattern: Option<&'static str>,
+    /// From when it was made to when it was taken up: what it waited for room and in the mailbox.
+    pub waited: Duration,
+    /// From then until its handler returned, or failed.
+    pub took: Duration,
+    /// How many messages the subsystem has begun since the last sample, this one included.
+    pub stands_for: u64,
+}
+
+/// An observer, and since when.
+pub(crate) struct Observed {
+    observer: Box<dyn Observer>,
+    since: Instant,
+}
+
+impl Observed {
+    pub(crate) fn by(observer: impl Observer) -> Self {
+        Self { observer: Box::new(observer), since: Instant::now() }
+    }
+
+    /// Nanoseconds since then: enough for 584 years.
+    fn now(&self) -> u64 {
+        self.since.elapsed().as_nanos() as u64
+    }
+}
+
+/// The closest that samples of one subsystem are, as a rule.
+const SPACING: u64 = 20_000;
+/// After this many batches a sample was lost on its way.
+const LOST: u8 = 255;
+
+/// The last sample of a subsystem.
+#[derive(Debug, Default)]
+pub(crate) struct Last {
+    at: u64,
+    begun: u64,
+    /// Batches between samples.
+    gap: u8,
+}
+
+/// The sampling of an observed subsystem, whose loop is about to take a batch.
+pub(crate) fn before_batch(actor: &Actor) {
+    // Relaxed, here and below: only how many samples there are hangs on it.
+    if actor.wants_sample.load(Ordering::Relaxed) {
+        return;
+    }
+    match actor.batches_left.load(Ordering::Relaxed) {
+        0 => {
+            actor.batches_left.store(LOST, Ordering::Relaxed);
+            actor.wants_sample.store(true, Ordering::Relaxed);
+        }
+        left => actor.batches_left.store(left - 1, Ordering::Relaxed),
+    }
+}
+
+/// A message for a subsystem that wants a sample.
+#[cold]
+pub(crate) fn stamp(actor: &Actor, envelope: &Envelope) {
+    let Some(observed) = actor.runtime.observed() else { return };
+    if !envelope.has_metadata() && actor.wants_sample.swap(false, Ordering::Relaxed) {
+        envelope.set_stamp(observed.now());
+    }
+}
+
+/// A stamped message in hand. Dropped when that is settled.
+pub(crate) struct Timing<'a> {
+    actor: &'a Arc<Actor>,
+    kind: Kind,
+    stamp: u64,
+    began: u64,
+}
+
+impl<'a> Timing<'a> {
+    #[cold]
+    pub(crate) fn begin(actor: &'a Arc<Actor>, envelope: &Envelope) -> Option<Self> {
+        let stamp = envelope.stamp()?;
+        let began = actor.runtime.observed()?.now();
+        Some(Self { actor, kind: envelope.kind(), stamp, began })
+    }
+}
+
+impl Drop for Timing<'_> {
+    fn drop(&mut self) {
+        let Self { actor, kind, stamp, began } = self;
+        let Some(observed) = actor.runtime.observed() else { return };
+        let now = observed.now();
+        let begun = actor.ledger.begun.get();
+        let last: &Mutex<Last> = &actor.ledger.rare().last_sample;
+        let stands_for = {
+            let mut last = last.lock();
+            last.gap = if now - last.at < SPACING {
+                last.gap.saturating_mul(2).clamp(1, LOST - 1)
+            } else {
+                last.gap / 2
+            };
+            let stands_for = begun - last.begun;
+            (last.at, last.begun) = (now, begun);
+            actor.batches_left.store(last.gap, Ordering::Relaxed);
+            stands_for
+        };
+        let sample = Sample {
+            subsystem: &actor.name,
+            message_type: kind.message_type(),
+            pattern: kind.pattern,
+            waited: Duration::from_nanos(began.saturating_sub(*stamp)),
+            took: Duration::from_nanos(now.saturating_sub(*began)),
+            stands_for,
+        };
+        if let Err(text) = contain(|| observed.observer.sampled(&sample)) {
+            tracing::error!(subsystem = %actor.name, %text, "the observer panicked");
+        }
+    }
+}

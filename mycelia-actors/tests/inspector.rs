@@ -1,0 +1,297 @@
+//! A look at all of a runtime, and samples of its messages.
+#![cfg(not(mycelia_loom))]
+
+mod subsystems;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use mycelia_actors::prelude::*;
+use mycelia_actors::{AlreadyObserved, AskStats, Observer, Sample};
+use subsystems::accounted;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Spawns a child when it starts.
+#[derive(Default)]
+struct Parent;
+struct Child;
+
+impl Subsystem for Parent {
+    fn routes(routes: &mut Routes<Self>) {
+        routes.on::<Work>("work/{millis}");
+    }
+
+    async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+        cx.configure("child").spawn(Child)?;
+        Ok(())
+    }
+}
+impl Subsystem for Child {}
+
+/// Takes this long.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Work {
+    millis: u64,
+}
+impl Handler<Work> for Parent {
+    type Reply = ();
+    async fn handle(&mut self, Work { millis }: Work, _: &mut Context<Self>) {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+    }
+}
+
+struct Panic;
+impl Handler<Panic> for Parent {
+    type Reply = ();
+    async fn handle(&mut self, _: Panic, _: &mut Context<Self>) {
+        panic!("on purpose");
+    }
+}
+
+struct Nothing;
+impl Handler<Nothing> for Parent {
+    type Reply = ();
+    async fn handle(&mut self, _: Nothing, _: &mut Context<Self>) {}
+}
+
+struct Later(ReplyTo<u8>, bool);
+impl Handler<Later> for Parent {
+    type Reply = ();
+    async fn handle(&mut self, Later(reply_to, replies): Later, _: &mut Context<Self>) {
+        if replies {
+            reply_to.reply(7);
+        }
+    }
+}
+
+/// Writes down what it hears.
+#[derive(Clone, Default)]
+struct Notes(Arc<Mutex<Vec<Note>>>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Note {
+    subsystem: String,
+    pattern: Option<&'static str>,
+    waited: Duration,
+    took: Duration,
+    stands_for: u64,
+}
+
+impl Observer for Notes {
+    fn sampled(&self, sample: &Sample<'_>) {
+        assert!(sample.message_type.starts_with("inspector::"));
+        self.0.lock().unwrap().push(Note {
+            subsystem: sample.subsystem.to_string(),
+            pattern: sample.pattern,
+            waited: sample.waited,
+            took: sample.took,
+            stands_for: sample.stands_for,
+        });
+    }
+}
+
+impl Notes {
+    fn take(&self) -> Vec<Note> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+#[tokio::test]
+async fn all_that_have_not_ended_are_listed_with_their_parents() {
+    let runtime = Runtime::new();
+    let parent = runtime.spawn("parent", Parent).unwrap();
+    parent.started().await.unwrap();
+    let unnamed = runtime.spawn_unnamed(Child).unwrap();
+    unnamed.suspend();
+    let all = runtime.inspector().subsystems();
+    let found: Vec<_> = all
+        .iter()
+        .map(|one| (one.name.to_string(), one.parent.is_some(), one.is_suspended, one.is_stopping))
+        .collect();
+    let expected = [
+        ("parent".to_owned(), false, false, false),
+        ("child".to_owned(), true, false, false),
+        ("Child#2".to_owned(), false, true, false),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(all[1].parent, Some(all[0].id));
+    assert!(all[0].has_started && !all[2].has_started);
+    parent.ask(Work { millis: 0 }).await.unwrap();
+    assert_eq!(runtime.inspector().subsystems()[0].stats, parent.stats());
+}
+
+#[tokio::test]
+async fn what_has_ended_is_added_up_and_the_inspector_keeps_nothing_running() {
+    let runtime = Runtime::new();
+    let inspector = runtime.inspector();
+    for _ in 0..3 {
+        let parent = runtime.spawn("parent", Parent).unwrap();
+        parent.ask(Work { millis: 0 }).await.unwrap();
+        parent.stop();
+        parent.ended().await;
+        assert!(parent.tell(Panic).is_err());
+    }
+    let (ended, asks) = inspector.ended();
+    assert_eq!((ended.sent, ended.handled, ended.capacity), (3, 3, 0));
+    assert_eq!(asks, AskStats::default(), "nobody observes it");
+    let parent = runtime.spawn("parent", Parent).unwrap();
+    drop(runtime);
+    parent.ended().await;
+    assert!(inspector.subsystems().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_subsystem_has_every_message_timed() {
+    let runtime = Runtime::new();
+    let notes = Notes::default();
+    runtime.inspector().observe(notes.clone()).unwrap();
+    assert_eq!(runtime.inspector().observe(notes.clone()), Err(AlreadyObserved));
+    let parent = runtime.spawn("parent", Parent).unwrap();
+    parent.started().await.unwrap();
+    for _ in 0..3 {
+        parent.ask(Work { millis: 10 }).await.unwrap();
+        tokio::time::sleep(SECOND).await;
+    }
+    runtime.ask::<(), _>("parent://work/20", ()).await.unwrap();
+    assert!(parent.ask(Panic).await.is_err());
+    let ms = Duration::from_millis;
+    let note = |pattern, took| Note {
+        subsystem: "parent".to_owned(),
+        pattern,
+        waited: Duration::ZERO,
+        took: ms(took),
+        stands_for: 1,
+    };
+    let timed =
+        [note(None, 10), note(None, 10), note(None, 10), note(Some("work/{millis}"), 20), note(None, 0)];
+    assert_eq!(notes.take(), timed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sample_stands_for_those_between() {
+    let runtime = Runtime::new();
+    let notes = Notes::default();
+    runtime.inspector().observe(notes.clone()).unwrap();
+    let parent = runtime.spawn("parent", Parent).unwrap();
+    parent.started().await.unwrap();
+    // One batch, of which the first is timed; then another message.
+    parent.tell_many((0..10).map(|_| Work { millis: 5 })).unwrap();
+    tokio::time::sleep(SECOND).await;
+    parent.ask(Work { millis: 5 }).await.unwrap();
+    let notes = notes.take();
+    let stood_for: u64 = notes.iter().map(|note| note.stands_for).sum();
+    assert_eq!((notes.len(), stood_for), (2, 11));
+    assert_eq!(notes[0].waited, Duration::ZERO);
+    accounted(&parent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_in_the_mailbox_is_timed_from_when_it_was_sent() {
+    let runtime = Runtime::new();
+    let notes = Notes::default();
+    runtime.inspector().observe(notes.clone()).unwrap();
+    let parent = runtime.configure("parent").budget(1).spawn(Parent).unwrap();
+    parent.started().await.unwrap();
+    parent.tell_many([1, 300].map(|millis| Work { millis })).unwrap();
+    tokio::time::sleep(Duration::from_millis(101)).await;
+    assert_eq!(parent.stats().handled, 1);
+    parent.ask(Work { millis: 2 }).await.unwrap();
+    let times: Vec<_> = notes
+        .take()
+        .iter()
+        .map(|note| (note.waited.as_millis(), note.took.as_millis(), note.stands_for))
+        .collect();
+    assert_eq!(times, [(0, 1, 1), (200, 2, 2)]);
+}
+
+#[tokio::test]
+async fn a_busy_subsystem_is_sampled_now_and_then_and_nothing_is_forgotten() {
+    let runtime = Runtime::new();
+    let notes = Notes::default();
+    runtime.inspector().observe(notes.clone()).unwrap();
+    let parent = runtime.spawn("parent", Parent).unwrap();
+    for _ in 0..20_000 {
+        parent.send(Nothing).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    while parent.stats().queued + parent.stats().in_hand > 0 {
+        tokio::task::yield_now().await;
+    }
+    let notes = notes.take();
+    let stood_for: u64 = notes.iter().map(|note| note.stands_for).sum();
+    assert!(notes.len() > 10 && notes.len() < 20_000, "{}", notes.len());
+    // All but those after the last sample.
+    assert!(stood_for <= 20_000 && stood_for > 10_000, "{stood_for}");
+}
+
+#[tokio::test]
+async fn an_observer_that_panics_is_contained() {
+    struct Panics;
+    impl Observer for Panics {
+        fn sampled(&self, _: &Sample<'_>) {
+            panic!("on purpose");
+        }
+    }
+    let runtime = Runtime::new();
+    runtime.inspector().observe(Panics).unwrap();
+    let parent = runtime.spawn("parent", Parent).unwrap();
+    for _ in 0..3 {
+        parent.ask(Work { millis: 0 }).await.unwrap();
+    }
+    assert!(parent.exit().is_none());
+}
+
+#[tokio::test]
+async fn ends_of_asks_are_counted() {
+    let runtime = Runtime::new();
+    runtime.inspector().observe(Notes::default()).unwrap();
+    let mailbox = Mailbox::bounded(1).overflow(OverflowPolicy::DropOldest);
+    let parent = runtime.configure("parent").mailbox(mailbox).budget(1).spawn_with(Parent::default).unwrap();
+    parent.started().await.unwrap();
+    let work = |millis| Work { millis };
+    parent.ask(work(0)).await.unwrap();
+    assert!(parent.ask(Panic).await.is_err());
+    assert_eq!(parent.ask_with(|reply_to| Later(reply_to, true)).await.unwrap(), 7);
+    assert!(parent.ask_with(|reply_to| Later(reply_to, false)).await.is_err());
+    assert!(parent.ask(work(30)).within(Duration::from_millis(1)).await.is_err());
+    while parent.stats().in_hand > 0 {
+        tokio::task::yield_now().await;
+    }
+    // In hand one whose asker goes away, in the mailbox one that is pushed out by one that is not delivered.
+    let asking = |millis| {
+        let parent = parent.clone();
+        tokio::spawn(async move { parent.ask(work(millis)).await.is_ok() })
+    };
+    let in_hand = asking(60_000);
+    while parent.stats().in_hand == 0 {
+        tokio::task::yield_now().await;
+    }
+    in_hand.abort();
+    let evicted = asking(0);
+    while parent.stats().queued == 0 {
+        tokio::task::yield_now().await;
+    }
+    let undelivered = tokio::spawn({
+        let parent = parent.clone();
+        async move { parent.try_ask(work(0)).await.is_ok() }
+    });
+    assert!(!evicted.await.unwrap());
+    parent.kill();
+    assert!(!undelivered.await.unwrap() && in_hand.await.is_err());
+    parent.ended().await;
+    assert!(parent.ask(work(0)).await.is_err());
+    let (_, asks) = runtime.inspector().ended();
+    let expected = AskStats {
+        replied: 2,
+        panicked: 1,
+        unanswered: 1,
+        deadline: 1,
+        cancelled: 1,
+        evicted: 1,
+        undelivered: 1,
+        refused: 1,
+        ..AskStats::default()
+    };
+    assert_eq!(asks, expected);
+}
