@@ -134,7 +134,7 @@ impl<A: Deref<Target = Actor> + Clone, R> Asking<A, R> {
                 Poll::Ready(Err(self.refused(error.0, AskFailure::Refused(Refusal::Stopped))))
             }
             Poll::Pending => Asker::poll_marked(&mut self.asker, &mut self.mark, task).map(|outcome| {
-                let failure = failure(outcome.err().unwrap_or(Fate::Unanswered), self.within);
+                let failure = failure(&self.actor, outcome.err().unwrap_or(Fate::Unanswered), self.within);
                 // If it was let in at this very moment, it will expire in the mailbox.
                 let envelope = self.line.take().and_then(Line::cancel);
                 if envelope.is_some() {
@@ -160,8 +160,8 @@ pub(crate) fn left_in_hand() -> Option<Duration> {
     if deadline == 0 { None } else { current::with_actor(|own| Some(own?.runtime.deadlines.left(deadline))) }
 }
 
-/// The failure that the fate of a sent message means.
-pub(crate) fn failure(fate: Fate, within: Duration) -> AskFailure {
+/// The failure that the fate of a message means which was sent to this subsystem.
+pub(crate) fn failure(actor: &Actor, fate: Fate, within: Duration) -> AskFailure {
     match fate {
         Fate::Panicked => AskFailure::Panicked,
         Fate::Killed => AskFailure::Killed,
@@ -169,6 +169,7 @@ pub(crate) fn failure(fate: Fate, within: Duration) -> AskFailure {
         Fate::Discarded => AskFailure::Discarded,
         Fate::Undelivered => AskFailure::Undelivered,
         Fate::Deadline => AskFailure::Deadline(within),
+        Fate::Cycle => AskFailure::Cycle(cycle::told(actor)),
         Fate::Unanswered | Fate::Replied | Fate::Cancelled => AskFailure::Unanswered,
     }
 }
@@ -193,7 +194,7 @@ impl<A: Deref<Target = Actor> + Clone, R> Asking<A, R> {
             }
         }
         let outcome = Asker::poll_marked(&mut self.asker, &mut self.mark, task);
-        outcome.map_err(|fate| (None, failure(fate, self.within)))
+        outcome.map_err(|fate| (None, failure(&self.actor, fate, self.within)))
     }
 }
 

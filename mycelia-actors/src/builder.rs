@@ -66,7 +66,8 @@ impl Builder {
         self
     }
 
-    /// Where its chances begin, which are those of the pauses between restarts, and of faults: somewhere else each time if this is not called.
+    /// Where its chances begin, which are those of the pauses between restarts, and of faults: somewhere else each time if this
+    /// is not called.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self

@@ -19,7 +19,8 @@ use crate::subscription::{Backlog, Subscription};
 /// [`Runtime::bus`](crate::Runtime::bus) and [`Context::bus`](crate::Context::bus).
 ///
 /// A topic is a path, `orders/7/paid`. A subscriber names a type, and a pattern of [`mycelia_router`], `orders/{id}/paid` or
-/// `orders/{*rest}` (`*`, `+` and `#` by themselves are ordinary characters, and `{*all}` is everything); it gets the events of exactly this type on the topics that the pattern takes, whatever other patterns there
+/// `orders/{*rest}` (`*`, `+` and `#` by themselves are ordinary characters, and `{*all}` is everything); it gets the events of
+/// exactly this type on the topics that the pattern takes, whatever other patterns there
 /// are. So give each kind of event a type of its own.
 ///
 /// ```

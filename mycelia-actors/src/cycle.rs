@@ -8,6 +8,7 @@
 //! other. This is Dekker's way to find out, and the walk that of every deadlock detector with single requests (Chandy, Misra
 //! and Haas, 1983), without the messages.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::ptr;
@@ -16,10 +17,11 @@ use std::sync::Arc;
 use mycelia_core::seeded::bug;
 use mycelia_core::sync::atomic::{AtomicU64, Ordering, fence};
 
-use crate::actor::Actor;
+use crate::actor::{Actor, Request};
 use crate::current;
-use crate::envelope::is_open;
+use crate::envelope::{end_asks, is_open, open_asks};
 use crate::name::Name;
+use crate::slot::Fate;
 
 /// More steps than this are not walked: nobody builds such a chain, and others may stand in a circle of their own.
 const LONGEST: usize = 1000;
@@ -33,9 +35,10 @@ const LONGEST: usize = 1000;
 /// asks at once only the first is seen; nor is a subsystem of another runtime, or a chain of more than 1000. What is not seen ends by
 /// its deadline.
 ///
-/// A subsystem that restarts, or stops at once, waits for its children to end, and so for all below it: whoever of them then waits for
-/// it, or for others who do, gets this; whose ask was out already is killed, for nothing else would end it. (What somebody who is not
-/// below it asks of it on their account is not seen: they have 5 seconds.)
+/// A subsystem that restarts, or stops at once, waits for its children to end, and so for all below it: whoever of them then asks it, or
+/// others who wait for it, gets this. An ask that was out already ends with it after 40 ms, a send that waits for room as soon as the
+/// handler is polled; one that is not polled by then is killed.
+/// (What somebody who is not below it asks of it on their account is not seen: they have 5 seconds.)
 ///
 /// The other way round, a handler counts as waiting from the first poll of an ask to its end, also if it waits for something else as
 /// well (a `select!`); and who asks with a [`ReplyTo`](crate::ReplyTo) waits for whoever was asked until it has replied or its handler
@@ -161,10 +164,41 @@ impl<'a> Ending<'a> {
         Self(actor)
     }
 
-    /// True if the handler of a child waits for this subsystem, or for others who do.
-    pub(crate) fn is_awaited_by(&self, child: &Arc<Actor>) -> bool {
-        child.waits.now().is_some_and(|word| walk(self.0, word, vec![(Arc::clone(child), word)]).is_some())
+    /// Ends what the handlers of these children wait for, where that leads back to this subsystem: asks end; who still waits for room is
+    /// killed.
+    pub(crate) fn break_circles(&self, children: &[Arc<Actor>]) {
+        let waiting: Vec<_> = children.iter().filter_map(|child| Some((child, child.waits.now()?))).collect();
+        if waiting.is_empty() {
+            return;
+        }
+        let slots = &self.0.runtime.slots;
+        let open = open_asks(slots);
+        let mut asks = HashMap::new();
+        for (child, word) in waiting {
+            let steps = vec![(Arc::clone(child), word)];
+            if walk(self.0, word, steps, |number| open.contains(&number)).is_none() {
+            } else if word.get() & LINE == 0 {
+                asks.insert(number(word) as u32, (child, word));
+            } else {
+                child.request(Request::Kill);
+            }
+        }
+        // As in `holds`: until the word is looked at, the slot is its own.
+        let waits = |number| asks.get(&number).is_some_and(|(child, word)| child.waits.now() == Some(*word));
+        end_asks(slots, waits, Fate::Cycle);
     }
+}
+
+/// The circle that the running handler has been told of, when it had asked this subsystem.
+#[cold]
+pub(crate) fn told(target: &Actor) -> Cycle {
+    current::with_actor(|own| {
+        let walked = own.and_then(|own| walk(own, word(target, For::Reply(0))?, Vec::new(), |_| true));
+        walked.unwrap_or_else(|| {
+            let own = own.map_or(&target.name, |own| &own.name);
+            Cycle([own, &target.name, own].map(Name::clone).into())
+        })
+    })
 }
 
 impl Drop for Ending<'_> {
@@ -182,7 +216,9 @@ pub(crate) fn begin(own: &Actor, target: &Actor, what: For) -> (Option<NonZeroU6
     }
     let Some(word) = word(target, what) else { return (None, None) };
     let marked = own.waits.begin(word).then_some(word);
-    let cycle = target.waits.now().and_then(|_| walk(own, word, Vec::new()));
+    // One that takes no more messages says so by itself.
+    let next = target.waits.now().filter(|_| !target.queue.is_closed());
+    let cycle = next.and_then(|_| walk(own, word, Vec::new(), |number| is_open(&own.runtime.slots, number)));
     (marked, cycle)
 }
 
@@ -199,7 +235,12 @@ fn word(target: &Actor, what: For) -> Option<NonZeroU64> {
 
 /// Follows the words from this one, which the last of `steps` has, or `own`, until they end, or come home.
 #[cold]
-fn walk(own: &Actor, mut word: NonZeroU64, mut steps: Vec<(Arc<Actor>, NonZeroU64)>) -> Option<Cycle> {
+fn walk(
+    own: &Actor,
+    mut word: NonZeroU64,
+    mut steps: Vec<(Arc<Actor>, NonZeroU64)>,
+    is_open: impl Fn(u32) -> bool,
+) -> Option<Cycle> {
     let comes_home = loop {
         if word == ENDING {
             break steps.last().is_some_and(|(parent, _)| own.runtime.registry.lock().is_below(own, parent));
@@ -214,8 +255,9 @@ fn walk(own: &Actor, mut word: NonZeroU64, mut steps: Vec<(Arc<Actor>, NonZeroU6
             return None;
         }
     };
-    let stands = bug("an old word makes a circle") || steps.iter().all(|(actor, word)| holds(actor, *word));
-    (comes_home && stands).then(|| {
+    let holds = |(actor, word): &(Arc<Actor>, _)| holds(actor, *word, &is_open);
+    let stands = comes_home && (bug("an old word makes a circle") || steps.iter().all(holds));
+    stands.then(|| {
         let between = steps.iter().map(|(actor, _)| actor.name.clone());
         let path = [own.name.clone()].into_iter().chain(between).chain([own.name.clone()]);
         Cycle(path.collect())
@@ -227,15 +269,19 @@ fn at(own: &Actor, word: NonZeroU64) -> Option<Arc<Actor>> {
     own.runtime.registry.lock().at((word.get() >> 32) as u32 - 1)
 }
 
+/// Which slot, or where in the line.
+fn number(word: NonZeroU64) -> usize {
+    (word.get() & (LINE - 1)) as usize
+}
+
 /// True if this subsystem still waits. (The word is looked at again last: until then the slot, or the place in line, is its own.)
-fn holds(actor: &Actor, word: NonZeroU64) -> bool {
-    let number = word.get() & (LINE - 1);
+fn holds(actor: &Actor, word: NonZeroU64, is_open: impl Fn(u32) -> bool) -> bool {
     let open = if word == ENDING {
         true
     } else if word.get() & LINE == 0 {
-        is_open(&actor.runtime.slots, number as u32)
+        is_open(number(word) as u32)
     } else {
-        at(actor, word).is_some_and(|target| target.queue.is_waiting(number as usize))
+        at(actor, word).is_some_and(|target| target.queue.is_waiting(number(word)))
     };
     open && actor.waits.now() == Some(word)
 }

@@ -21,7 +21,7 @@ pub enum Reason {
     Evicted,
     /// Did not fit into a full mailbox.
     Discarded,
-    /// Its deadline had passed, or its asker had gone, by the time its turn came.
+    /// Its deadline had passed, or its asker (or the state that had watched for it) had gone, by the time its turn came.
     Expired,
     /// Still queued when the subsystem ended.
     Undelivered,

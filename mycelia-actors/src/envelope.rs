@@ -4,18 +4,20 @@
 //! so no message and no reply can be leaked, dropped twice or read by the wrong party.
 
 use std::any::Any;
+use std::collections::HashSet;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::task::{Context as Task, Poll};
 
+use mycelia_core::wake_all;
 use mycelia_pool::{Exhausted, Guard, Pool};
 
 use crate::context::Context;
 use crate::current;
 use crate::cycle::Mark;
 use crate::metadata::Metadata;
-use crate::slot::{self, End, Fate, MessageSlot};
+use crate::slot::{self, End, Fate, MessageSlot, Wake};
 use crate::space::{PlacedDyn, Space};
 use crate::subsystem::Subsystem;
 use crate::table::{Held, Kind, Stored, Table, TableOf, handling_table, reply_only};
@@ -403,6 +405,26 @@ pub(crate) fn is_open(slots: &Slots, number: u32) -> bool {
     // SAFETY: nobody ever holds a `&mut` to a slot: guards of slots are only dereferenced to `&`, and they do not recycle.
     unsafe { slots.visit(look) };
     open
+}
+
+/// The numbers of the slots that hold asks which wait for their replies.
+pub(crate) fn open_asks(slots: &Slots) -> HashSet<u32> {
+    let mut open = HashSet::new();
+    // SAFETY: as in `is_open`.
+    unsafe { slots.visit(|slot: &MessageSlot| open.extend(slot.open_word().map(|_| slot.number()))) };
+    open
+}
+
+/// Ends those asks that are wanted, by the numbers of their slots. (It is asked when the ask is known to be open.)
+pub(crate) fn end_asks(slots: &Slots, mut wanted: impl FnMut(u32) -> bool, fate: Fate) {
+    let mut wakes = Vec::new();
+    let look = |slot: &MessageSlot| {
+        let open = slot.open_word().filter(|_| wanted(slot.number()));
+        wakes.extend(open.and_then(|word| slot.end_open(word, fate)));
+    };
+    // SAFETY: as in `is_open`.
+    unsafe { slots.visit(look) };
+    wake_all(wakes.into_iter().filter_map(Wake::into_waker));
 }
 
 /// Gives up the envelope's share of an ask that has been ended by somebody else.

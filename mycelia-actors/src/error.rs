@@ -91,7 +91,8 @@ pub enum AskFailure {
     Undelivered,
     /// The handler took over the duty to reply, and dropped it; or tokio is gone, and with it whoever looks at deadlines.
     Unanswered,
-    /// The asker's handler would wait for itself, perhaps by way of others. The message is inside the error.
+    /// The asker's handler would wait for itself, perhaps by way of others. The message is inside the error, unless it had been
+    /// accepted before that was so.
     Cycle(Cycle),
 }
 
@@ -221,7 +222,7 @@ pub struct ShutdownError {
     pub within: Duration,
     /// Subsystems that had to be killed.
     pub killed: Vec<Name>,
-    /// Subsystems whose handler does not return, nor reach an await at which it could be killed.
+    /// Subsystems that have not ended even so: their handlers do not return, nor reach an await, or they were too many.
     pub left: Vec<Name>,
 }
 

@@ -73,7 +73,8 @@ pub struct Stats {
     pub discarded: u64,
     /// Given back to the sender inside an error.
     pub returned: u64,
-    /// Not handled, because the deadline had passed or the asker had gone by the time its turn came.
+    /// Not handled, because the deadline had passed or the asker had gone by the time its turn came; or, of the end of another, since
+    /// the state that had watched was no more.
     pub expired: u64,
     /// Still queued when the subsystem ended for good.
     pub undelivered: u64,

@@ -8,7 +8,7 @@ use crate::actor::{Actor, Request};
 use crate::batch::{Batch, Filled};
 use crate::config::Configure;
 use crate::context::Context;
-use crate::cycle::{self, For};
+use crate::cycle::{self, Ending, For};
 use crate::envelope::{Asker, Envelope, Promise, Slots};
 use crate::error::AskFailure;
 use crate::handler::Handler;
@@ -100,9 +100,25 @@ impl Future for Asking {
     type Output = Result<u32, AskFailure>;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
-        Asker::poll_marked(&mut self.0, &mut None, task).map(|outcome| {
-            outcome.map(|reply| *reply).map_err(|fate| crate::asking::failure(fate, <_>::default()))
-        })
+        Asker::poll_marked(&mut self.0, &mut None, task)
+            .map(|outcome| outcome.map(|reply| *reply).map_err(failure))
+    }
+}
+
+impl Asking {
+    /// True if it was ended because its asker would have waited for itself.
+    #[must_use]
+    pub fn was_a_circle(mut self) -> bool {
+        let poll = Asker::poll_marked(&mut self.0, &mut None, &mut Task::from_waker(Waker::noop()));
+        matches!(poll, Poll::Ready(Err(Fate::Cycle)))
+    }
+}
+
+fn failure(fate: Fate) -> AskFailure {
+    match fate {
+        Fate::Evicted => AskFailure::Evicted,
+        Fate::Deadline => AskFailure::Deadline(<_>::default()),
+        _ => AskFailure::Unanswered,
     }
 }
 
@@ -131,20 +147,29 @@ pub enum Woken {
 /// A mailbox without a task.
 #[must_use]
 pub fn mailbox() -> (Outside, Inbox) {
-    mailbox_of(&Runtime::new())
+    mailbox_of(&Runtime::new(), None)
 }
 
 /// Two of them, in one runtime.
 #[must_use]
 pub fn neighbours() -> [(Outside, Inbox); 2] {
     let runtime = Runtime::new();
-    [mailbox_of(&runtime), mailbox_of(&runtime)]
+    [mailbox_of(&runtime, None), mailbox_of(&runtime, None)]
 }
 
-fn mailbox_of(runtime: &Runtime) -> (Outside, Inbox) {
-    let Ok(actor) = Configure::new(runtime.shared(), None).register("model", None) else {
-        unreachable!("nothing is wrong")
-    };
+/// The mailboxes of a parent and its child.
+#[must_use]
+pub fn family() -> [(Outside, Inbox); 2] {
+    let runtime = Runtime::new();
+    let parent = mailbox_of(&runtime, None);
+    let child = mailbox_of(&runtime, Some(&parent.0));
+    [parent, child]
+}
+
+fn mailbox_of(runtime: &Runtime, parent: Option<&Outside>) -> (Outside, Inbox) {
+    let configured = parent
+        .map_or_else(|| Configure::new(runtime.shared(), None), |parent| Configure::child(&parent.0, None));
+    let Ok(actor) = configured.register("model", None) else { unreachable!("nothing is wrong") };
     let batch = Batch::new(Arc::clone(&actor));
     (Outside(Arc::clone(&actor)), Inbox { batch, actor, _runtime: runtime.clone() })
 }
@@ -186,6 +211,13 @@ impl Outside {
         let asker = envelope.ask(&Task::from_waker(Waker::noop()), 1);
         let (_, cycle) = cycle::begin(&self.0, &other.0, For::Reply(envelope.slot_number()));
         (Message(envelope), Asking(Some(asker)), cycle.is_some())
+    }
+
+    /// What its loop does to end this child, while this lasts.
+    pub fn end_child<T>(&self, child: &Self, meanwhile: impl FnOnce() -> T) -> T {
+        let ending = Ending::begin(&self.0);
+        ending.break_circles(std::slice::from_ref(&child.0));
+        meanwhile()
     }
 
     /// What its handler does when it has heard of the end of its ask.

@@ -97,7 +97,7 @@ pub(crate) fn ask_with<M: Send, R: Send + 'static, T: Send>(
         let outcome = poll_fn(|task| asking_with.poll(task)).await;
         let outcome = outcome.map_err(|lost| match lost {
             Lost::Message(error) => error,
-            Lost::Reply(fate) => error(failure(fate, within)),
+            Lost::Reply(fate) => error(failure(actor, fate, within)),
         });
         counted.end = outcome.as_ref().map_or_else(|error| (&error.failure).into(), |_| AskEnd::Replied);
         outcome

@@ -45,7 +45,8 @@ impl<'de, T: Deserialize<'de>> OwnedWithoutBorrowedFields<'de> for T {}
 /// The most specific pattern wins, segment by segment, in whatever order they are listed. There is no slash at the beginning or
 /// the end, and no query string: what is not in the path is in the body. The page of the crate `mycelia-router` has the details.
 ///
-/// They belong to the type: listed once in a program, and shared by all subsystems of that type. A mistake in them is an error when a subsystem of that type is spawned with a name; without a name no
+/// They belong to the type: listed once in a program, and shared by all subsystems of that type. A mistake in them is an error
+/// when a subsystem of that type is spawned with a name; without a name no
 /// path leads there.
 ///
 /// ```

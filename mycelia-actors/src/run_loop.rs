@@ -71,8 +71,9 @@ pub(crate) fn task<S: Subsystem>(
     let inner = async move {
         let exit = run_loop.run().await;
         let fails_parent = run_loop.fails_parent(&exit);
-        if let Some(killing) = killing_children(&run_loop.batch.actor) {
-            killing.await;
+        if let Some(mut killing) = killing_children(&run_loop.batch.actor) {
+            // Where tokio goes away, waiting panics.
+            poll_fn(|task| contain(|| killing.as_mut().poll(task)).unwrap_or(Poll::Ready(()))).await;
         }
         let Loop { inside, mut batch, plan, .. } = run_loop;
         batch.actor.drop_contained(inside);
@@ -176,10 +177,7 @@ impl<S: Subsystem> Loop<S> {
                 let none_taken = self.batch.taken.is_empty();
                 let poll = |task: &mut Task<'_>| {
                     // If it is to stop, there must be something to handle before.
-                    let drained = none_taken
-                        && actor.queue.is_closed()
-                        && actor.queue.is_empty()
-                        && !actor.was_asked(Request::Notice);
+                    let drained = none_taken && actor.queue.is_closed() && actor.queue.is_empty();
                     match drained || actor.was_asked(Request::StopNow) {
                         true => Poll::Ready(false),
                         false => pause.as_mut().poll(task).map(|()| true),
@@ -344,7 +342,7 @@ async fn resumed(actor: &Actor) {
 const CHILDREN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Ends the children: first, if they may drain, one after another, the latest first; then, or as soon as this one is to stop now,
-/// all at once, but for those that wait for this one, which are killed. `Killed`, if this one is killed meanwhile.
+/// all at once; who of them then still waits for this one, does so no more. `Killed`, if this one is killed meanwhile.
 ///
 /// Nothing, if there are none; else in a box, for few subsystems have children.
 fn ending_children(
@@ -365,10 +363,8 @@ fn ending_children(
         let left =
             || children.iter().filter(|child| child.life.exit().is_none()).cloned().collect::<Vec<_>>();
         left().iter().for_each(|child| child.request(Request::StopNow));
-        left()
-            .iter()
-            .filter(|child| ending.is_awaited_by(child))
-            .for_each(|child| child.request(Request::Kill));
+        ended_within(grace(children.len()), &left()).await;
+        ending.break_circles(&left());
         ended_within(CHILDREN_WITHIN, &left()).await;
         kill(&left(), grace(children.len())).await;
     })))

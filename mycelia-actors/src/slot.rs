@@ -118,10 +118,12 @@ pub(crate) enum Fate {
     Deadline,
     /// The asker went away.
     Cancelled,
+    /// The asker would wait for itself.
+    Cycle,
 }
 
 impl Fate {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Replied,
         Self::Panicked,
         Self::Killed,
@@ -131,6 +133,7 @@ impl Fate {
         Self::Unanswered,
         Self::Deadline,
         Self::Cancelled,
+        Self::Cycle,
     ];
 
     fn of(word: u64) -> Self {

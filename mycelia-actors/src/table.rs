@@ -121,7 +121,7 @@ impl<R: Send + 'static> ReplyAs<R> for Itself {
 }
 
 /// The table of messages of a type `M`.
-pub(crate) struct TableOf<S: Subsystem, M>(HandlingTable<S>, PhantomData<fn(M)>);
+pub(crate) struct TableOf<S: Subsystem, M>(HandlingTable<S>, PhantomData<fn(M) -> M>);
 
 impl<S: Subsystem, M> TableOf<S, M> {
     /// The whole of the larger table stays in reach of the pointer.

@@ -6,6 +6,7 @@ mod subsystems;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use mycelia_actors::AskFailure;
 use mycelia_actors::prelude::*;
 use subsystems::accounted;
 use tokio::time::Instant;
@@ -98,12 +99,22 @@ fn asking(
     async { answer.await.unwrap() }
 }
 
+async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
 fn answer(text: &str, tenths: u128) -> Answer {
     (text.to_owned(), tenths)
 }
 
+fn cycle(asked: &str, path: &str) -> String {
+    format!("`{asked}` did not reply: the asker would wait for itself: {path}")
+}
+
 #[tokio::test(start_paused = true)]
-async fn who_waits_already_is_killed_and_the_parent_goes_on() {
+async fn who_waits_already_is_told_and_the_parent_goes_on() {
     let runtime = Runtime::new();
     let tree = line(&runtime, &["root", "a", "b"]).await;
     let [root, a, b] = &tree[..] else { unreachable!() };
@@ -111,17 +122,101 @@ async fn who_waits_already_is_killed_and_the_parent_goes_on() {
     root.tell(Work { panic: true }).unwrap();
     let child = asking(a, false, &[root]);
     let through_another = asking(b, false, &[other, root]);
-    assert_eq!(child.await, answer("`a` did not reply: it was killed", 10));
-    assert_eq!(through_another.await, answer("`b` did not reply: it was killed", 10));
+    assert_eq!(child.await, answer(&cycle("root", "`a` -> `root` -> `a`"), 10));
+    assert_eq!(through_another.await, answer(&cycle("other", "`b` -> `other` -> `root` -> `b`"), 10));
     for ended in [a, b] {
-        assert!(matches!(ended.ended().await, Exit::Killed), "{ended:?}");
+        assert!(matches!(ended.ended().await, Exit::Stopped), "{ended:?}");
         accounted(ended);
     }
-    // The asks of the two that were killed, and of the one that was not.
+    // The asks of the one that was told, and of the one that was not.
     assert_eq!(asking(other, false, &[root]).await.0, "ok");
     assert_eq!((root.stats().restarts, root.stats().handled, root.stats().expired), (1, 2, 1));
     accounted(root);
     runtime.shutdown().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ask_that_ends_by_itself_is_left_alone() {
+    let runtime = Runtime::new();
+    let tree = line(&runtime, &["root", "a"]).await;
+    let [root, a] = &tree[..] else { unreachable!() };
+    root.tell(Work { panic: true }).unwrap();
+    tokio::time::sleep(99 * SECOND / 100).await;
+    let asked = a.ask(Ask { later: false, path: vec![root.clone()] }).within(SECOND / 50).await;
+    assert!(matches!(asked.unwrap_err().failure, AskFailure::Deadline(_)));
+    assert!(matches!(a.ended().await, Exit::Stopped));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_room_in_a_mailbox_of_its_parent_is_told() {
+    let runtime = Runtime::new();
+    let tree = line(&runtime, &["root", "a"]).await;
+    let [root, a] = &tree[..] else { unreachable!() };
+    root.tell(Work { panic: true }).unwrap();
+    while root.stats().in_hand == 0 {
+        tokio::task::yield_now().await;
+    }
+    while root.tell(Work { panic: false }).is_ok() {}
+    let began = Instant::now();
+    let sent = a.ask(SendTo(root.clone())).within(MINUTE).await;
+    let told = "`root` did not accept the message: the sender would wait for itself: `a` -> `root` -> `a`";
+    assert_eq!(sent.unwrap().unwrap_err(), told);
+    assert!(began.elapsed() < 2 * SECOND, "{:?}", began.elapsed());
+    root.kill();
+}
+
+/// Sends it something, waiting for room.
+struct SendTo(Address<Node>);
+impl Handler<SendTo> for Node {
+    type Reply = Result<(), String>;
+    async fn handle(&mut self, SendTo(other): SendTo, _: &mut Context<Self>) -> Self::Reply {
+        other.send(Work { panic: false }).await.map_err(|error| error.to_string())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_delegate_of_its_parent_gets_the_reply() {
+    /// Hands the duty to reply to a task that takes its time.
+    struct Query(ReplyTo<u8>);
+    impl Handler<Query> for Node {
+        type Reply = ();
+        async fn handle(&mut self, Query(reply_to): Query, _: &mut Context<Self>) {
+            tokio::spawn(async move {
+                tokio::time::sleep(3 * SECOND).await;
+                reply_to.reply(7);
+            });
+        }
+    }
+    struct AskFor(Address<Node>);
+    impl Handler<AskFor> for Node {
+        type Reply = u8;
+        async fn handle(&mut self, AskFor(other): AskFor, _: &mut Context<Self>) -> u8 {
+            other.ask_with(Query).await.unwrap()
+        }
+    }
+    let runtime = Runtime::new();
+    let tree = line(&runtime, &["root", "a"]).await;
+    let [root, a] = &tree[..] else { unreachable!() };
+    root.tell(Work { panic: false }).unwrap();
+    let (from, to) = (a.clone(), root.clone());
+    let asked = tokio::spawn(async move { from.ask(AskFor(to)).await.unwrap() });
+    while (root.stats().in_hand, root.stats().queued) != (1, 1) {
+        tokio::task::yield_now().await;
+    }
+    root.tell(Work { panic: true }).unwrap();
+    assert_eq!(asked.await.unwrap(), 7);
+    assert!(matches!(a.ended().await, Exit::Stopped));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_a_parent_that_stops_hears_so() {
+    let runtime = Runtime::new();
+    let tree = line(&runtime, &["root", "a"]).await;
+    let [root, a] = &tree[..] else { unreachable!() };
+    let asked = asking(a, true, &[root]);
+    settle().await;
+    root.stop();
+    assert_eq!(asked.await.0, "`root` did not reply: it is stopping, or has ended");
 }
 
 #[tokio::test(start_paused = true)]
@@ -135,7 +230,6 @@ async fn who_begins_to_wait_is_told() {
     let waits = asking(other, false, &[root]);
     let child = asking(a, true, &[root]);
     let through_another = asking(b, true, &[other, root]);
-    let cycle = |asked, path| format!("`{asked}` did not reply: the asker would wait for itself: {path}");
     assert_eq!(child.await, answer(&cycle("root", "`a` -> `root` -> `a`"), 15));
     assert_eq!(through_another.await, answer(&cycle("other", "`b` -> `other` -> `root` -> `b`"), 15));
     assert_eq!(waits.await, answer("ok", 15));
@@ -161,8 +255,8 @@ async fn who_stops_now_does_not_wait_for_those_who_wait_for_it() {
     root.stop_now();
     assert!(matches!(root.ended().await, Exit::Stopped));
     assert_eq!(began.elapsed().as_millis() / 100, 10, "after the message in hand, and no later");
-    assert!(matches!((a.exit(), b.exit()), (Some(Exit::Stopped), Some(Exit::Killed))));
-    assert_eq!(grandchild.await, answer("`b` did not reply: it was killed", 10));
+    assert!(matches!((a.exit(), b.exit()), (Some(Exit::Stopped), Some(Exit::Stopped))));
+    assert_eq!(grandchild.await, answer(&cycle("root", "`b` -> `root` -> `b`"), 10));
     tree.iter().for_each(accounted);
 }
 

@@ -168,3 +168,46 @@ async fn a_restart_without_a_factory_is_refused() {
     assert!(matches!(child.ended().await, Exit::Stopped));
     assert_eq!(child.stats().restarts, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_is_not_waited_for_on_account_of_an_end_that_nobody_will_hear_of() {
+    struct Chief(Arc<AtomicU32>);
+    impl Subsystem for Chief {
+        async fn started(&mut self, _: &mut Context<Self>) -> Result<(), BoxError> {
+            self.0.fetch_add(1, SeqCst);
+            Ok(())
+        }
+    }
+    impl Handler<Terminated> for Chief {
+        type Reply = ();
+        async fn handle(&mut self, _: Terminated, _: &mut Context<Self>) {}
+    }
+    struct Fail(Address<Child>);
+    impl Handler<Fail> for Chief {
+        type Reply = ();
+        async fn handle(&mut self, Fail(child): Fail, cx: &mut Context<Self>) {
+            cx.watch(&child).unwrap();
+            child.kill();
+            child.ended().await;
+            panic!("on purpose");
+        }
+    }
+    let runtime = Runtime::new();
+    let starts = Arc::<AtomicU32>::default();
+    let (counts, hour) = (Arc::clone(&starts), 3600 * SECOND);
+    let restart = Restart::one_for_one().backoff(hour, hour);
+    let chief =
+        runtime.configure_unnamed().restart(restart).spawn_with(move || Chief(Arc::clone(&counts))).unwrap();
+    for _ in 0..2 {
+        let child = Child { starts: Arc::default(), errors: (9, 9) };
+        let child = runtime.spawn_unnamed(child).unwrap();
+        chief.ask(Fail(child)).await.unwrap_err();
+    }
+    settle().await;
+    let began = Instant::now();
+    chief.stop();
+    assert!(matches!(chief.ended().await, Exit::Panicked(_)));
+    assert_eq!((began.elapsed(), starts.load(SeqCst)), (Duration::ZERO, 2));
+    assert_eq!((chief.stats().expired, chief.stats().undelivered), (1, 1));
+    accounted(&chief);
+}

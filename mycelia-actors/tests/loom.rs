@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use loom::future::block_on;
 use loom::thread;
 use mycelia_actors::AskFailure;
-use mycelia_actors::model::{Pool, Woken, mailbox, neighbours};
+use mycelia_actors::model::{Pool, Woken, family, mailbox, neighbours};
 use mycelia_core::seeded::scene_fails_with;
 
 /// Every schedule in which threads are interrupted at most three times where they need not be: loom's own advice for
@@ -180,6 +180,25 @@ fn twin_without_a_fence_neither_finds_out() {
     assert!(scene_fails_with(
         "no fence between the own word and the look at others",
         "of_two_that_begin_to_wait_for_one_another_one_finds_out"
+    ));
+}
+
+#[test]
+fn a_child_that_asks_a_parent_which_ends_it_is_found_by_one_of_them() {
+    explore(|| {
+        let [(parent, _parent), (child, _child)] = family();
+        let (from, to) = (child.clone(), parent.clone());
+        let thread = thread::spawn(move || from.begin_to_ask(&to));
+        let (_message, asking, found) = parent.end_child(&child, || thread.join().unwrap());
+        assert!(asking.was_a_circle() || found);
+    });
+}
+
+#[test]
+fn twin_without_a_fence_parent_and_child_wait_for_one_another() {
+    assert!(scene_fails_with(
+        "no fence between the own word and the look at others",
+        "a_child_that_asks_a_parent_which_ends_it_is_found_by_one_of_them"
     ));
 }
 

@@ -136,3 +136,36 @@ async fn a_duty_to_reply_that_outlives_it_was_not_killed() {
     let (outcome, ()) = tokio::join!(asks, ends);
     assert_eq!(outcome.unwrap_err().failure, AskFailure::Unanswered);
 }
+
+/// Spawns a child with a thread of its own, too.
+struct Parent(mpsc::Sender<Address<Blocking>>);
+impl Subsystem for Parent {
+    async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+        self.0.send(cx.configure("child").own_thread().spawn(Blocking)?)?;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_parent_whose_child_blocks_is_killed_when_tokio_goes_away() {
+    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime = Runtime::builder().tokio(tokio.handle().clone()).build();
+    let (spawned, child) = mpsc::channel();
+    let parent = runtime.configure("parent").own_thread().spawn(Parent(spawned)).unwrap();
+    let child = child.recv().unwrap();
+    let (go, until) = mpsc::channel();
+    child.tell(Until(until)).unwrap();
+    while child.stats().in_hand == 0 {
+        thread::yield_now();
+    }
+    drop(tokio);
+    while parent.exit().is_none() {
+        thread::yield_now();
+    }
+    assert!(matches!(parent.exit(), Some(Exit::Killed)));
+    go.send(()).unwrap();
+    while child.exit().is_none() {
+        thread::yield_now();
+    }
+    assert!(matches!(child.exit(), Some(Exit::Killed)));
+}

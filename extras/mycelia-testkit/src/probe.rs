@@ -29,7 +29,8 @@ use tokio::time::timeout;
 /// ```
 ///
 /// # Limits
-/// It is told things, and not asked: for a subsystem that asks, write a small one that replies. Its mailbox holds 1024 messages (as every other by default), and the probe one more. What does not fit comes back to its sender.
+/// It is told things, and not asked: for a subsystem that asks, write a small one that replies. Its mailbox holds 1024 messages
+/// (as every other by default), and the probe one more. What does not fit comes back to its sender.
 pub struct Probe<M: Send + 'static> {
     address: Address<Recorder<M>>,
     received: mpsc::Receiver<M>,
@@ -56,12 +57,12 @@ impl<M: Send + 'static> Handler<M> for Recorder<M> {
 #[non_exhaustive]
 pub enum Expectation<M> {
     /// No such message came, or too few.
-    #[error("no such message came within {within:?}; others: {others}")]
+    #[error("what was expected did not come within {within:?}; messages that did: {came}")]
     Nothing {
         /// The time it had.
         within: Duration,
         /// How many messages came, which are dropped.
-        others: usize,
+        came: usize,
     },
     /// A message came that was not expected.
     #[error("a `{}` came that was not expected", type_name::<M>())]
@@ -119,7 +120,7 @@ impl<M: Send + 'static> Probe<M> {
     pub async fn expect(&mut self, within: Duration) -> Result<M, Expectation<M>> {
         match timeout(within, self.received.recv()).await {
             Ok(Some(message)) => Ok(message),
-            Ok(None) | Err(_) => Err(Expectation::Nothing { within, others: 0 }),
+            Ok(None) | Err(_) => Err(Expectation::Nothing { within, came: 0 }),
         }
     }
 
@@ -157,7 +158,7 @@ impl<M: Send + 'static> Probe<M> {
         };
         match timeout(within, search).await {
             Ok(Some(found)) => Ok(Received { found, before }),
-            Ok(None) | Err(_) => Err(Expectation::Nothing { within, others: before.len() }),
+            Ok(None) | Err(_) => Err(Expectation::Nothing { within, came: before.len() }),
         }
     }
 
@@ -174,7 +175,7 @@ impl<M: Send + 'static> Probe<M> {
             Some(())
         };
         let in_time = timeout(within, all).await.is_ok_and(|all| all.is_some());
-        if in_time { Ok(messages) } else { Err(Expectation::Nothing { within, others: messages.len() }) }
+        if in_time { Ok(messages) } else { Err(Expectation::Nothing { within, came: messages.len() }) }
     }
 
     /// Waits for this long, in which nothing must come.

@@ -29,7 +29,7 @@ async fn what_does_not_come_is_an_error_when_the_time_is_up() {
     let runtime = Runtime::new();
     let mut probe = Probe::<u32>::new(&runtime).unwrap();
     let began = Instant::now();
-    let nothing = Expectation::Nothing { within: SECOND, others: 0 };
+    let nothing = Expectation::Nothing { within: SECOND, came: 0 };
     assert_eq!(probe.expect(SECOND).await, Err(nothing.clone()));
     assert_eq!(probe.expect_many(SECOND, 2).await, Err(nothing.clone()));
     assert_eq!(probe.expect_among(SECOND, |_| true).await, Err(nothing.clone()));
@@ -37,11 +37,11 @@ async fn what_does_not_come_is_an_error_when_the_time_is_up() {
     for number in [1, 2] {
         probe.recipient().tell(number).unwrap();
     }
-    let others = Expectation::Nothing { within: SECOND, others: 2 };
+    let others = Expectation::Nothing { within: SECOND, came: 2 };
     assert_eq!(probe.expect_among(SECOND, |&number| number == 3).await, Err(others));
     probe.recipient().tell(1).unwrap();
     let error = probe.expect_many(SECOND, 2).await.unwrap_err();
-    assert_eq!(error.to_string(), "no such message came within 1s; others: 1");
+    assert_eq!(error.to_string(), "what was expected did not come within 1s; messages that did: 1");
     assert!(began.elapsed() >= 6 * SECOND && began.elapsed() < 7 * SECOND);
 }
 
