@@ -54,21 +54,26 @@ pub(crate) enum Asked {
 const RESTARTS: u8 = Request::ChildFailed as u8 | Request::Restart as u8;
 
 /// One subsystem, as seen from outside of its task.
+///
+/// In this order, for senders look at the first three with every message, and the loop writes the last two: a cache line apart.
+#[repr(C)]
 pub(crate) struct Actor {
     pub(crate) queue: Channel<Envelope>,
-    requests: AtomicU8,
+    pub(crate) runtime: Arc<Shared>,
     /// The next message is to be timed, for whoever observes the runtime.
     pub(crate) wants_sample: AtomicBool,
     /// Until one is.
     pub(crate) batches_left: AtomicU8,
-    pub(crate) ledger: Ledger,
-    pub(crate) life: Life,
-    pub(crate) name: Name,
-    /// Whom its handler waits for.
-    pub(crate) waits: Waits,
+    requests: AtomicU8,
+    /// Has, or had, children.
+    pub(crate) has_children: AtomicBool,
     /// Where the runtime's list has it. 32 bits: more subsystems fit into no memory.
     pub(crate) place: AtomicU32,
-    pub(crate) runtime: Arc<Shared>,
+    pub(crate) name: Name,
+    pub(crate) life: Life,
+    /// Whom its handler waits for.
+    pub(crate) waits: Waits,
+    pub(crate) ledger: Ledger,
 }
 
 /// The queue of an actor, borrowed or owned like the actor.
@@ -94,6 +99,7 @@ impl Actor {
             requests: AtomicU8::new(0),
             wants_sample: AtomicBool::new(false),
             batches_left: AtomicU8::new(0),
+            has_children: AtomicBool::new(false),
             ledger: Ledger::default(),
             life: Life::default(),
             waits: Waits::default(),
@@ -121,11 +127,21 @@ impl Actor {
     ) -> Result<Envelope, (M, Refusal)> {
         let envelope = Envelope::new(&self.runtime.slots, table, message)
             .map_err(|(message, Exhausted { capacity })| (message, Refusal::PoolExhausted { capacity }))?;
-        // Relaxed: which message it is does not matter.
-        if self.wants_sample.load(Ordering::Relaxed) {
-            observer::stamp(self, &envelope);
+        // One question for both. Relaxed: which message is timed does not matter.
+        if current::has_metadata() | self.wants_sample.load(Ordering::Relaxed) {
+            self.dress(&envelope);
         }
         Ok(envelope)
+    }
+
+    /// What a message may carry beside itself: what the running code was sent with, or else when it was sent.
+    #[cold]
+    fn dress(&self, envelope: &Envelope) {
+        if let Some(metadata) = current::metadata() {
+            envelope.set_metadata(metadata);
+        } else if self.wants_sample.swap(false, Ordering::Relaxed) {
+            observer::stamp(self, envelope);
+        }
     }
 
     /// Hands an envelope over without waiting. What it pushes out, and what the policy drops, is lost here.
@@ -323,7 +339,7 @@ impl Drop for Actor {
     /// Asks whose ends were counted while it was ending.
     fn drop(&mut self) {
         if self.ledger.rare_if_any().is_some() {
-            self.runtime.ended.lock().1.add(&self.ledger.take_asks());
+            self.runtime.registry.lock().ended.1.add(&self.ledger.take_asks());
         }
     }
 }

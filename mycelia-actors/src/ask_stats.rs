@@ -3,6 +3,7 @@
 use mycelia_core::Counter;
 
 use crate::error::AskFailure;
+use crate::slot::Fate;
 
 /// How asks ended, written by whoever asked.
 #[derive(Debug, Default)]
@@ -39,6 +40,23 @@ pub(crate) enum AskEnd {
 
 impl AskEnd {
     const COUNT: usize = Self::Cancelled as usize + 1;
+}
+
+impl From<Fate> for AskEnd {
+    fn from(fate: Fate) -> Self {
+        match fate {
+            Fate::Replied => Self::Replied,
+            Fate::Panicked => Self::Panicked,
+            Fate::Killed => Self::Killed,
+            Fate::Evicted => Self::Evicted,
+            Fate::Discarded => Self::Discarded,
+            Fate::Undelivered => Self::Undelivered,
+            Fate::Unanswered => Self::Unanswered,
+            Fate::Deadline => Self::Deadline,
+            Fate::Cancelled => Self::Cancelled,
+            Fate::Cycle => Self::Cycle,
+        }
+    }
 }
 
 impl From<&AskFailure> for AskEnd {

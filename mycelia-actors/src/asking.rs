@@ -51,16 +51,8 @@ impl<A: Deref<Target = Actor> + Clone, R> Asking<A, R> {
     #[inline]
     pub(crate) fn new(actor: A, envelope: Envelope, waits: bool) -> Self {
         let envelope = Some(envelope);
-        Self {
-            actor,
-            within: DEFAULT_DEADLINE,
-            waits,
-            counts: true,
-            mark: None,
-            envelope,
-            asker: None,
-            line: None,
-        }
+        let counts = actor.runtime.observed().is_some();
+        Self { actor, within: DEFAULT_DEADLINE, waits, counts, mark: None, envelope, asker: None, line: None }
     }
 
     /// Another ask, which this is a part of, is counted.
@@ -78,6 +70,7 @@ impl<A: Deref<Target = Actor> + Clone, R> Asking<A, R> {
 
     /// The message goes back: its asker first, then its envelope.
     fn refused(&mut self, envelope: Envelope, failure: AskFailure) -> Failed {
+        self.count((&failure).into());
         self.mark = None;
         self.asker = None;
         (Some(envelope), failure)
@@ -174,52 +167,48 @@ pub(crate) fn failure(actor: &Actor, fate: Fate, within: Duration) -> AskFailure
     }
 }
 
-impl<A: Deref<Target = Actor> + Clone, R> Asking<A, R> {
-    #[inline]
-    fn step(&mut self, task: &mut Task<'_>) -> Poll<Result<R, Failed>> {
-        if let Some(envelope) = self.envelope.take() {
-            if let Err(failed) = self.start(envelope, task) {
+impl<A: Deref<Target = Actor> + Clone, R> Future for Asking<A, R> {
+    type Output = Result<R, Failed>;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if let Some(envelope) = this.envelope.take() {
+            if let Err(failed) = this.start(envelope, task) {
                 return Poll::Ready(Err(failed));
             }
             // The asker has this very waker already.
-            if self.line.is_none() {
+            if this.line.is_none() {
                 return Poll::Pending;
             }
         }
-        if self.line.is_some() {
-            match self.poll_line(task) {
+        if this.line.is_some() {
+            match this.poll_line(task) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(failed)) => return Poll::Ready(Err(failed)),
                 Poll::Pending => return Poll::Pending,
             }
         }
-        let outcome = Asker::poll_marked(&mut self.asker, &mut self.mark, task);
-        outcome.map_err(|fate| (None, failure(&self.actor, fate, self.within)))
-    }
-}
-
-impl<A: Deref<Target = Actor> + Clone, R> Future for Asking<A, R> {
-    type Output = Result<R, Failed>;
-
-    fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
-        let poll = self.step(task);
-        if let Poll::Ready(outcome) = &poll
-            && self.counts
-            && self.actor.runtime.observed().is_some()
-        {
-            count(
-                &self.actor,
-                outcome.as_ref().map_or_else(|(_, failure)| failure.into(), |_| AskEnd::Replied),
-            );
+        let outcome = Asker::poll_marked(&mut this.asker, &mut this.mark, task);
+        if this.counts && outcome.is_ready() {
+            this.count(if let Poll::Ready(Err(fate)) = outcome { fate.into() } else { AskEnd::Replied });
         }
-        poll
+        outcome.map_err(|fate| (None, failure(&this.actor, fate, this.within)))
     }
 }
 
 impl<A: Deref<Target = Actor>, R> Drop for Asking<A, R> {
     fn drop(&mut self) {
-        if self.asker.is_some() && self.counts {
-            count(&self.actor, AskEnd::Cancelled);
+        if self.counts && self.asker.is_some() {
+            self.count(AskEnd::Cancelled);
+        }
+    }
+}
+
+impl<A: Deref<Target = Actor>, R> Asking<A, R> {
+    #[cold]
+    fn count(&self, end: AskEnd) {
+        if self.counts {
+            count(&self.actor, end);
         }
     }
 }
@@ -229,7 +218,7 @@ impl<A: Deref<Target = Actor>, R> Drop for Asking<A, R> {
 pub(crate) fn count(actor: &Actor, end: AskEnd) {
     if actor.runtime.observed().is_none() {
     } else if actor.is_gone() {
-        actor.runtime.ended.lock().1.count(end);
+        actor.runtime.registry.lock().ended.1.count(end);
     } else {
         actor.ledger.rare().asks.count(end);
     }

@@ -14,7 +14,6 @@ use mycelia_core::wake_all;
 use mycelia_pool::{Exhausted, Guard, Pool};
 
 use crate::context::Context;
-use crate::current;
 use crate::cycle::Mark;
 use crate::metadata::Metadata;
 use crate::slot::{self, End, Fate, MessageSlot, Wake};
@@ -41,20 +40,14 @@ impl Envelope {
         table: &'static TableOf<S, M>,
         message: M,
     ) -> Result<Self, (M, Exhausted)> {
-        let envelope = Self::with_table(pool, table.forget_types(), message)?;
-        if current::has_metadata() {
-            envelope.inherit_metadata();
-        }
-        Ok(envelope)
+        Self::with_table(pool, table.forget_types(), message)
     }
 
-    /// What the code that is running was sent with, this message is sent with too.
+    /// Says what the message is sent with, before anybody else knows of it.
     #[cold]
-    fn inherit_metadata(&self) {
-        if let Some(metadata) = current::metadata() {
-            // SAFETY: nobody else knows of this message yet.
-            unsafe { self.slot().set_metadata(metadata) };
-        }
+    pub(crate) fn set_metadata(&self, metadata: Metadata) {
+        // SAFETY: nobody else knows of this message yet, and it has no stamp.
+        unsafe { self.slot().set_metadata(metadata) };
     }
 
     /// True if the message is neither an ask nor was sent with metadata.
@@ -69,20 +62,13 @@ impl Envelope {
         self.slot().has_metadata()
     }
 
-    /// Notes when the message was sent, before anybody else knows of it; it has no metadata.
+    /// Notes when the message was sent, before anybody else knows of it; unless it has metadata.
     #[cold]
     pub(crate) fn set_stamp(&self, stamp: u64) {
         if !self.has_metadata() {
-            // SAFETY: nobody else knows of this message yet, and it has no metadata.
+            // SAFETY: as above, and it has no metadata.
             unsafe { self.slot().set_stamp(stamp) };
         }
-    }
-
-    /// When the message was sent, if that was noted.
-    #[cold]
-    pub(crate) fn stamp(&self) -> Option<u64> {
-        // SAFETY: this is the envelope's share.
-        unsafe { self.slot().stamp() }
     }
 
     /// What the message was sent with.
@@ -282,13 +268,25 @@ impl Hands {
         self.single().map_or(0, |hand| hand.slot().asked_until())
     }
 
-    /// The name of the messages' type.
-    pub(crate) fn message_type(&self) -> &'static str {
+    #[inline]
+    fn first(&self) -> Option<&InHand> {
         match self {
-            Self::None => "",
-            Self::One(hand) => hand.kind().message_type(),
-            Self::Many(many) => many.0.first().map_or("", |hand| hand.kind().message_type()),
+            Self::None => None,
+            Self::One(hand) => Some(hand),
+            Self::Many(many) => many.0.first(),
         }
+    }
+
+    /// The kind of the messages.
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        self.first().map(InHand::kind)
+    }
+
+    /// When the first message was sent, if that was noted.
+    #[inline]
+    pub(crate) fn stamp(&self) -> Option<u64> {
+        // SAFETY: this is the envelope's share.
+        self.first().and_then(|hand| unsafe { hand.slot().stamp() })
     }
 
     /// Replaces what the message in hand was sent with, if it was sent with anything.

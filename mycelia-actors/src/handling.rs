@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context as Task, Poll};
 
 use mycelia_core::contain;
@@ -19,6 +18,7 @@ use crate::run_loop::{End, Ended, polled};
 use crate::slot::Fate;
 use crate::space::{PlacedDyn, Space};
 use crate::subsystem::Subsystem;
+use crate::table::Kind;
 
 /// What the handlers of a subsystem borrow.
 pub(crate) struct Inside<S: Subsystem> {
@@ -41,7 +41,7 @@ pub(crate) enum Handling<'a, S: Subsystem> {
 
 /// A message to be handled, with those after it that it may be handled together with.
 pub(crate) struct New<'a, S: Subsystem> {
-    pub(crate) actor: &'a Arc<Actor>,
+    pub(crate) actor: &'a Actor,
     pub(crate) inside: &'a mut Inside<S>,
     pub(crate) first: Envelope,
     pub(crate) later: &'a mut VecDeque<Envelope>,
@@ -55,10 +55,11 @@ pub(crate) struct Waiting<'a> {
     beside: Option<Box<Beside<'a>>>,
 }
 
-/// What few messages have.
-struct Beside<'a> {
-    span: Option<Span>,
-    _timing: Option<Timing<'a>>,
+/// What few messages have. (Those with metadata are not timed.)
+enum Beside<'a> {
+    Span(Span),
+    /// For its drop.
+    Timing(#[expect(dead_code)] Timing<'a>),
 }
 
 impl<S: Subsystem> Future for Handling<'_, S> {
@@ -90,14 +91,16 @@ impl<'a, S: Subsystem> New<'a, S> {
         let Self { actor, inside, first, later } = self;
         let plain = first.is_plain();
         let Some(first) = taken(actor, first, plain) else { return Ok(Poll::Ready(Ok(1))) };
-        let timing = if plain { None } else { Timing::begin(actor, &first) };
         // SAFETY: this mailbox is read by the loop of an `S`, so only envelopes for an `S` are put into it.
         let most = unsafe { first.batch::<S>() };
         let hands = if most <= 1 { Hands::one(first) } else { neighbours::<S>(actor, first, later, most) };
-        let (mut hands, mut span) = (hands, None);
+        let (mut hands, mut beside) = (hands, None);
         // Most messages are plain; this spares them the questions.
         let metadata = (!plain).then(|| hands.metadata()).flatten();
-        let metadata = metadata.map(|metadata| begin_with(actor, &mut hands, &metadata, &mut span));
+        let metadata = metadata.map(|metadata| begin_with(actor, &mut hands, &metadata, &mut beside));
+        if !plain && let Some(stamp) = hands.stamp() {
+            beside = Timing::begin(actor, hands.kind(), stamp).map(|timing| Box::new(Beside::Timing(timing)));
+        }
         let until = (!plain).then(|| current::until(hands.asked_until()));
         let run = || {
             contain(|| {
@@ -106,14 +109,12 @@ impl<'a, S: Subsystem> New<'a, S> {
                 unsafe { hands.run(state, cx, space, task) }
             })
         };
-        let poll = if metadata.is_none() { run() } else { metadata::inside(metadata, span.as_ref(), run) };
+        let poll = if metadata.is_none() { run() } else { metadata::inside(metadata, span(&beside), run) };
         drop(until);
         match poll {
             Ok(None) => Ok(Poll::Ready(Ok(handled(actor, hands)))),
             Ok(Some(placed)) => {
                 actor.queue.wake_senders();
-                let has_any = span.is_some() || timing.is_some();
-                let beside = has_any.then(|| Box::new(Beside { span, _timing: timing }));
                 Err(Waiting { placed: Some(placed), duty: Duty { actor, hands }, beside })
             }
             Err(text) => {
@@ -163,7 +164,10 @@ impl Waiting<'_> {
 }
 
 fn span<'a>(beside: &'a Option<Box<Beside<'_>>>) -> Option<&'a Span> {
-    beside.as_ref()?.span.as_ref()
+    match &**beside.as_ref()? {
+        Beside::Span(span) => Some(span),
+        Beside::Timing(_) => None,
+    }
 }
 
 /// The message, if somebody wants it handled. Nobody has changed his mind about a plain one.
@@ -186,9 +190,14 @@ fn wanted(actor: &Actor, envelope: Envelope) -> Option<Envelope> {
 
 /// The metadata that a handler runs with: that of its message, as the parent of all that it sends. And its span.
 #[cold]
-fn begin_with(actor: &Actor, hands: &mut Hands, metadata: &Metadata, span: &mut Option<Span>) -> Metadata {
-    let (metadata, own) = metadata.handled_by(actor, hands.message_type());
-    *span = own;
+fn begin_with(
+    actor: &Actor,
+    hands: &mut Hands,
+    metadata: &Metadata,
+    beside: &mut Option<Box<Beside<'_>>>,
+) -> Metadata {
+    let (metadata, span) = metadata.handled_by(actor, hands.kind().map_or("", Kind::message_type));
+    *beside = span.map(|span| Box::new(Beside::Span(span)));
     hands.set_metadata(metadata.clone());
     metadata
 }

@@ -85,7 +85,7 @@ impl Inspector {
     /// The ledgers of all subsystems that have ended, added up as they were then, and how the asks to them ended.
     #[must_use]
     pub fn ended(&self) -> (Stats, AskStats) {
-        *self.shared.ended.lock()
+        self.shared.registry.lock().ended
     }
 
     /// What the message pool has done so far.

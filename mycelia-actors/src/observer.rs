@@ -4,7 +4,6 @@
 //! when that is settled. Samples of one subsystem are at least about 20 µs apart, so that a busy one spends less than a hundredth of
 //! its time on them; a quiet one has every message timed. Each says how many messages it stands for.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use mycelia_core::contain;
@@ -88,17 +87,15 @@ pub(crate) fn before_batch(actor: &Actor) {
 }
 
 /// A message for a subsystem that wants a sample.
-#[cold]
 pub(crate) fn stamp(actor: &Actor, envelope: &Envelope) {
-    let Some(observed) = actor.runtime.observed() else { return };
-    if !envelope.has_metadata() && actor.wants_sample.swap(false, Ordering::Relaxed) {
+    if let Some(observed) = actor.runtime.observed() {
         envelope.set_stamp(observed.now());
     }
 }
 
 /// A stamped message in hand. Dropped when that is settled.
 pub(crate) struct Timing<'a> {
-    actor: &'a Arc<Actor>,
+    actor: &'a Actor,
     kind: Kind,
     stamp: u64,
     began: u64,
@@ -106,10 +103,8 @@ pub(crate) struct Timing<'a> {
 
 impl<'a> Timing<'a> {
     #[cold]
-    pub(crate) fn begin(actor: &'a Arc<Actor>, envelope: &Envelope) -> Option<Self> {
-        let stamp = envelope.stamp()?;
-        let began = actor.runtime.observed()?.now();
-        Some(Self { actor, kind: envelope.kind(), stamp, began })
+    pub(crate) fn begin(actor: &'a Actor, kind: Option<Kind>, stamp: u64) -> Option<Self> {
+        Some(Self { actor, kind: kind?, stamp, began: actor.runtime.observed()?.now() })
     }
 }
 

@@ -8,6 +8,8 @@ use mycelia_core::sync::atomic::Ordering;
 use slab::Slab;
 
 use crate::actor::Actor;
+use crate::ask_stats::AskStats;
+use crate::ledger::Stats;
 
 /// The subsystems of a runtime that have not ended, as a forest.
 ///
@@ -22,6 +24,8 @@ use crate::actor::Actor;
 pub(crate) struct Registry {
     by_place: Slab<Registered>,
     children: BTreeMap<(u32, u64), u32>,
+    /// What those have done that have ended.
+    pub(crate) ended: (Stats, AskStats),
 }
 
 struct Registered {
@@ -39,21 +43,28 @@ impl Registry {
     /// Adds a subsystem, which has no place yet. (If its parent has ended meanwhile, it has none.)
     pub(crate) fn add(&mut self, actor: &Arc<Actor>, id: u64, parent: Option<&Arc<Actor>>) {
         let parent = parent.filter(|parent| !parent.is_gone()).cloned();
-        let above = parent.as_ref().map(|parent| place(parent));
+        let above = parent.as_ref().map(|parent| {
+            // Relaxed: read by the parent's task, which spawns children, or under this lock.
+            parent.has_children.store(true, Ordering::Relaxed);
+            place(parent)
+        });
         let place = self.by_place.insert(Registered { actor: Arc::clone(actor), id, parent }) as u32;
         // Relaxed: read under the same lock, or as a hint.
         actor.place.store(place, Ordering::Relaxed);
         self.children.extend(above.map(|above| ((above, id), place)));
     }
 
-    /// Takes a subsystem out, once. What comes back is to be dropped outside the lock. Its children have no parent from now on.
-    pub(crate) fn remove(&mut self, actor: &Actor) -> Option<Removed> {
+    /// Takes a subsystem out, once, and adds up what it has done. What comes back is to be dropped outside the lock. Its children have
+    /// no parent from now on.
+    pub(crate) fn remove(&mut self, actor: &Actor, stats: &Stats) -> Option<Removed> {
         // The place may be somebody else's afterwards. Relaxed: as in `add`.
         let own = actor.place.swap(u32::MAX, Ordering::Relaxed);
         let registered = self.by_place.try_remove(own as usize)?;
         if let Some(parent) = &registered.parent {
             self.children.remove(&(place(parent), registered.id));
         }
+        self.ended.0.add(stats);
+        self.ended.1.add(&actor.ledger.take_asks());
         let children: Vec<_> =
             self.children.range((own, 0)..=(own, u64::MAX)).map(|(&key, &place)| (key, place)).collect();
         let orphans = children.into_iter().filter_map(|(key, place)| {

@@ -7,6 +7,7 @@ use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use mycelia_core::contain;
+use mycelia_core::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 use crate::actor::{Actor, Asked, Request};
@@ -379,7 +380,9 @@ fn killing_children(actor: &Actor) -> Option<Pin<Box<dyn Future<Output = ()> + S
 }
 
 fn children(actor: &Actor) -> Option<Vec<Arc<Actor>>> {
-    Some(actor.runtime.registry.lock().children(actor)).filter(|children| !children.is_empty())
+    // Relaxed: children are spawned in this task.
+    let has_any = actor.has_children.load(Ordering::Relaxed);
+    has_any.then(|| actor.runtime.registry.lock().children(actor)).filter(|children| !children.is_empty())
 }
 
 /// How a piece of the user's code ended.

@@ -14,7 +14,6 @@ use mycelia_router::Policy;
 use tokio::runtime::Handle;
 
 use crate::actor::{Actor, Request};
-use crate::ask_stats::AskStats;
 use crate::builder::Builder;
 use crate::bus::Bus;
 use crate::dead_letters::Subscribers;
@@ -22,7 +21,6 @@ use crate::deadline::Deadlines;
 use crate::envelope::Slots;
 use crate::error::{RouteError, SpawnError};
 use crate::faults::Faults;
-use crate::ledger::Stats;
 use crate::observer::Observed;
 use crate::path_error::PathCounters;
 use crate::registry::Registry;
@@ -43,8 +41,6 @@ pub(crate) struct Shared {
     policy: Policy,
     pub(crate) faults: Option<Faults>,
     pub(crate) registry: Mutex<Registry>,
-    /// What the subsystems that have ended have done.
-    pub(crate) ended: Mutex<(Stats, AskStats)>,
     pub(crate) observed: OnceBox<Observed>,
     next_id: AtomicU64,
     random: AtomicU64,
@@ -79,7 +75,6 @@ impl Shared {
             policy: builder.policy,
             faults: builder.faults,
             registry: Mutex::default(),
-            ended: Mutex::default(),
             observed: OnceBox::new(),
             random: AtomicU64::new(builder.seed.unwrap_or_else(|| RandomState::default().hash_one(0))),
             next_id: AtomicU64::new(0),
@@ -192,13 +187,8 @@ impl Shared {
 
     /// Forgets a subsystem that has ended, and kills what it leaves behind.
     pub(crate) fn unregister(&self, actor: &Actor) {
-        let removed = self.registry.lock().remove(actor);
-        if removed.is_some() {
-            let (stats, asks) = (actor.stats(), actor.ledger.take_asks());
-            let mut ended = self.ended.lock();
-            ended.0.add(&stats);
-            ended.1.add(&asks);
-        }
+        let stats = actor.stats();
+        let removed = self.registry.lock().remove(actor, &stats);
         let own = |_: &Arc<str>, other: &Named| std::ptr::eq(&*other.actor, actor);
         drop(actor.name.as_given().and_then(|name| self.names.remove_if(name, own)));
         removed.iter().flat_map(|removed| &removed.orphans).for_each(|child| child.request(Request::Kill));

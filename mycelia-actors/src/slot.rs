@@ -297,7 +297,7 @@ impl MessageSlot {
     ///
     /// # Safety
     /// As `metadata`.
-    #[cold]
+    #[inline]
     pub(crate) unsafe fn stamp(&self) -> Option<u64> {
         // Relaxed: constant while the envelope is out.
         let has_stamp = self.word.load(Ordering::Relaxed) & STAMP != 0;
