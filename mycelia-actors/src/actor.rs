@@ -182,6 +182,10 @@ impl Actor {
     #[cold]
     pub(crate) fn lose(&self, envelope: Envelope, reason: Reason, fate: Fate) {
         tracing::debug!(subsystem = %self.name, message_type = envelope.kind().message_type(), %reason, "dead letter");
+        if envelope.has_stamp() {
+            // Another is to be timed: where the oldest are pushed out, the first after each batch would never be handled.
+            self.wants_sample.store(true, Ordering::Relaxed);
+        }
         // Its drop is none of the business of whoever happens to push it out.
         let _nobody = current::has_metadata().then(|| current::with(None));
         let lost = contain(|| {

@@ -71,6 +71,12 @@ impl Envelope {
         }
     }
 
+    /// True if it was noted when the message was sent.
+    pub(crate) fn has_stamp(&self) -> bool {
+        // SAFETY: this is the envelope's share.
+        unsafe { self.slot().stamp() }.is_some()
+    }
+
     /// What the message was sent with.
     #[inline]
     pub(crate) fn metadata(&self) -> Option<Metadata> {

@@ -30,10 +30,10 @@ use crate::shared::Shared;
 /// runtime.spawn("one", Idle)?;
 /// runtime.spawn_unnamed(Idle)?;
 /// let inspector = runtime.inspector();
-/// let names: Vec<_> = inspector.subsystems().iter().map(|one| one.name.to_string()).collect();
+/// let names: Vec<_> = inspector.survey().subsystems.iter().map(|one| one.name.to_string()).collect();
 /// assert_eq!(names, ["one", "Idle#1"]);
 /// runtime.shutdown().await?;
-/// assert!(inspector.subsystems().is_empty());
+/// assert!(inspector.survey().subsystems.is_empty());
 /// # Ok(())
 /// # }
 /// ```
@@ -45,7 +45,44 @@ pub struct Inspector {
     shared: Arc<Shared>,
 }
 
-/// One subsystem, as [`Inspector::subsystems`] finds it.
+/// All subsystems that there are and were: none is missing, and none there twice.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Survey {
+    /// Those that have not ended, in the order in which they were spawned.
+    pub subsystems: Vec<SubsystemInfo>,
+    /// The ledgers of all others, added up as they were at their ends.
+    pub ended: Stats,
+    /// How the asks to all others ended.
+    pub ended_asks: AskStats,
+}
+
+impl Survey {
+    /// The ledgers of all subsystems that there are and were, added up.
+    #[must_use]
+    pub fn total(&self) -> Stats {
+        let mut total = self.ended;
+        for one in &self.subsystems {
+            total.add(&one.stats);
+            total.queued += one.stats.queued;
+            total.in_hand += one.stats.in_hand;
+            total.waiting += one.stats.waiting;
+            total.capacity += one.stats.capacity;
+            total.allocated += one.stats.allocated;
+        }
+        total
+    }
+
+    /// How the asks to all of them ended, added up.
+    #[must_use]
+    pub fn total_asks(&self) -> AskStats {
+        let mut total = self.ended_asks;
+        self.subsystems.iter().for_each(|one| total.add(&one.asks));
+        total
+    }
+}
+
+/// One subsystem, as [`Inspector::survey`] finds it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SubsystemInfo {
@@ -72,20 +109,18 @@ impl Inspector {
         Self { shared: Arc::clone(shared) }
     }
 
-    /// The subsystems that have not ended, in the order in which they were spawned.
+    /// The subsystems that have not ended, and what the others have done.
     ///
     /// Cost: a lock on the list of all while it is copied, and then one on the mailbox of each.
     #[must_use]
-    pub fn subsystems(&self) -> Vec<SubsystemInfo> {
-        let mut all = self.shared.registry.lock().all();
+    pub fn survey(&self) -> Survey {
+        let (mut all, (ended, ended_asks)) = {
+            let registry = self.shared.registry.lock();
+            (registry.all(), registry.ended)
+        };
         all.sort_unstable_by_key(|&(id, ..)| id);
-        all.into_iter().map(|(id, parent, actor)| info(id, parent, &actor)).collect()
-    }
-
-    /// The ledgers of all subsystems that have ended, added up as they were then, and how the asks to them ended.
-    #[must_use]
-    pub fn ended(&self) -> (Stats, AskStats) {
-        self.shared.registry.lock().ended
+        let subsystems = all.into_iter().map(|(id, parent, actor)| info(id, parent, &actor));
+        Survey { subsystems: subsystems.collect(), ended, ended_asks }
     }
 
     /// What the message pool has done so far.

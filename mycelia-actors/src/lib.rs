@@ -147,7 +147,7 @@ pub use error::{
 pub use faults::Faults;
 pub use group::{Choice, Group, NoMembers};
 pub use handler::Handler;
-pub use inspector::{AlreadyObserved, Inspector, SubsystemInfo};
+pub use inspector::{AlreadyObserved, Inspector, SubsystemInfo, Survey};
 pub use ledger::Stats;
 pub use life_event::{LifeEvent, Lifecycle};
 pub use lifecycle::Exit;

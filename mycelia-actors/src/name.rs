@@ -40,6 +40,15 @@ impl Name {
         }
     }
 
+    /// The type, as [`std::any::type_name`] gives it, of one without a name.
+    #[must_use]
+    pub fn as_type(&self) -> Option<&'static str> {
+        match &self.0 {
+            Kind::Given(_) => None,
+            Kind::Unnamed { type_name, .. } => Some(type_name),
+        }
+    }
+
     /// The name, if one was given.
     #[must_use]
     pub fn as_given(&self) -> Option<&str> {

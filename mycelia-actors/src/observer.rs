@@ -59,8 +59,8 @@ impl Observed {
 
 /// The closest that samples of one subsystem are, as a rule.
 const SPACING: u64 = 20_000;
-/// After this many batches a sample was lost on its way.
-const LOST: u8 = 255;
+/// After this many batches another message is stamped, for the one before may have been lost on its way.
+const LOST: u8 = 8;
 
 /// The last sample of a subsystem.
 #[derive(Debug, Default)]
@@ -117,11 +117,7 @@ impl Drop for Timing<'_> {
         let last: &Mutex<Last> = &actor.ledger.rare().last_sample;
         let stands_for = {
             let mut last = last.lock();
-            last.gap = if now - last.at < SPACING {
-                last.gap.saturating_mul(2).clamp(1, LOST - 1)
-            } else {
-                last.gap / 2
-            };
+            last.gap = if now - last.at < SPACING { last.gap.saturating_mul(2).max(1) } else { last.gap / 2 };
             let stands_for = begun - last.begun;
             (last.at, last.begun) = (now, begun);
             actor.batches_left.store(last.gap, Ordering::Relaxed);

@@ -104,7 +104,7 @@ async fn all_that_have_not_ended_are_listed_with_their_parents() {
     parent.started().await.unwrap();
     let unnamed = runtime.spawn_unnamed(Child).unwrap();
     unnamed.suspend();
-    let all = runtime.inspector().subsystems();
+    let all = runtime.inspector().survey().subsystems;
     let found: Vec<_> = all
         .iter()
         .map(|one| (one.name.to_string(), one.parent.is_some(), one.is_suspended, one.is_stopping))
@@ -118,7 +118,7 @@ async fn all_that_have_not_ended_are_listed_with_their_parents() {
     assert_eq!(all[1].parent, Some(all[0].id));
     assert!(all[0].has_started && !all[2].has_started);
     parent.ask(Work { millis: 0 }).await.unwrap();
-    assert_eq!(runtime.inspector().subsystems()[0].stats, parent.stats());
+    assert_eq!(runtime.inspector().survey().subsystems[0].stats, parent.stats());
 }
 
 #[tokio::test]
@@ -132,13 +132,15 @@ async fn what_has_ended_is_added_up_and_the_inspector_keeps_nothing_running() {
         parent.ended().await;
         assert!(parent.tell(Panic).is_err());
     }
-    let (ended, asks) = inspector.ended();
+    let survey = inspector.survey();
+    let (ended, asks) = (survey.ended, survey.ended_asks);
+    assert_eq!((survey.total(), survey.total_asks()), (ended, asks));
     assert_eq!((ended.sent, ended.handled, ended.capacity), (3, 3, 0));
     assert_eq!(asks, AskStats::default(), "nobody observes it");
     let parent = runtime.spawn("parent", Parent).unwrap();
     drop(runtime);
     parent.ended().await;
-    assert!(inspector.subsystems().is_empty());
+    assert!(inspector.survey().subsystems.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,6 +205,24 @@ async fn what_waits_in_the_mailbox_is_timed_from_when_it_was_sent() {
         .map(|note| (note.waited.as_millis(), note.took.as_millis(), note.stands_for))
         .collect();
     assert_eq!(times, [(0, 1, 1), (200, 2, 2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_oldest_are_pushed_out_those_that_are_not_are_timed() {
+    let runtime = Runtime::new();
+    let notes = Notes::default();
+    runtime.inspector().observe(notes.clone()).unwrap();
+    let mailbox = Mailbox::bounded(4).overflow(OverflowPolicy::DropOldest);
+    let parent = runtime.configure("parent").mailbox(mailbox).spawn(Parent).unwrap();
+    parent.started().await.unwrap();
+    // Three times as many as it can handle.
+    for _ in 0..300 {
+        parent.tell(Work { millis: 3 }).unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let notes = notes.take();
+    assert!(notes.len() > 10, "{notes:?}");
+    assert!(notes[5..].iter().any(|note| note.waited > Duration::ZERO), "{notes:?}");
 }
 
 #[tokio::test]
@@ -281,7 +301,7 @@ async fn ends_of_asks_are_counted() {
     assert!(!undelivered.await.unwrap() && in_hand.await.is_err());
     parent.ended().await;
     assert!(parent.ask(work(0)).await.is_err());
-    let (_, asks) = runtime.inspector().ended();
+    let asks = runtime.inspector().survey().total_asks();
     let expected = AskStats {
         replied: 2,
         panicked: 1,

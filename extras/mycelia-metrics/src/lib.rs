@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod metrics;
+mod settings;
+
+mod health;
+mod ledger;
+mod process;
+mod quantiles;
+mod snapshot;
+mod subsystem;
+mod tokio_runtime;
+
+mod live;
+mod openmetrics;
+mod pages;
+mod server;
+mod timings;
+
+pub use health::{Health, Thresholds};
+pub use ledger::Ledger;
+pub use metrics::Metrics;
+pub use process::Process;
+pub use quantiles::Quantiles;
+pub use server::{ServeError, Server};
+pub use settings::{Settings, Token};
+pub use snapshot::{Paths, Pool, Snapshot};
+pub use subsystem::{MessageType, State, Subsystem};
+pub use tokio_runtime::TokioRuntime;

@@ -1,0 +1,65 @@
+//! What can be chosen.
+
+use std::fmt;
+
+use subtle::ConstantTimeEq;
+
+use crate::health::Thresholds;
+
+/// What can be chosen about metrics.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Settings {
+    pub(crate) thresholds: Thresholds,
+    pub(crate) most_named: usize,
+    pub(crate) token: Option<Token>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { thresholds: Thresholds::default(), most_named: 200, token: None }
+    }
+}
+
+impl Settings {
+    /// From when on a subsystem is degraded or unhealthy.
+    pub fn thresholds(mut self, thresholds: Thresholds) -> Self {
+        self.thresholds = thresholds;
+        self
+    }
+
+    /// How many subsystems with names are shown one by one, those spawned first before others: 200 if this is not called. The rest is
+    /// in the totals only, so that nobody's names grow a time series database without bound.
+    pub fn most_named(mut self, subsystems: usize) -> Self {
+        self.most_named = subsystems;
+        self
+    }
+
+    /// Whoever asks over HTTP must say this, as `Authorization: Bearer …` or as `?token=…`. An address that is not loopback needs one.
+    pub fn token(mut self, token: Token) -> Self {
+        self.token = Some(token);
+        self
+    }
+}
+
+/// A secret that gives access. It is compared in constant time, and not shown.
+#[derive(Clone)]
+pub struct Token(String);
+
+impl Token {
+    /// One of at least 16 bytes; `None` if it is shorter.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Option<Self> {
+        Some(text.into()).filter(|text| text.len() >= 16).map(Self)
+    }
+
+    pub(crate) fn is(&self, other: &str) -> bool {
+        self.0.as_bytes().ct_eq(other.as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}

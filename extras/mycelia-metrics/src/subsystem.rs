@@ -1,0 +1,74 @@
+//! One subsystem, as it is shown.
+
+use mycelia_actors::SubsystemInfo;
+use serde::{Deserialize, Serialize};
+
+use crate::health::Health;
+use crate::ledger::Ledger;
+use crate::quantiles::Quantiles;
+
+/// Where a subsystem is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum State {
+    /// Its `started` has not returned.
+    Starting,
+    /// It handles messages, or waits for some.
+    Running,
+    /// It was told to handle nothing for a while.
+    Suspended,
+    /// It takes no more messages.
+    Stopping,
+}
+
+impl State {
+    pub(crate) fn of(one: &SubsystemInfo) -> Self {
+        if one.is_stopping {
+            Self::Stopping
+        } else if one.is_suspended {
+            Self::Suspended
+        } else if one.has_started {
+            Self::Running
+        } else {
+            Self::Starting
+        }
+    }
+}
+
+/// A subsystem with a name; or all without one that are of one type, and have one parent, together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Subsystem {
+    /// The name, or the type.
+    pub name: String,
+    /// How many these are: 1 with a name.
+    pub count: u64,
+    /// The name (or type) of the parent.
+    pub parent: Option<String>,
+    /// Of several, that of the first.
+    pub state: State,
+    /// Of several, that of the worst.
+    pub health: Health,
+    /// Why it is not healthy.
+    pub reasons: Vec<String>,
+    /// What became of its messages. Without names, only of those that have not ended.
+    pub ledger: Ledger,
+    /// How long messages waited for their turn, in the last 5 to 10 seconds.
+    pub waited: Quantiles,
+    /// How long handlers took, in the last 5 to 10 seconds.
+    pub took: Quantiles,
+    /// How long handlers took since the beginning, by type of message; where it was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub message_types: Vec<MessageType>,
+}
+
+/// How long messages of one type took.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MessageType {
+    /// The type.
+    pub name: String,
+    /// The times. The count is estimated from the samples.
+    pub took: Quantiles,
+}
