@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context as Task, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -17,10 +18,12 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::Listener;
 use futures_core::Stream;
 use serde::Deserialize;
-use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::task::JoinHandle;
+use tokio_io_timeout::TimeoutStream;
 
 use crate::health::Health;
 use crate::live::{self, Watching};
@@ -40,6 +43,9 @@ pub enum ServeError {
     #[error("{0} is not loopback: whoever can reach it could read all of this; set a token")]
     Open(SocketAddr),
 }
+
+/// How long a connection may take nothing of what it is sent.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A server of metrics. It stops when this is dropped.
 #[derive(Debug)]
@@ -91,7 +97,7 @@ impl Metrics {
         if !has_token {
             router = router.layer(middleware::from_fn(only_by_a_local_name));
         }
-        let task = tokio::spawn(axum::serve(listener, router).into_future());
+        let task = tokio::spawn(axum::serve(Impatient(listener), router).into_future());
         Ok(Server { address, task })
     }
 
@@ -125,6 +131,25 @@ impl Metrics {
             .route("/healthz", get(|| async { "ok\n" }))
             .layer(middleware::map_response(careful))
             .with_state(self.clone())
+    }
+}
+
+/// Drops connections that take nothing any more.
+struct Impatient(TcpListener);
+
+impl Listener for Impatient {
+    type Io = Pin<Box<TimeoutStream<TcpStream>>>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        let (stream, address) = Listener::accept(&mut self.0).await;
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(PATIENCE));
+        (Box::pin(stream), address)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
     }
 }
 

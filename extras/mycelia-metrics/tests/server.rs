@@ -1,0 +1,192 @@
+//! What is served, to whom.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mycelia_actors::prelude::*;
+use mycelia_metrics::{Metrics, ServeError, Server, Settings, Snapshot, Token};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+struct Echo;
+impl Subsystem for Echo {
+    fn routes(routes: &mut Routes<Self>) {
+        routes.on::<u64>("echo/{n}");
+    }
+}
+impl Handler<u64> for Echo {
+    type Reply = u64;
+    async fn handle(&mut self, n: u64, _: &mut Context<Self>) -> u64 {
+        n
+    }
+}
+
+struct Answer {
+    code: u16,
+    headers: String,
+    body: String,
+}
+
+/// One request on a connection of its own.
+async fn ask(to: SocketAddr, path: &str, headers: &str) -> Answer {
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    let host = if headers.contains("Host:") { String::new() } else { format!("Host: {to}\r\n") };
+    let request = format!("GET {path} HTTP/1.1\r\n{host}{headers}Connection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    let (headers, body) = text.split_once("\r\n\r\n").unwrap();
+    let code = headers.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { code, headers: headers.to_lowercase(), body: body.to_owned() }
+}
+
+async fn served(settings: Settings) -> (Runtime, Metrics, Server) {
+    let runtime = Runtime::new();
+    let metrics = Metrics::with(&runtime, settings).unwrap();
+    let echo = runtime.spawn("echo", Echo).unwrap();
+    for n in 0..100 {
+        echo.ask(n).await.unwrap();
+    }
+    let server = metrics.serve("127.0.0.1:0").await.unwrap();
+    (runtime, metrics, server)
+}
+
+#[tokio::test]
+async fn every_path_has_its_answer() {
+    let (_runtime, _, server) = served(Settings::default()).await;
+    let to = server.address();
+    let page = ask(to, "/", "").await;
+    assert!(page.code == 200 && page.body.contains("<title>Mycelia</title>"));
+    assert!(page.headers.contains("content-security-policy: default-src 'self'"), "{}", page.headers);
+    for file in ["/dashboard.js", "/dashboard.css", "/uplot.js", "/uplot.css", "/healthz", "/readyz"] {
+        assert_eq!(ask(to, file, "").await.code, 200, "{file}");
+    }
+    let snapshot: Snapshot = serde_json::from_str(&ask(to, "/api/snapshot", "").await.body).unwrap();
+    assert_eq!(snapshot.ledger.handled, 100);
+    assert!(snapshot.subsystems[0].message_types.is_empty());
+    let typed: Snapshot =
+        serde_json::from_str(&ask(to, "/api/snapshot?message_types=true", "").await.body).unwrap();
+    assert_eq!(typed.subsystems[0].message_types[0].name, "u64");
+    let routes = ask(to, "/api/routes", "").await.body;
+    assert!(routes.contains("\"pattern\":\"echo/{n}\""), "{routes}");
+    assert_eq!(ask(to, "/nothing", "").await.code, 404);
+    assert!(ask(to, "/metrics", "").await.headers.contains("application/openmetrics-text; version=1.0.0"));
+}
+
+#[tokio::test]
+async fn an_unhealthy_subsystem_makes_it_not_ready() {
+    let (runtime, _, server) = served(Settings::default()).await;
+    let full = runtime.configure("full").mailbox(Mailbox::bounded(2)).spawn(Echo).unwrap();
+    full.suspend();
+    while full.tell(1).is_ok() {}
+    let answer = ask(server.address(), "/readyz", "").await;
+    assert_eq!(answer.code, 503);
+    assert_eq!(answer.body, "unhealthy\nfull unhealthy: its mailbox is 100 % full\n");
+    assert_eq!(ask(server.address(), "/healthz", "").await.code, 200);
+}
+
+#[tokio::test]
+async fn others_than_this_machine_need_a_token() {
+    let (_runtime, metrics, server) = served(Settings::default()).await;
+    assert!(matches!(metrics.serve("0.0.0.0:0").await, Err(ServeError::Open(_))));
+    // A name that somebody else has made point here.
+    for (host, code) in
+        [("evil.example", 421), ("localhost:80", 200), ("[::1]:80", 200), ("127.0.0.1.evil.example", 421)]
+    {
+        let answer = ask(server.address(), "/api/snapshot", &format!("Host: {host}\r\n")).await;
+        assert_eq!(answer.code, code, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn with_a_token_nobody_else_gets_anything() {
+    assert!(Token::new("too short").is_none());
+    let token = Token::new("a long enough secret").unwrap();
+    assert_eq!(format!("{token:?}"), "Token(…)");
+    let (_runtime, metrics, _server) = served(Settings::default().token(token)).await;
+    let server = metrics.serve("0.0.0.0:0").await.unwrap();
+    let to = SocketAddr::from(([127, 0, 0, 1], server.address().port()));
+    for path in ["/api/snapshot", "/api/live", "/api/routes", "/metrics", "/readyz"] {
+        assert_eq!(ask(to, path, "").await.code, 401, "{path}");
+        assert_eq!(ask(to, &format!("{path}?token=a%20long%20enough%20secre"), "").await.code, 401);
+        assert_eq!(ask(to, path, "Authorization: Bearer wrong\r\n").await.code, 401);
+    }
+    let bearer = "Authorization: Bearer a long enough secret\r\n";
+    assert_eq!(ask(to, "/metrics", bearer).await.code, 200);
+    assert_eq!(ask(to, "/metrics?token=a%20long%20enough%20secret", "").await.code, 200);
+    // The page itself is no secret.
+    assert_eq!((ask(to, "/", "").await.code, ask(to, "/healthz", "").await.code), (200, 200));
+}
+
+#[tokio::test]
+async fn watchers_get_a_snapshot_now_and_one_a_second() {
+    let (_runtime, _, server) = served(Settings::default()).await;
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let request = format!("GET /api/live HTTP/1.1\r\nHost: {}\r\n\r\n", server.address());
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    let mut snapshots: Vec<Snapshot> = Vec::new();
+    while snapshots.len() < 3 {
+        let line = lines.next_line().await.unwrap().unwrap();
+        if let Some(json) = line.strip_prefix("data: ") {
+            snapshots.push(serde_json::from_str(json).unwrap());
+        }
+    }
+    assert!(snapshots.windows(2).all(|pair| pair[1].uptime > pair[0].uptime));
+    assert!(snapshots[2].uptime - snapshots[1].uptime > 0.5);
+}
+
+#[tokio::test]
+async fn there_is_room_for_so_many_watchers_only_and_it_is_given_back() {
+    let (_runtime, _, server) = served(Settings::default()).await;
+    let request = format!("GET /api/live HTTP/1.1\r\nHost: {}\r\n\r\n", server.address());
+    let mut watchers = Vec::new();
+    for _ in 0..64 {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut byte = [0];
+        stream.read_exact(&mut byte).await.unwrap();
+        watchers.push(stream);
+    }
+    assert_eq!(ask(server.address(), "/api/live", "").await.code, 503);
+    drop(watchers);
+    let again = async {
+        loop {
+            let mut stream = TcpStream::connect(server.address()).await.unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut start = [0; 12];
+            stream.read_exact(&mut start).await.unwrap();
+            if &start == b"HTTP/1.1 200" {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), again).await.unwrap();
+}
+
+#[tokio::test]
+async fn hostile_names_stay_text() {
+    let runtime = Runtime::new();
+    let metrics = Metrics::of(&runtime).unwrap();
+    assert!(runtime.spawn("<script>alert(1)</script>", Echo).is_err(), "no such names");
+    struct Sneaky<const QUOTE: char>;
+    impl<const QUOTE: char> Subsystem for Sneaky<QUOTE> {}
+    runtime.spawn_unnamed(Sneaky::<'"'>).unwrap();
+    let server = metrics.serve("127.0.0.1:0").await.unwrap();
+    let snapshot = ask(server.address(), "/api/snapshot", "").await.body;
+    assert!(serde_json::from_str::<Snapshot>(&snapshot).unwrap().subsystems[0].name.contains('"'));
+}
+
+#[tokio::test]
+async fn the_server_goes_with_its_handle() {
+    let (_runtime, _, server) = served(Settings::default()).await;
+    let to = server.address();
+    drop(server);
+    let closed = async {
+        while TcpStream::connect(to).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), closed).await.unwrap();
+}

@@ -1,0 +1,216 @@
+//! A snapshot shows what the subsystems themselves say, and their health.
+
+use std::time::Duration;
+
+use mycelia_actors::prelude::*;
+use mycelia_metrics::{Health, Metrics, Settings, Snapshot, State, Subsystem as Shown};
+use tokio::time::advance;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Spawns two when it starts.
+struct Parent;
+impl Subsystem for Parent {
+    async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+        cx.configure("child").spawn(Worker)?;
+        cx.spawn(Worker)?;
+        Ok(())
+    }
+}
+
+struct Worker;
+impl Subsystem for Worker {}
+
+/// Takes this long.
+struct Work(Duration);
+impl Handler<Work> for Worker {
+    type Reply = ();
+    async fn handle(&mut self, Work(time): Work, _: &mut Context<Self>) {
+        tokio::time::sleep(time).await;
+    }
+}
+
+struct Fail;
+impl Handler<Fail> for Worker {
+    type Reply = ();
+    async fn handle(&mut self, _: Fail, _: &mut Context<Self>) {
+        panic!("on purpose");
+    }
+}
+
+fn find<'a>(snapshot: &'a Snapshot, name: &str) -> &'a Shown {
+    snapshot.subsystems.iter().find(|one| one.name == name).unwrap()
+}
+
+fn health(metrics: &Metrics, name: &str) -> (Health, String) {
+    let snapshot = metrics.snapshot();
+    let one = find(&snapshot, name);
+    (one.health, one.reasons.join("; "))
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_says_what_the_subsystems_say_and_its_json_is_read_again() {
+    let runtime = Runtime::new();
+    let metrics = Metrics::of(&runtime).unwrap();
+    let parent = runtime.spawn("parent", Parent).unwrap();
+    parent.started().await.unwrap();
+    let worker = runtime.spawn("worker", Worker).unwrap();
+    for _ in 0..10 {
+        worker.ask(Work(Duration::from_millis(20))).await.unwrap();
+    }
+    for _ in 0..3 {
+        let unnamed = runtime.spawn_unnamed(Worker).unwrap();
+        unnamed.ask(Work(SECOND)).await.unwrap();
+        assert!(unnamed.ask(Work(9 * SECOND)).await.is_err(), "its deadline");
+    }
+    let snapshot = metrics.snapshot_by_message_type();
+    let named: Vec<_> =
+        snapshot.subsystems.iter().map(|one| (&*one.name, one.count, one.parent.as_deref())).collect();
+    let kind = "snapshot::Worker";
+    assert_eq!(
+        named,
+        [
+            ("parent", 1, None),
+            ("child", 1, Some("parent")),
+            (kind, 1, Some("parent")),
+            ("worker", 1, None),
+            (kind, 3, None)
+        ]
+    );
+    let shown = find(&snapshot, "worker");
+    let stats = worker.stats();
+    assert_eq!(
+        (shown.ledger.sent, shown.ledger.handled, shown.ledger.capacity),
+        (stats.sent, stats.handled, 1024)
+    );
+    assert_eq!(shown.ledger.asks[0], ("replied".to_owned(), 10));
+    assert_eq!(
+        (shown.state, shown.health, shown.took.count),
+        (State::Running, Health::Healthy, 0),
+        "long ago"
+    );
+    let [work] = &shown.message_types[..] else { panic!("{:?}", shown.message_types) };
+    assert_eq!((&*work.name, work.took.count), ("snapshot::Work", 10));
+    assert!((work.took.p50 - 0.02).abs() < 0.001 && work.took.max < 0.021, "{:?}", work.took);
+    assert_eq!(snapshot.ledger.sent, 16);
+    let asks: Vec<_> = snapshot.ledger.asks.iter().filter(|(_, count)| *count > 0).cloned().collect();
+    assert_eq!(asks, [("replied".to_owned(), 13), ("deadline".to_owned(), 3)]);
+    assert_eq!((snapshot.alive, snapshot.not_shown, snapshot.tokio.workers), (7, 0, 1));
+    assert!(snapshot.process.resident_bytes > 1 << 20 && snapshot.process.threads > 0);
+    let read: Snapshot = serde_json::from_str(&serde_json::to_string(&snapshot).unwrap()).unwrap();
+    assert_eq!(read, snapshot);
+    assert!(Metrics::of(&runtime).is_err(), "one is enough");
+}
+
+#[tokio::test]
+async fn what_has_ended_stays_in_the_totals() {
+    let runtime = Runtime::new();
+    let metrics = Metrics::of(&runtime).unwrap();
+    for _ in 0..5 {
+        let worker = runtime.spawn("worker", Worker).unwrap();
+        worker.tell(Work(Duration::ZERO)).unwrap();
+        worker.stop();
+        worker.ended().await;
+    }
+    let snapshot = metrics.snapshot();
+    assert_eq!((snapshot.ledger.sent, snapshot.ledger.handled, snapshot.alive), (5, 5, 0));
+    assert!(snapshot.subsystems.is_empty());
+    drop(runtime);
+    assert_eq!(metrics.snapshot().ledger.handled, 5);
+}
+
+#[tokio::test]
+async fn names_are_shown_one_by_one_up_to_a_limit() {
+    let runtime = Runtime::new();
+    let metrics = Metrics::with(&runtime, Settings::default().most_named(10)).unwrap();
+    for number in 0..25 {
+        runtime.spawn(&format!("worker-{number}"), Worker).unwrap().ask(Work(Duration::ZERO)).await.unwrap();
+        runtime.spawn_unnamed(Worker).unwrap();
+    }
+    let snapshot = metrics.snapshot();
+    assert_eq!((snapshot.subsystems.len(), snapshot.not_shown, snapshot.ledger.handled), (11, 15, 25));
+    let text = metrics.openmetrics();
+    assert!(text.contains("worker-9\"") && !text.contains("worker-10\""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_mailbox_is_not_healthy() {
+    let runtime = Runtime::new();
+    let metrics = Metrics::of(&runtime).unwrap();
+    let worker = runtime.configure("worker").mailbox(Mailbox::bounded(10)).budget(1).spawn(Worker).unwrap();
+    worker.tell(Work(SECOND)).unwrap();
+    while worker.stats().in_hand == 0 {
+        tokio::task::yield_now().await;
+    }
+    for (queued, expected) in [
+        (7, (Health::Healthy, "")),
+        (8, (Health::Degraded, "its mailbox is 80 % full")),
+        (10, (Health::Unhealthy, "its mailbox is 100 % full")),
+    ] {
+        while worker.stats().queued < queued {
+            worker.tell(Work(Duration::ZERO)).unwrap();
+        }
+        assert_eq!(health(&metrics, "worker"), (expected.0, expected.1.to_owned()));
+    }
+    assert_eq!(metrics.snapshot().health, Health::Unhealthy);
+    advance(2 * SECOND).await;
+    while worker.stats().queued > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(metrics.snapshot().health, Health::Healthy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_count_for_ten_seconds() {
+    let runtime = Runtime::new();
+    let metrics = Metrics::of(&runtime).unwrap();
+    let restart = Restart::one_for_one().at_most(1000, SECOND);
+    let worker = runtime.configure("worker").restart(restart).spawn_with(|| Worker).unwrap();
+    let round = async |failures: u32| {
+        for number in 0..100 {
+            let failed = if number < failures {
+                worker.ask(Fail).await.is_err()
+            } else {
+                worker.ask(Work(Duration::ZERO)).await.is_err()
+            };
+            assert_eq!(failed, number < failures);
+        }
+    };
+    for (failures, expected) in [
+        (4, (Health::Healthy, "")),
+        (5, (Health::Degraded, "5 % of its messages fail")),
+        (10, (Health::Unhealthy, "10 % of its messages fail")),
+        (0, (Health::Healthy, "")),
+    ] {
+        // What was before is forgotten.
+        for _ in 0..3 {
+            let _ = metrics.snapshot();
+            advance(5 * SECOND).await;
+        }
+        let _ = metrics.snapshot();
+        round(failures).await;
+        assert_eq!(health(&metrics, "worker"), (expected.0, expected.1.to_owned()), "{failures}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_stays_in_hand_is_noticed() {
+    let runtime = Runtime::new();
+    let metrics = Metrics::of(&runtime).unwrap();
+    let worker = runtime.spawn("worker", Worker).unwrap();
+    worker.tell(Work(100 * SECOND)).unwrap();
+    while worker.stats().in_hand == 0 {
+        tokio::task::yield_now().await;
+    }
+    let mut seen = Vec::new();
+    for _ in 0..9 {
+        seen.push(health(&metrics, "worker"));
+        advance(4 * SECOND).await;
+    }
+    let expected = [Health::Healthy, Health::Healthy, Health::Degraded, Health::Degraded];
+    assert_eq!(seen[..4].iter().map(|(health, _)| *health).collect::<Vec<_>>(), expected);
+    assert_eq!(seen[8], (Health::Unhealthy, "a message has been in hand for 32s".to_owned()));
+    advance(100 * SECOND).await;
+    worker.ask(Work(Duration::ZERO)).await.unwrap();
+    assert_eq!(health(&metrics, "worker").0, Health::Healthy);
+}
