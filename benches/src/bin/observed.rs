@@ -49,34 +49,31 @@ struct Setting {
     name: &'static str,
     _runtime: Runtime,
     counter: Address<Counter>,
-    _watched: Option<(Metrics, Option<(Server, JoinSet<()>)>)>,
+    _metrics: Option<Metrics>,
+    _server: Option<Server>,
+    _watchers: JoinSet<()>,
 }
 
 async fn setting(name: &'static str, has_metrics: bool, is_scraped: bool) -> Result<Setting, Box<dyn Error>> {
     let runtime = Runtime::new();
-    let mut watched = None;
-    if has_metrics {
-        let metrics = Metrics::of(&runtime)?;
-        let mut watchers = None;
-        if is_scraped {
-            let server = metrics.serve("127.0.0.1:0").await?;
-            let mut tasks = JoinSet::new();
-            let address = server.address();
-            tasks.spawn(async move {
-                let _ = read(address, "/api/live", false).await;
-            });
-            tasks.spawn(async move {
-                loop {
-                    let _ = read(address, "/metrics", true).await;
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-            });
-            watchers = Some((server, tasks));
-        }
-        watched = Some((metrics, watchers));
+    let metrics = if has_metrics { Some(Metrics::of(&runtime)?) } else { None };
+    let (mut server, mut watchers) = (None, JoinSet::new());
+    if let (Some(metrics), true) = (&metrics, is_scraped) {
+        let serving = metrics.serve("127.0.0.1:0").await?;
+        let address = serving.address();
+        watchers.spawn(async move {
+            let _ = read(address, "/api/live", false).await;
+        });
+        watchers.spawn(async move {
+            loop {
+                let _ = read(address, "/metrics", true).await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        server = Some(serving);
     }
     let counter = runtime.spawn("counter", Counter { sum: 0 })?;
-    Ok(Setting { name, _runtime: runtime, counter, _watched: watched })
+    Ok(Setting { name, _runtime: runtime, counter, _metrics: metrics, _server: server, _watchers: watchers })
 }
 
 /// Reads an answer to its end.
