@@ -343,7 +343,7 @@ impl Drop for Actor {
     /// Asks whose ends were counted while it was ending.
     fn drop(&mut self) {
         if self.ledger.rare_if_any().is_some() {
-            self.runtime.registry.lock().ended.1.add(&self.ledger.take_asks());
+            self.runtime.registry.lock().ended.1 += self.ledger.take_asks();
         }
     }
 }

@@ -1,6 +1,9 @@
 //! How the asks to one subsystem ended.
 
+use std::ops::AddAssign;
+
 use mycelia_core::Counter;
+use serde::{Deserialize, Serialize};
 
 use crate::error::AskFailure;
 use crate::slot::Fate;
@@ -77,7 +80,7 @@ impl From<&AskFailure> for AskEnd {
 
 /// How the asks to one subsystem ended, since its runtime is [observed](crate::Inspector::observe): the variants of
 /// [`AskFailure`], and two more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "they are those of `AskFailure`")]
 pub struct AskStats {
     /// With a reply.
@@ -134,8 +137,11 @@ impl AskStats {
     pub(crate) fn count(&mut self, end: AskEnd) {
         *self.columns()[end as usize] += 1;
     }
+}
 
-    pub(crate) fn add(&mut self, other: &Self) {
+/// Adds those to another subsystem up, end by end.
+impl AddAssign for AskStats {
+    fn add_assign(&mut self, other: Self) {
         self.columns().into_iter().zip(other.ends()).for_each(|(column, (_, count))| *column += count);
     }
 }

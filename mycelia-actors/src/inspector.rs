@@ -62,14 +62,7 @@ impl Survey {
     #[must_use]
     pub fn total(&self) -> Stats {
         let mut total = self.ended;
-        for one in &self.subsystems {
-            total.add(&one.stats);
-            total.queued += one.stats.queued;
-            total.in_hand += one.stats.in_hand;
-            total.waiting += one.stats.waiting;
-            total.capacity += one.stats.capacity;
-            total.allocated += one.stats.allocated;
-        }
+        self.subsystems.iter().for_each(|one| total += one.stats);
         total
     }
 
@@ -77,7 +70,7 @@ impl Survey {
     #[must_use]
     pub fn total_asks(&self) -> AskStats {
         let mut total = self.ended_asks;
-        self.subsystems.iter().for_each(|one| total.add(&one.asks));
+        self.subsystems.iter().for_each(|one| total += one.asks);
         total
     }
 }

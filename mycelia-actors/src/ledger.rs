@@ -1,10 +1,12 @@
 //! What became of every message of one subsystem.
 
 use std::fmt;
+use std::ops::AddAssign;
 use std::sync::Arc;
 
 use mycelia_core::Counter;
 use mycelia_core::sync::{Mutex, OnceBox};
+use serde::{Deserialize, Serialize};
 
 use crate::ask_stats::{AskCounters, AskStats};
 use crate::observer::Last;
@@ -59,7 +61,7 @@ pub(crate) struct Rare {
 /// assert_eq!(stats.accounted(), stats.sent);
 /// assert_eq!(stats.to_string(), "sent 3 = handled 2 + failed 1");
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
     /// Messages whose first fate is known: accepted, discarded or given back.
     pub sent: u64,
@@ -119,8 +121,21 @@ impl Stats {
         self.fates().iter().map(|(_, count)| count).sum()
     }
 
-    /// Adds what another has counted, but not what it has at the moment.
-    pub(crate) fn add(&mut self, other: &Self) {
+    /// What it has counted, without what there is at the moment.
+    pub(crate) fn counts(self) -> Self {
+        Self { queued: 0, in_hand: 0, waiting: 0, capacity: 0, allocated: 0, ..self }
+    }
+
+    /// Messages that will never be handled and were not given back.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.failed + self.evicted + self.discarded + self.expired + self.undelivered
+    }
+}
+
+/// Adds another ledger up, column by column.
+impl AddAssign for Stats {
+    fn add_assign(&mut self, other: Self) {
         self.sent += other.sent;
         self.handled += other.handled;
         self.failed += other.failed;
@@ -129,15 +144,14 @@ impl Stats {
         self.returned += other.returned;
         self.expired += other.expired;
         self.undelivered += other.undelivered;
+        self.queued += other.queued;
+        self.in_hand += other.in_hand;
+        self.waiting += other.waiting;
+        self.capacity += other.capacity;
+        self.allocated += other.allocated;
         self.restarts += other.restarts;
         self.polls += other.polls;
         self.drop_panics += other.drop_panics;
-    }
-
-    /// Messages that will never be handled and were not given back.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.failed + self.evicted + self.discarded + self.expired + self.undelivered
     }
 }
 

@@ -56,15 +56,15 @@ impl Registry {
 
     /// Takes a subsystem out, once, and adds up what it has done. What comes back is to be dropped outside the lock. Its children have
     /// no parent from now on.
-    pub(crate) fn remove(&mut self, actor: &Actor, stats: &Stats) -> Option<Removed> {
+    pub(crate) fn remove(&mut self, actor: &Actor, stats: Stats) -> Option<Removed> {
         // The place may be somebody else's afterwards. Relaxed: as in `add`.
         let own = actor.place.swap(u32::MAX, Ordering::Relaxed);
         let registered = self.by_place.try_remove(own as usize)?;
         if let Some(parent) = &registered.parent {
             self.children.remove(&(place(parent), registered.id));
         }
-        self.ended.0.add(stats);
-        self.ended.1.add(&actor.ledger.take_asks());
+        self.ended.0 += stats;
+        self.ended.1 += actor.ledger.take_asks();
         let children: Vec<_> =
             self.children.range((own, 0)..=(own, u64::MAX)).map(|(&key, &place)| (key, place)).collect();
         let orphans = children.into_iter().filter_map(|(key, place)| {

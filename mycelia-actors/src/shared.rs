@@ -187,8 +187,8 @@ impl Shared {
 
     /// Forgets a subsystem that has ended, and kills what it leaves behind.
     pub(crate) fn unregister(&self, actor: &Actor) {
-        let stats = actor.stats();
-        let removed = self.registry.lock().remove(actor, &stats);
+        let counts = actor.stats().counts();
+        let removed = self.registry.lock().remove(actor, counts);
         let own = |_: &Arc<str>, other: &Named| std::ptr::eq(&*other.actor, actor);
         drop(actor.name.as_given().and_then(|name| self.names.remove_if(name, own)));
         removed.iter().flat_map(|removed| &removed.orphans).for_each(|child| child.request(Request::Kill));

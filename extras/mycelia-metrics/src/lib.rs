@@ -5,7 +5,6 @@ mod metrics;
 mod settings;
 
 mod health;
-mod ledger;
 mod process;
 mod quantiles;
 mod snapshot;
@@ -19,7 +18,6 @@ mod server;
 mod timings;
 
 pub use health::{Health, Thresholds};
-pub use ledger::Ledger;
 pub use metrics::Metrics;
 pub use process::Process;
 pub use quantiles::Quantiles;

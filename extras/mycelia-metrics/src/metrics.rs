@@ -1,6 +1,6 @@
 //! Where all of it comes together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,7 +11,6 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::health::{Health, History};
-use crate::ledger::Ledger;
 use crate::live::Live;
 use crate::process::Process;
 use crate::quantiles::Quantiles;
@@ -128,9 +127,11 @@ impl Metrics {
         let survey = inner.inspector.survey();
         let (subsystems, not_shown) = inner.subsystems(&survey, with_types);
         let (mut waited, mut took) = (histogram(), histogram());
-        inner.timings.retain(|label| subsystems.iter().any(|one| one.name == label));
-        for one in &subsystems {
-            inner.timings.look(&one.name, |times| {
+        // Those of one type have theirs together, whatever their parents.
+        let labels: HashSet<&str> = subsystems.iter().map(|one| &*one.name).collect();
+        inner.timings.retain(|label| labels.contains(label));
+        for label in labels {
+            inner.timings.look(label, |times| {
                 // They grow.
                 let _ = waited.add(times.waited.lately());
                 let _ = took.add(times.took.lately());
@@ -138,10 +139,11 @@ impl Metrics {
         }
         let (pool, paths) = (inner.inspector.pool_stats(), inner.inspector.path_stats());
         Snapshot {
-            at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+            at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as f64 / 1e3,
             uptime: inner.since.elapsed().as_secs_f64(),
             health: subsystems.iter().map(|one| one.health).max().unwrap_or_default(),
-            ledger: Ledger::new(&survey.total(), &survey.total_asks()),
+            ledger: survey.total(),
+            asks: survey.total_asks(),
             alive: survey.subsystems.len() as u64,
             waited: Quantiles::of(&waited),
             took: Quantiles::of(&took),
@@ -235,7 +237,8 @@ impl Inner {
             state: State::of(one),
             health,
             reasons,
-            ledger: Ledger::new(&one.stats, &one.asks),
+            ledger: one.stats,
+            asks: one.asks,
             waited,
             took,
             message_types,
@@ -247,7 +250,8 @@ impl Subsystem {
     /// Another one without a name.
     fn join(&mut self, one: &SubsystemInfo, health: Health, reasons: Vec<String>) {
         self.count += 1;
-        self.ledger.add(&Ledger::new(&one.stats, &one.asks));
+        self.ledger += one.stats;
+        self.asks += one.asks;
         if health > self.health {
             (self.health, self.reasons) = (health, reasons);
         }

@@ -3,6 +3,7 @@
 use std::fmt::Error;
 
 use hdrhistogram::Histogram;
+use mycelia_actors::Stats;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
@@ -90,8 +91,8 @@ impl Collector for Page {
 
 impl Page {
     fn runtime(&self, families: &mut Families<'_, '_>) -> Result<(), Error> {
-        let Snapshot { ledger, pool, paths, .. } = &self.snapshot;
-        let fates = ledger.fates().map(|(fate, count)| (vec![("fate", fate)], count));
+        let Snapshot { ledger, asks, pool, paths, .. } = &self.snapshot;
+        let fates = ended(ledger).map(|(fate, count)| (vec![("fate", fate)], count));
         families.counters(
             "mycelia_messages",
             "Messages to all subsystems, ended ones as well, by fate",
@@ -99,7 +100,7 @@ impl Page {
         )?;
         families.counters("mycelia_messages_sent", "Messages sent to all subsystems", one(ledger.sent))?;
         families.counters("mycelia_restarts", "Restarts of all subsystems", one(ledger.restarts))?;
-        let ends = ledger.asks.iter().map(|(end, count)| (vec![("end", &**end)], *count));
+        let ends = asks.ends().map(|(end, count)| (vec![("end", end)], count));
         families.counters("mycelia_asks", "Asks to all subsystems, by how they ended", ends)?;
         let unnamed =
             self.snapshot.subsystems.iter().map(|one| one.count).sum::<u64>() + self.snapshot.not_shown;
@@ -139,15 +140,15 @@ impl Page {
             self.rows.iter().map(move |row| (row.labels(), value(&row.subsystem)))
         };
         let by_fate = self.rows.iter().flat_map(|row| {
-            let fates = row.subsystem.ledger.fates();
+            let fates = ended(&row.subsystem.ledger);
             fates.map(|(fate, count)| (vec![("subsystem", row.name()), ("fate", fate)], count))
         });
         families.counters("mycelia_subsystem_messages", "Messages to a subsystem, by fate", by_fate)?;
         let sent = each(|one| one.ledger.sent);
         families.counters("mycelia_subsystem_messages_sent", "Messages sent to a subsystem", sent)?;
         let by_end = self.rows.iter().flat_map(|row| {
-            let ends = row.subsystem.ledger.asks.iter();
-            ends.map(|(end, count)| (vec![("subsystem", row.name()), ("end", &**end)], *count))
+            let ends = row.subsystem.asks.ends().into_iter();
+            ends.map(|(end, count)| (vec![("subsystem", row.name()), ("end", end)], count))
         });
         families.counters("mycelia_subsystem_asks", "Asks to a subsystem, by how they ended", by_end)?;
         let restarts = each(|one| one.ledger.restarts);
@@ -202,6 +203,11 @@ impl Row {
     fn labels(&self) -> Labels<'_> {
         vec![("subsystem", self.name())]
     }
+}
+
+/// The fates that messages end with: counters, unlike *queued* and *in hand*.
+fn ended(ledger: &Stats) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+    ledger.fates().into_iter().filter(|(fate, _)| !matches!(*fate, "queued" | "in hand"))
 }
 
 fn one<'a>(value: u64) -> [(Labels<'a>, u64); 1] {

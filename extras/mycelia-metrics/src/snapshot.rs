@@ -1,9 +1,9 @@
 //! All that there is to see, at one moment.
 
+use mycelia_actors::{AskStats, Stats};
 use serde::{Deserialize, Serialize};
 
 use crate::health::Health;
-use crate::ledger::Ledger;
 use crate::process::Process;
 use crate::quantiles::Quantiles;
 use crate::subsystem::Subsystem;
@@ -20,7 +20,9 @@ pub struct Snapshot {
     /// As the worst of the subsystems.
     pub health: Health,
     /// What became of all messages, to subsystems that have ended as well.
-    pub ledger: Ledger,
+    pub ledger: Stats,
+    /// How all asks ended.
+    pub asks: AskStats,
     /// Subsystems that have not ended.
     pub alive: u64,
     /// How long messages to any of them waited, in the last 5 to 10 seconds.

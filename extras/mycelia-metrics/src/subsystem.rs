@@ -1,10 +1,9 @@
 //! One subsystem, as it is shown.
 
-use mycelia_actors::SubsystemInfo;
+use mycelia_actors::{AskStats, Stats, SubsystemInfo};
 use serde::{Deserialize, Serialize};
 
 use crate::health::Health;
-use crate::ledger::Ledger;
 use crate::quantiles::Quantiles;
 
 /// Where a subsystem is in its life.
@@ -53,8 +52,10 @@ pub struct Subsystem {
     /// Why it is not healthy.
     pub reasons: Vec<String>,
     /// What became of its messages. Without names, only of those that have not ended.
-    pub ledger: Ledger,
-    /// How long messages waited for their turn, in the last 5 to 10 seconds.
+    pub ledger: Stats,
+    /// How asks to it ended.
+    pub asks: AskStats,
+    /// How long messages waited for their turn, in the last 5 to 10 seconds. Without names, those of all of the type.
     pub waited: Quantiles,
     /// How long handlers took, in the last 5 to 10 seconds.
     pub took: Quantiles,

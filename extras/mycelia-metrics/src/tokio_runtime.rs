@@ -1,5 +1,7 @@
 //! Tokio's own figures, as far as it gives them on stable.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
@@ -28,8 +30,9 @@ impl TokioRuntime {
             alive_tasks: metrics.num_alive_tasks() as u64,
             global_queue: metrics.global_queue_depth() as u64,
             busy_seconds: (0..workers)
-                .map(|worker| metrics.worker_total_busy_duration(worker).as_secs_f64())
-                .sum(),
+                .map(|worker| metrics.worker_total_busy_duration(worker))
+                .sum::<Duration>()
+                .as_secs_f64(),
             parks: (0..workers).map(|worker| metrics.worker_park_count(worker)).sum(),
         }
     }

@@ -356,7 +356,7 @@ function fillDetail() {
   const { ledger, took, waited } = one;
   const columns = ["sent", "handled", ...LOST, "returned", "queued", "in_hand", "waiting", "capacity", "restarts"];
   fill("detail-ledger", columns.map((name) => [name.replace("_", " "), ledger[name].toLocaleString("en")]));
-  fill("detail-asks", ledger.asks.map(([end, n]) => [end, n.toLocaleString("en")]));
+  fill("detail-asks", Object.entries(one.asks).map(([end, n]) => [end, n.toLocaleString("en")]));
   const times = (name, of) => ["p50", "p95", "p99", "max"].map((at) => [`${name} ${at}`, time(of[at])]);
   fill("detail-times", [...times("took", took), ...times("waited", waited)]);
 }

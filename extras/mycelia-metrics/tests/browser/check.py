@@ -133,7 +133,7 @@ def check_details(shown, snapshot):
             name = column.replace("_", " ")
             if name in cells:
                 assert cells[name] == value, (one["name"], column, cells[name], value)
-        for end, value in one["ledger"]["asks"]:
+        for end, value in one["asks"].items():
             assert cells[f"ask {end}"] == value, (one["name"], end)
 
 
