@@ -9,7 +9,7 @@ use crate::bus::Bus;
 use crate::ledger::Stats;
 use crate::message_pool::PoolStats;
 use crate::name::Name;
-use crate::observer::{Observed, Observer};
+use crate::observer::{self, Observed, Observer};
 use crate::path_error::PathStats;
 use crate::paths::Paths;
 use crate::routes::RouteInfo;
@@ -157,7 +157,9 @@ impl Inspector {
     /// While a runtime has an observer, each subsystem has some 300 bytes more as soon as it has handled a message, its loop looks at a
     /// byte more a batch, an ask counts its end, and a sample takes some 150 ns and what the observer does.
     pub fn observe(&self, observer: impl Observer) -> Result<(), AlreadyObserved> {
-        self.shared.observed.set(Box::new(Observed::by(observer))).map_err(|_| AlreadyObserved)
+        self.shared.observed.set(Box::new(Observed::by(observer))).map_err(|_| AlreadyObserved)?;
+        self.shared.latest_first().iter().for_each(|actor| observer::begin(actor));
+        Ok(())
     }
 }
 

@@ -36,7 +36,7 @@ pub struct Sample<'a> {
     pub waited: Duration,
     /// From then until its handler returned, or failed.
     pub took: Duration,
-    /// How many messages the subsystem has begun since the last sample, this one included.
+    /// How many messages the subsystem has begun since the last sample (or since it is observed), this one included.
     pub stands_for: u64,
 }
 
@@ -69,6 +69,11 @@ pub(crate) struct Last {
     begun: u64,
     /// Batches between samples.
     gap: u8,
+}
+
+/// What this subsystem has begun so far, no sample stands for.
+pub(crate) fn begin(actor: &Actor) {
+    actor.ledger.rare().last_sample.lock().begun = actor.ledger.begun.get();
 }
 
 /// The sampling of an observed subsystem, whose loop is about to take a batch.
@@ -117,7 +122,11 @@ impl Drop for Timing<'_> {
         let last: &Mutex<Last> = &actor.ledger.rare().last_sample;
         let stands_for = {
             let mut last = last.lock();
-            last.gap = if now - last.at < SPACING { last.gap.saturating_mul(2).max(1) } else { last.gap / 2 };
+            last.gap = if now.saturating_sub(last.at) < SPACING {
+                last.gap.saturating_mul(2).max(1)
+            } else {
+                last.gap / 2
+            };
             let stands_for = begun - last.begun;
             (last.at, last.begun) = (now, begun);
             actor.batches_left.store(last.gap, Ordering::Relaxed);
