@@ -265,11 +265,11 @@ fn sweep(slots: &Slots, epoch: Instant) -> Found {
             found.period = Some(found.period.unwrap_or(LONGEST));
             deadline
         };
-        if stamped <= now {
-            wakes.extend(slot.end_open(word, Fate::Deadline));
-        } else {
+        let ended = (stamped <= now).then(|| slot.end_open(word, Fate::Deadline)).flatten();
+        if ended.is_none() {
             found.next = found.next.min(stamped);
         }
+        wakes.extend(ended);
     };
     // SAFETY: nobody ever holds a `&mut` to a slot: `Guard`s of slots are only dereferenced to `&`, and they do not
     // recycle.

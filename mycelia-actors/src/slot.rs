@@ -39,20 +39,20 @@ pub(crate) struct Payload(MaybeUninit<[u8; INLINE_SIZE]>);
 /// so exactly one party decides how an ask ends, and whoever gives up the last share frees the slot.
 ///
 /// ```text
-/// 63          16 ──  10 ───  9  ─── 5    4      3      2       1        0
-/// ┌─────────────┬───────┬──────────┬──────┬─────┬──────┬──────┬──────────┬───────┐
-/// │ generation  │ stamp │ metadata │ fate │ ask │ busy │ done │ envelope │ asker │
-/// └─────────────┴───────┴──────────┴──────┴─────┴──────┴──────┴──────────┴───────┘
+/// 63       32      16 ──  10 ───  9  ─── 5    4      3      2       1        0
+/// ┌─────────┬───────┬───────┬──────────┬──────┬─────┬──────┬──────┬──────────┬───────┐
+/// │ ask no. │ waker │ stamp │ metadata │ fate │ ask │ busy │ done │ envelope │ asker │
+/// └─────────┴───────┴───────┴──────────┴──────┴─────┴──────┴──────┴──────────┴───────┘
 ///
 ///   open ──reply, panic, kill, eviction…──▶ done, no envelope      the asker reads the fate and frees the slot
 ///    │ ╲──the asker is dropped────────────▶ done, no asker         the envelope frees the slot when it ends
 ///    │  ╲─the deadline passes─────────────▶ done, both             whoever ends second frees the slot
-///    └──▶ busy (the asker changes its waker) ──▶ open, next generation
+///    └──▶ busy (the asker changes its waker) ──▶ open, next waker
 /// ```
 ///
 /// The waker is kept as its two pointers, in atomics. To end an ask, a party reads them first and then exchanges the
 /// word: if the exchange succeeds, the word was the same all along, so the waker was whole, and it now belongs to that
-/// party. The generation changes with every ask and every change of waker, which keeps an old word from fitting.
+/// party. The numbers change with every ask and every change of waker, which keeps an old word from fitting.
 ///
 /// Whether there is metadata is said in the word, so that a message without does not touch the second half for it. A message
 /// without may have a stamp in its place: when it was sent, for whoever observes the runtime.
@@ -94,7 +94,10 @@ const FATE_SHIFT: u32 = 5;
 const FATE_MASK: u64 = 0xf << FATE_SHIFT;
 const METADATA: u64 = 1 << 9;
 const STAMP: u64 = 1 << 10;
-const GENERATION: u64 = 1 << 16;
+/// Counts the wakers of an ask. (And carries into the number of the ask, after 65 536.)
+const WAKER: u64 = 1 << 16;
+/// Counts the asks in this slot.
+const ASK_SHIFT: u32 = 32;
 
 /// How an ask ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,13 +214,13 @@ impl MessageSlot {
     pub(crate) fn open(&self, waker: &Waker, deadline: u64) {
         // Relaxed: nobody else has a share; the sweeper only ever exchanges the word of an open ask.
         let word = self.word.load(Ordering::Relaxed);
-        let generation = (word & !(GENERATION - 1)).wrapping_add(GENERATION);
+        let number = (word >> ASK_SHIFT).wrapping_add(1) << ASK_SHIFT;
         self.put_waker(waker.clone());
         // Release, for the sweeper's Acquire when it stamps: see there.
         self.deadline.store(deadline, Ordering::Release);
         // Release, for the sweeper's Acquire in `end`: who sees this ask open sees its waker and deadline.
         let kept = word & (METADATA | STAMP);
-        self.word.store(generation | kept | ASK | ASKER | ENVELOPE, Ordering::Release);
+        self.word.store(number | kept | ASK | ASKER | ENVELOPE, Ordering::Release);
     }
 
     /// True if the message is not an ask, and carries neither metadata nor a stamp.
@@ -326,18 +329,26 @@ impl MessageSlot {
         (word & (ASKER | DONE) == ASKER).then_some(word)
     }
 
-    /// The sweeper's end of the ask that had this word. `None` if the word is another one by now.
+    /// The sweeper's end of the ask that had this word, whatever its waker is by now. `None` if it is over.
+    ///
+    /// (And `None` by chance, if the waker's number has carried at this very moment.)
     pub(crate) fn end_open(&self, word: u64, fate: Fate) -> Option<Wake> {
-        self.end_from(word, fate, 0).ok()
+        // A later message in the slot is no ask yet, or one with another number.
+        let same = |now: u64| now & ASKER != 0 && now >> ASK_SHIFT == word >> ASK_SHIFT;
+        self.end_while(word, fate, 0, |now| same(now) && !bug("one try is enough for the sweeper"))
     }
 
     fn end(&self, fate: Fate, share: u64) -> Option<Wake> {
         // Acquire: with the Release of `open` and `rewake`, for the waker.
-        let mut word = self.word.load(Ordering::Acquire);
+        self.end_while(self.word.load(Ordering::Acquire), fate, share, |_| true)
+    }
+
+    fn end_while(&self, mut word: u64, fate: Fate, share: u64, wanted: impl Fn(u64) -> bool) -> Option<Wake> {
         while word & DONE == 0 {
             match self.end_from(word, fate, share) {
                 Ok(wake) => return Some(wake),
-                Err(now) => word = now,
+                Err(now) if wanted(now) => word = now,
+                Err(_) => return None,
             }
         }
         None
@@ -432,7 +443,7 @@ impl MessageSlot {
         self.word.compare_exchange(word, busy, Ordering::AcqRel, Ordering::Acquire)?;
         let old = self.waker();
         self.put_waker(waker.clone());
-        let next = if bug("the waker changed in place") { word } else { word.wrapping_add(GENERATION) };
+        let next = if bug("the waker changed in place") { word } else { word.wrapping_add(WAKER) };
         // Release: publishes the new waker to whoever ends the ask. Nobody exchanges the word of a busy ask but to end
         // it, and then without touching the waker.
         let changed = self.word.compare_exchange(busy, next, Ordering::AcqRel, Ordering::Acquire);
@@ -474,6 +485,6 @@ pub(crate) unsafe fn free(slot: NonNull<MessageSlot>) {
         unsafe { guard.extra.with_mut(|place| ManuallyDrop::drop(&mut (*place).metadata)) };
     }
     if word & (ASK | METADATA | STAMP) != 0 {
-        guard.word.store((word & !(GENERATION - 1)) | ENVELOPE, Ordering::Relaxed);
+        guard.word.store((word & !(WAKER - 1)) | ENVELOPE, Ordering::Relaxed);
     }
 }

@@ -148,7 +148,6 @@ impl Wake for Bell {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "it once did not end there, and nobody knows why yet")]
 fn the_asker_is_told_when_tokio_goes_first() {
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
     let runtime = Runtime::builder().tokio(tokio.handle().clone()).build();

@@ -107,6 +107,28 @@ fn twin_a_waker_changed_in_place_loses_the_wake_up() {
 }
 
 #[test]
+fn an_asker_that_changes_its_waker_beside_its_deadline_is_told() {
+    explore(|| {
+        let pool = Pool::new();
+        let (answer, asking) = pool.ask();
+        let sweeper = pool.clone();
+        let sweeping = thread::spawn(move || sweeper.expire());
+        // The sweeper looks once.
+        assert!(matches!(block_on(asking).unwrap_err(), AskFailure::Deadline(_)));
+        sweeping.join().unwrap();
+        drop(answer);
+    });
+}
+
+#[test]
+fn twin_a_sweeper_that_tries_once_leaves_the_asker_waiting() {
+    assert!(scene_fails_with(
+        "one try is enough for the sweeper",
+        "an_asker_that_changes_its_waker_beside_its_deadline_is_told"
+    ));
+}
+
+#[test]
 fn a_dropped_answer_is_told_beside_a_new_waker_and_a_deadline() {
     explore(|| {
         let pool = Pool::new();
