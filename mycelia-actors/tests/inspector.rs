@@ -19,7 +19,7 @@ struct Child;
 
 impl Subsystem for Parent {
     fn routes(routes: &mut Routes<Self>) {
-        routes.on::<Work>("work/{millis}");
+        routes.on::<Work>("jobs/{millis}");
     }
 
     async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
@@ -155,7 +155,7 @@ async fn a_quiet_subsystem_has_every_message_timed() {
         parent.ask(Work { millis: 10 }).await.unwrap();
         tokio::time::sleep(SECOND).await;
     }
-    runtime.ask::<(), _>("parent://work/20", ()).await.unwrap();
+    runtime.ask::<(), _>("parent://jobs/20", ()).await.unwrap();
     assert!(parent.ask(Panic).await.is_err());
     let ms = Duration::from_millis;
     let note = |pattern, took| Note {
@@ -166,7 +166,7 @@ async fn a_quiet_subsystem_has_every_message_timed() {
         stands_for: 1,
     };
     let timed =
-        [note(None, 10), note(None, 10), note(None, 10), note(Some("work/{millis}"), 20), note(None, 0)];
+        [note(None, 10), note(None, 10), note(None, 10), note(Some("jobs/{millis}"), 20), note(None, 0)];
     assert_eq!(notes.take(), timed);
 }
 
