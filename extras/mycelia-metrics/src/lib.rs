@@ -11,8 +11,11 @@ mod snapshot;
 mod subsystem;
 mod tokio_runtime;
 
+mod families;
 mod live;
 mod openmetrics;
+#[cfg(feature = "opentelemetry")]
+mod opentelemetry;
 mod pages;
 mod server;
 mod timings;

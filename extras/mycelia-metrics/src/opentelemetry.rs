@@ -1,0 +1,118 @@
+//! Export to OpenTelemetry: instruments that are read whenever its SDK collects.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{AsyncInstrument, Meter};
+
+use crate::families::{Kind, Labels, families, label, named};
+use crate::metrics::Metrics;
+use crate::snapshot::Snapshot;
+
+/// The instruments of one collection are read one after another, from one snapshot.
+const ONE_COLLECTION: Duration = Duration::from_millis(100);
+
+const WAIT: &str = "mycelia_wait";
+const HANDLING: &str = "mycelia_handling";
+
+impl Metrics {
+    /// Registers everything with this meter, to be read whenever its provider collects. Needs the feature `opentelemetry`.
+    ///
+    /// The instruments have the names of `/metrics`, with a dot after the first word: `mycelia.messages`. There are no histograms
+    /// that can be observed, so times are gauges, `mycelia.wait` and `mycelia.handling`, with `quantile` as an attribute.
+    ///
+    /// ```
+    /// use mycelia_actors::prelude::*;
+    /// use mycelia_metrics::Metrics;
+    /// use opentelemetry::metrics::MeterProvider;
+    /// use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // Or any other exporter, such as OTLP's.
+    /// let exporter = InMemoryMetricExporter::default();
+    /// let provider = SdkMeterProvider::builder().with_periodic_exporter(exporter.clone()).build();
+    /// let runtime = Runtime::new();
+    /// Metrics::of(&runtime)?.export_to(&provider.meter("my_server"));
+    /// provider.force_flush()?;
+    /// assert!(!exporter.get_finished_metrics()?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cost
+    /// Nothing between collections; a snapshot for each.
+    pub fn export_to(&self, meter: &Meter) {
+        let collected = Arc::new(Collected { metrics: self.clone(), latest: Mutex::default() });
+        for family in families(&self.snapshot()) {
+            let name = family.name.replacen('_', ".", 1);
+            let observe = collected.observe(family.name);
+            // A meter keeps its callbacks by itself.
+            match family.kind {
+                Kind::Counter => {
+                    let builder = meter.f64_observable_counter(name).with_description(family.help);
+                    let _ = builder.with_callback(observe).build();
+                }
+                Kind::Gauge => {
+                    let builder = meter.f64_observable_gauge(name).with_description(family.help);
+                    let _ = builder.with_callback(observe).build();
+                }
+            }
+        }
+        let times = [
+            (WAIT, "From the sending of a message to its handling, lately, sampled"),
+            (HANDLING, "How long handlers took lately, sampled"),
+        ];
+        for (name, help) in times {
+            let builder = meter.f64_observable_gauge(name.replacen('_', ".", 1)).with_unit("s");
+            let _ = builder.with_description(help).with_callback(collected.observe(name)).build();
+        }
+    }
+}
+
+/// Values with their attributes, by the names of `/metrics`.
+type Values = HashMap<&'static str, Vec<(Vec<KeyValue>, f64)>>;
+
+struct Collected {
+    metrics: Metrics,
+    latest: Mutex<Option<(Instant, Values)>>,
+}
+
+impl Collected {
+    fn observe(self: &Arc<Self>, name: &'static str) -> impl Fn(&dyn AsyncInstrument<f64>) + use<> {
+        let collected = Arc::clone(self);
+        move |instrument| {
+            let mut latest = collected.latest.lock().unwrap_or_else(PoisonError::into_inner);
+            let (_, values) = match latest.take().filter(|(at, _)| at.elapsed() < ONE_COLLECTION) {
+                Some(recent) => latest.insert(recent),
+                None => latest.insert((Instant::now(), values(&collected.metrics.snapshot()))),
+            };
+            for (attributes, value) in values.get(name).into_iter().flatten() {
+                instrument.observe(*value, attributes);
+            }
+        }
+    }
+}
+
+fn attributes(labels: Labels<'_>) -> impl Iterator<Item = KeyValue> {
+    labels.into_iter().map(|(key, value)| KeyValue::new(key, value.to_owned()))
+}
+
+fn values(snapshot: &Snapshot) -> Values {
+    let mut all = Values::new();
+    for family in families(snapshot) {
+        let values = family.values.into_iter().map(|(labels, value)| (attributes(labels).collect(), value));
+        all.insert(family.name, values.collect());
+    }
+    for one in named(snapshot) {
+        for (name, times) in [(WAIT, one.waited), (HANDLING, one.took)] {
+            let quantiles = [("0.5", times.p50), ("0.95", times.p95), ("0.99", times.p99)];
+            let of_one = quantiles.into_iter().filter(|_| times.count > 0).map(|(quantile, value)| {
+                (attributes(label(one)).chain([KeyValue::new("quantile", quantile)]).collect(), value)
+            });
+            all.entry(name).or_default().extend(of_one);
+        }
+    }
+    all
+}
