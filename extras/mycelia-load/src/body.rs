@@ -1,0 +1,130 @@
+//! The messages: small, medium and large.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::scenario::Bodies;
+
+/// What every message says about itself.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Stamp {
+    /// When it was to be sent, by the run's clock.
+    pub(crate) due: u64,
+    pub(crate) number: u64,
+}
+
+/// A message.
+pub(crate) trait Body: Serialize + DeserializeOwned + Send + 'static {
+    fn new(stamp: Stamp) -> Self;
+    fn stamp(&self) -> Stamp;
+    /// What a handler reads.
+    fn sum(&self) -> u64;
+}
+
+/// Fits into a slot.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Small(Stamp);
+
+/// Too large for a slot: the pool puts it into a box.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Medium(Stamp, [[u8; 32]; 16]);
+
+/// Has 8 KiB of its own.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Large(Stamp, Vec<u8>);
+
+fn sum(bytes: &[u8]) -> u64 {
+    bytes.iter().map(|&byte| u64::from(byte)).sum()
+}
+
+impl Body for Small {
+    fn new(stamp: Stamp) -> Self {
+        Self(stamp)
+    }
+
+    fn stamp(&self) -> Stamp {
+        self.0
+    }
+
+    fn sum(&self) -> u64 {
+        self.0.number
+    }
+}
+
+impl Body for Medium {
+    fn new(stamp: Stamp) -> Self {
+        Self(stamp, [[stamp.number as u8; 32]; 16])
+    }
+
+    fn stamp(&self) -> Stamp {
+        self.0
+    }
+
+    fn sum(&self) -> u64 {
+        sum(self.1.as_flattened())
+    }
+}
+
+impl Body for Large {
+    fn new(stamp: Stamp) -> Self {
+        Self(stamp, vec![stamp.number as u8; 8192])
+    }
+
+    fn stamp(&self) -> Stamp {
+        self.0
+    }
+
+    fn sum(&self) -> u64 {
+        sum(&self.1)
+    }
+}
+
+/// Which of the three a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Size {
+    Small,
+    Medium,
+    Large,
+}
+
+impl Size {
+    /// The path of its route.
+    pub(crate) const fn route(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Medium => "medium",
+            Self::Large => "large",
+        }
+    }
+}
+
+impl Bodies {
+    /// The size of the message of this number: always the same with one seed.
+    pub(crate) fn size(&self, seed: u64, number: u64) -> Size {
+        let Self { small, medium, .. } = *self;
+        if u64::from(small) == self.total() {
+            return Size::Small;
+        }
+        let drawn = fastrand::Rng::with_seed(seed.wrapping_add(number)).u64(..self.total());
+        match drawn.checked_sub(u64::from(small)) {
+            None => Size::Small,
+            Some(rest) if rest < u64::from(medium) => Size::Medium,
+            Some(_) => Size::Large,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_come_by_their_weights_and_by_the_seed() {
+        let bodies = Bodies { small: 7, medium: 2, large: 1 };
+        let count = |size| (0..10_000).filter(|&number| bodies.size(5, number) == size).count();
+        for (size, expected) in [(Size::Small, 7000), (Size::Medium, 2000), (Size::Large, 1000)] {
+            assert!(count(size).abs_diff(expected) < 200, "{size:?}: {}", count(size));
+        }
+        assert!((0..100).any(|number| bodies.size(5, number) != bodies.size(6, number)));
+    }
+}

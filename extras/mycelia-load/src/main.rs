@@ -1,0 +1,121 @@
+//! Load scenarios for Mycelia's subsystems. See the README.
+#![forbid(unsafe_code)]
+
+mod scenario;
+
+mod body;
+mod clock;
+mod plan;
+mod sender;
+mod worker;
+
+mod progress;
+mod run;
+
+mod account;
+mod judge;
+mod latency;
+mod report;
+
+mod chart;
+mod compare;
+mod html;
+mod text;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::plan::{Changes, Plan};
+use crate::report::Report;
+use crate::scenario::Scenario;
+
+/// Plays load scenarios against Mycelia's subsystems, and checks that every message is accounted for.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Plays a scenario. Exits with 0 if it passed, with 1 if it did not, with 2 if it could not be played.
+    Run(RunArguments),
+    /// Shows the scenarios that come with the program.
+    List,
+    /// Shows what differs between two runs, by their JSON, and whether it is more than noise.
+    Compare {
+        /// The earlier one.
+        a: PathBuf,
+        /// The later one.
+        b: PathBuf,
+    },
+}
+
+#[derive(Parser)]
+struct RunArguments {
+    /// The name of a scenario, or its file.
+    scenario: String,
+    /// Serves the live dashboard meanwhile, without a token only on this machine.
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:9100")]
+    dashboard: Option<String>,
+    /// How long all phases take together, such as `90s` or `5m`.
+    #[arg(long, value_parser = humantime::parse_duration)]
+    duration: Option<Duration>,
+    /// The highest rate, in messages a second; other phases and criteria change with it.
+    #[arg(long)]
+    rate: Option<f64>,
+    /// Multiplies durations and numbers of messages: 0.01 is a short run.
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
+    /// Draws the bodies, and the handlers that are slow or fail, by this, in place of the scenario's seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Writes all that is known of the run to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Writes a page with charts to this file.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Run(arguments) => play(arguments),
+        Command::List => {
+            print!("{}", text::list());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Compare { a, b } => show_differences(&a, &b),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::from(2)
+    })
+}
+
+fn play(arguments: RunArguments) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
+    let RunArguments { scenario, dashboard, duration, rate, scale, seed, json, html } = arguments;
+    let mut scenario = Scenario::find(&scenario)?;
+    scenario.seed = seed.unwrap_or(scenario.seed);
+    let plan = Plan::new(&scenario, &Changes { duration, rate, scale })?;
+    let report = run::run(&scenario, &plan, scale, dashboard.as_deref())?;
+    print!("{}", text::report(&report));
+    if let Some(file) = json {
+        report.write(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    if let Some(file) = html {
+        std::fs::write(&file, html::page(&report)).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    Ok(if report.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn show_differences(a: &PathBuf, b: &PathBuf) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
+    let read = |file: &PathBuf| Report::read(file).map_err(|error| format!("{}: {error}", file.display()));
+    print!("{}", compare::compare(&read(a)?, &read(b)?));
+    Ok(ExitCode::SUCCESS)
+}
