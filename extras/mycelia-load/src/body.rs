@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::chance;
 use crate::scenario::Bodies;
 
 /// What every message says about itself.
@@ -105,7 +106,7 @@ impl Bodies {
         if u64::from(small) == self.total() {
             return Size::Small;
         }
-        let drawn = fastrand::Rng::with_seed(seed.wrapping_add(number)).u64(..self.total());
+        let drawn = chance::of(seed, number).u64(..self.total());
         match drawn.checked_sub(u64::from(small)) {
             None => Size::Small,
             Some(rest) if rest < u64::from(medium) => Size::Medium,

@@ -6,8 +6,8 @@ use crate::text::figure;
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 220.0;
-const LEFT: f64 = 64.0;
-const RIGHT: f64 = 12.0;
+const LEFT: f64 = 80.0;
+const RIGHT: f64 = 14.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 28.0;
 
@@ -56,7 +56,8 @@ pub(crate) fn chart(title: &str, scale: Scale, series: &[Series], marks: &[Mark]
     let mut svg = format!("<figure><figcaption>{title}");
     // A `String` takes all.
     if series.len() > 1 {
-        for (number, one) in series.iter().enumerate() {
+        let shown = series.iter().enumerate().filter(|(_, one)| one.points.iter().any(&can_be_shown));
+        for (number, one) in shown {
             let _ = write!(svg, " <span class=\"key line{number}\">{}</span>", one.name);
         }
     }
@@ -75,13 +76,11 @@ pub(crate) fn chart(title: &str, scale: Scale, series: &[Series], marks: &[Mark]
             figure(Some(line))
         );
     }
-    for (at, label) in marks {
-        let _ = write!(
-            svg,
-            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{label}</text>",
-            x(*at),
-            HEIGHT - 8.0
-        );
+    for (number, (at, label)) in marks.iter().enumerate() {
+        let (at, below) = (x(*at), HEIGHT - 8.0);
+        // The last one may be at the very edge.
+        let anchor = if number > 0 && at > WIDTH - 4.0 * RIGHT { "end" } else { "middle" };
+        let _ = write!(svg, "<text x=\"{at:.1}\" y=\"{below}\" text-anchor=\"{anchor}\">{label}</text>");
     }
     for (number, one) in series.iter().enumerate() {
         let points = one.points.iter().filter(|point| can_be_shown(point));

@@ -178,7 +178,7 @@ pub(crate) mod tests {
 
     /// That of a minute in which all went well.
     pub(crate) fn report() -> Report {
-        let scenario = Scenario::find("sustained").unwrap();
+        let scenario = Scenario::find("sustained", &[]).unwrap();
         let latency =
             Latency { count: 60_000, mean: 0.1, p50: 0.1, p90: 0.2, p95: 0.2, p99: 0.4, p999: 1.0, max: 3.0 };
         let sample = |second: u32| Sample {

@@ -12,6 +12,9 @@ const MESSAGES_ENOUGH: u64 = 100_000;
 /// Shorter runs say nothing about the growth of memory.
 const LONG_ENOUGH_FOR_MEMORY: f64 = 300.0;
 
+/// A line through a few seconds would be noise by the hour.
+const LEAST_FOR_A_LINE: f64 = 60.0;
+
 /// One criterion, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Judgement {
@@ -108,12 +111,13 @@ fn deviation(values: impl Iterator<Item = f64>) -> Option<f64> {
 
 /// How much a line through the memory of the samples rises in an hour, without the first fifth.
 pub(crate) fn memory_mb_per_hour(samples: &[Sample]) -> Option<f64> {
-    let begin = samples.last()?.at / 5.0;
-    let points: Vec<_> =
-        samples.iter().filter(|one| one.at >= begin).map(|one| (one.at / 3600.0, one.memory_mb)).collect();
-    if points.len() < 5 {
+    let end = samples.last()?.at;
+    if end < LEAST_FOR_A_LINE {
         return None;
     }
+    let begin = end / 5.0;
+    let points: Vec<_> =
+        samples.iter().filter(|one| one.at >= begin).map(|one| (one.at / 3600.0, one.memory_mb)).collect();
     let count = points.len() as f64;
     let mean_x = points.iter().map(|(x, _)| x).sum::<f64>() / count;
     let mean_y = points.iter().map(|(_, y)| y).sum::<f64>() / count;

@@ -4,6 +4,7 @@
 mod scenario;
 
 mod body;
+mod chance;
 mod clock;
 mod plan;
 mod sender;
@@ -23,7 +24,10 @@ mod html;
 mod text;
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::fmt::Display;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -75,6 +79,9 @@ struct RunArguments {
     /// Draws the bodies, and the handlers that are slow or fail, by this, in place of the scenario's seed.
     #[arg(long)]
     seed: Option<u64>,
+    /// Sets a field of the scenario, such as `subsystems.capacity=64` or `phases.0.rate=500`; may be repeated.
+    #[arg(long, value_name = "FIELD=VALUE")]
+    set: Vec<String>,
     /// Writes all that is known of the run to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -87,7 +94,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(arguments) => play(arguments),
         Command::List => {
-            print!("{}", text::list());
+            show(&text::list());
             Ok(ExitCode::SUCCESS)
         }
         Command::Compare { a, b } => show_differences(&a, &b),
@@ -98,24 +105,43 @@ fn main() -> ExitCode {
     })
 }
 
-fn play(arguments: RunArguments) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
-    let RunArguments { scenario, dashboard, duration, rate, scale, seed, json, html } = arguments;
-    let mut scenario = Scenario::find(&scenario)?;
+/// What ends the program with 2.
+type Failure = Box<dyn Error + Send + Sync>;
+
+fn play(arguments: RunArguments) -> Result<ExitCode, Failure> {
+    let RunArguments { scenario, dashboard, duration, rate, scale, seed, set, json, html } = arguments;
+    let mut scenario = Scenario::find(&scenario, &set)?;
     scenario.seed = seed.unwrap_or(scenario.seed);
     let plan = Plan::new(&scenario, &Changes { duration, rate, scale })?;
+    // Before the run: whoever has waited for half an hour wants what came of it.
+    let [json, html] = [json, html].map(|file| file.map(create).transpose());
+    let (json, html) = (json?, html?);
     let report = run::run(&scenario, &plan, scale, dashboard.as_deref())?;
-    print!("{}", text::report(&report));
-    if let Some(file) = json {
-        report.write(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    show(&text::report(&report));
+    if let Some(mut file) = json {
+        file.write_all(report.to_json()?.as_bytes())?;
     }
-    if let Some(file) = html {
-        std::fs::write(&file, html::page(&report)).map_err(|error| format!("{}: {error}", file.display()))?;
+    if let Some(mut file) = html {
+        file.write_all(html::page(&report).as_bytes())?;
     }
     Ok(if report.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn show_differences(a: &PathBuf, b: &PathBuf) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
-    let read = |file: &PathBuf| Report::read(file).map_err(|error| format!("{}: {error}", file.display()));
-    print!("{}", compare::compare(&read(a)?, &read(b)?));
+fn show_differences(a: &Path, b: &Path) -> Result<ExitCode, Failure> {
+    show(&compare::compare(&Report::read(a).map_err(of(a))?, &Report::read(b).map_err(of(b))?));
     Ok(ExitCode::SUCCESS)
+}
+
+/// To standard output, which may have been closed by then (`| head`).
+fn show(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn create(file: PathBuf) -> Result<File, String> {
+    File::create(&file).map_err(of(&file))
+}
+
+/// An error with the file that it is about.
+fn of<E: Display>(file: &Path) -> impl Fn(E) -> String {
+    move |error| format!("{}: {error}", file.display())
 }

@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     fn plan(name: &str, changes: Changes) -> Plan {
-        Plan::new(&Scenario::find(name).unwrap(), &changes).unwrap()
+        Plan::new(&Scenario::find(name, &[]).unwrap(), &changes).unwrap()
     }
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_number_of_messages_takes_as_long_as_it_takes_unless_it_has_a_rate() {
-        let storm = Scenario::find("storm").unwrap();
+        let storm = Scenario::find("storm", &[]).unwrap();
         let mut changes = Changes { scale: 0.5, ..Changes::default() };
         let plan = Plan::new(&storm, &changes).unwrap();
         assert_eq!(plan.phases, [Pace::AtFullSpeed { messages: 500_000 }]);

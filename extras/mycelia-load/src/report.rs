@@ -109,7 +109,7 @@ impl Report {
         Ok(serde_json::from_str(&fs::read_to_string(file)?)?)
     }
 
-    pub(crate) fn write(&self, file: &Path) -> Result<(), io::Error> {
-        fs::write(file, serde_json::to_string_pretty(self)?)
+    pub(crate) fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(self)
     }
 }

@@ -26,6 +26,9 @@ pub(crate) struct Scenario {
     /// Threads that send.
     #[serde(default = "one")]
     pub(crate) senders: u64,
+    /// Worker threads of tokio, which handle; as many as there are cores, if it is not said.
+    #[serde(default)]
+    pub(crate) workers: Option<usize>,
     pub(crate) subsystems: Subsystems,
     #[serde(default)]
     pub(crate) bodies: Bodies,
@@ -44,6 +47,9 @@ pub(crate) struct Subsystems {
     /// Messages that a mailbox holds.
     #[serde(default = "default_capacity")]
     pub(crate) capacity: usize,
+    /// Messages that it handles in a row before it lets others run.
+    #[serde(default)]
+    pub(crate) budget: Option<usize>,
     /// Of the first subsystem, the second, …, and again from the beginning.
     #[serde(default = "default_policies")]
     pub(crate) policies: Vec<Policy>,
@@ -152,30 +158,40 @@ pub(crate) enum ScenarioError {
     Malformed { file: String, error: toml::de::Error },
     #[error("{file}: `{field}` {rule}")]
     Invalid { file: String, field: String, rule: &'static str },
+    #[error("`--set {0}`: must read FIELD=VALUE, with a value of TOML, such as subsystems.capacity=64")]
+    NotSet(String),
+    #[error("`--set {0}`: there is no such place in the scenario")]
+    NoPlace(String),
 }
 
 impl Scenario {
     /// Those that come with the program.
     pub(crate) fn shipped() -> impl Iterator<Item = Self> {
-        SHIPPED.iter().map(|text| Self::parse("", text).expect("a test reads them all"))
+        SHIPPED.iter().map(|text| Self::parse("", text, &[]).expect("a test reads them all"))
     }
 
-    /// One that comes with the program, by its name, or a file.
-    pub(crate) fn find(name: &str) -> Result<Self, ScenarioError> {
-        if let Some(shipped) = Self::shipped().find(|one| one.name == name) {
-            return Ok(shipped);
+    /// One that comes with the program, by its name, or a file; with these fields set, each as `field=value`.
+    pub(crate) fn find(name: &str, set: &[String]) -> Result<Self, ScenarioError> {
+        if let Some(shipped) = Self::shipped().position(|one| one.name == name) {
+            return Self::parse(name, SHIPPED[shipped], set);
         }
         if !Path::new(name).exists() {
             return Err(ScenarioError::Unknown(name.to_owned()));
         }
         let text = fs::read_to_string(name);
         let text = text.map_err(|error| ScenarioError::Unreadable { file: name.to_owned(), error })?;
-        Self::parse(name, &text)
+        Self::parse(name, &text, set)
     }
 
-    fn parse(file: &str, text: &str) -> Result<Self, ScenarioError> {
-        let parsed: Result<Self, _> = toml::from_str(text);
-        let parsed = parsed.map_err(|error| ScenarioError::Malformed { file: file.to_owned(), error })?;
+    fn parse(file: &str, text: &str, set: &[String]) -> Result<Self, ScenarioError> {
+        let malformed = |error| ScenarioError::Malformed { file: file.to_owned(), error };
+        // As text first: then an error has its line.
+        let mut parsed: Self = toml::from_str(text).map_err(malformed)?;
+        if !set.is_empty() {
+            let mut table = toml::from_str(text).map_err(malformed)?;
+            set.iter().try_for_each(|set| put(&mut table, set))?;
+            parsed = table.try_into().map_err(malformed)?;
+        }
         match parsed.fault() {
             None => Ok(parsed),
             Some((field, rule)) => Err(ScenarioError::Invalid { file: file.to_owned(), field, rule }),
@@ -188,6 +204,12 @@ impl Scenario {
         let is_share = |share: f64| (0.0..=1.0).contains(&share);
         let rules = [
             ("senders", (1..=64).contains(&self.senders), "must be from 1 to 64"),
+            (
+                "workers",
+                self.workers.is_none_or(|workers| (1..=1024).contains(&workers)),
+                "must be from 1 to 1024",
+            ),
+            ("subsystems.budget", subsystems.budget != Some(0), "must not be 0"),
             ("subsystems.count", (1..=10_000).contains(&subsystems.count), "must be from 1 to 10000"),
             ("subsystems.capacity", subsystems.capacity > 0, "must not be 0"),
             ("subsystems.policies", !subsystems.policies.is_empty(), "must not be empty"),
@@ -210,6 +232,25 @@ impl Scenario {
             })
         })
     }
+}
+
+/// Puts `field.of.field=value` there; `phases.0` is the first phase.
+fn put(table: &mut toml::Value, set: &str) -> Result<(), ScenarioError> {
+    let not_set = || ScenarioError::NotSet(set.to_owned());
+    let (field, value) = set.split_once('=').ok_or_else(not_set)?;
+    let mut value: toml::Table = toml::from_str(&format!("value = {value}")).map_err(|_| not_set())?;
+    let value = value.remove("value").filter(|_| value.is_empty()).ok_or_else(not_set)?;
+    let mut place = table;
+    for part in field.trim().split('.') {
+        let found = match place {
+            toml::Value::Table(fields) => Some(fields.entry(part).or_insert(toml::Table::new().into())),
+            toml::Value::Array(items) => part.parse().ok().and_then(|index: usize| items.get_mut(index)),
+            _ => None,
+        };
+        place = found.ok_or_else(|| ScenarioError::NoPlace(set.to_owned()))?;
+    }
+    *place = value;
+    Ok(())
 }
 
 impl Bodies {
@@ -242,9 +283,9 @@ mod tests {
     #[test]
     fn a_fault_is_named_with_its_place() {
         let sound = "name = 'x'\nabout = ''\nsubsystems.count = 1\n[[phases]]\nrate = 1\nseconds = 1\n";
-        assert!(Scenario::parse("x.toml", sound).is_ok());
+        assert!(Scenario::parse("x.toml", sound, &[]).is_ok());
         let fault = |from: &str, to: &str| {
-            Scenario::parse("x.toml", &sound.replace(from, to)).unwrap_err().to_string()
+            Scenario::parse("x.toml", &sound.replace(from, to), &[]).unwrap_err().to_string()
         };
         assert_eq!(fault("count = 1", "count = 0"), "x.toml: `subsystems.count` must be from 1 to 10000");
         let message = fault("rate = 1\n", "messages = 5\n");
@@ -254,7 +295,29 @@ mod tests {
             unknown.contains("line 6, column 1") && unknown.contains("unknown field `secs`"),
             "{unknown}"
         );
-        let missing = Scenario::find("sustianed").unwrap_err().to_string();
+        let missing = Scenario::find("sustianed", &[]).unwrap_err().to_string();
         assert!(missing.contains("no scenario `sustianed`"));
+    }
+    #[test]
+    fn fields_can_be_set() {
+        let set = |fields: &[&str]| {
+            Scenario::find("burst", &fields.iter().map(|&one| one.into()).collect::<Vec<_>>())
+        };
+        let burst =
+            set(&["subsystems.capacity=7", "phases.1.rate=5", "handlers.fail=0.5", "pass.loss = 0.1"])
+                .unwrap();
+        assert_eq!(
+            (burst.subsystems.capacity, burst.phases[1].rate, burst.handlers.fail),
+            (7, Some(5.0), 0.5)
+        );
+        assert_eq!((burst.pass.loss, burst.pass.p95_ms), (Some(0.1), Some(1.0)));
+        let refused = |field| set(&[field]).unwrap_err().to_string();
+        assert!(refused("capacity=7").contains("unknown field `capacity`"));
+        assert!(refused("subsystems.capacity=0").contains("must not be 0"));
+        assert!(refused("phases.9.rate=1").contains("no such place"));
+        assert!(refused("name.x=1").contains("no such place"));
+        for malformed in ["seed", "seed=", "seed=1\nname='x'"] {
+            assert!(refused(malformed).contains("must read FIELD=VALUE"), "{malformed}");
+        }
     }
 }

@@ -56,15 +56,17 @@ pub(crate) fn phase(number: usize, phase: &PhaseReport) -> String {
 
 /// Three digits that matter, or all before the point.
 pub(crate) fn figure(value: Option<f64>) -> String {
-    match value {
-        None => "-".to_owned(),
-        Some(value) if value.abs() >= 1000.0 => thousands(value.round() as u64),
-        Some(0.0) => "0".to_owned(),
-        Some(value) if value.abs() >= 100.0 => format!("{value:.0}"),
-        Some(value) if value.abs() >= 10.0 => format!("{value:.1}"),
-        Some(value) if value.abs() >= 1.0 => format!("{value:.2}"),
-        Some(value) => format!("{value:.4}"),
-    }
+    let Some(value) = value else { return "-".to_owned() };
+    let digits = match value.abs() {
+        large if large.round() >= 1000.0 => return thousands(value.round() as u64),
+        large if large >= 100.0 => 0,
+        large if large >= 10.0 => 1,
+        large if large >= 1.0 => 2,
+        _ => 4,
+    };
+    let shown = format!("{value:.digits$}");
+    let shown = if digits > 0 { shown.trim_end_matches('0').trim_end_matches('.') } else { &shown };
+    if shown == "-0" { "0".to_owned() } else { shown.to_owned() }
 }
 
 pub(crate) fn thousands(number: u64) -> String {
@@ -149,8 +151,9 @@ mod tests {
 
     #[test]
     fn figures_have_the_digits_that_matter() {
-        let shown = [0.0, 0.01234, 1.2345, 12.345, 123.45, 1234.5, 1e6].map(|value| figure(Some(value)));
-        assert_eq!(shown, ["0", "0.0123", "1.23", "12.3", "123", "1 235", "1 000 000"]);
+        let figures = [0.0, -1e-9, 0.01234, 1.0, 1.2345, 12.345, 50.0, 100.0, 999.9, 1e6];
+        let shown = figures.map(|value| figure(Some(value)));
+        assert_eq!(shown, ["0", "0", "0.0123", "1", "1.23", "12.3", "50", "100", "1 000", "1 000 000"]);
         assert_eq!(figure(None), "-");
     }
 

@@ -10,6 +10,7 @@ use hdrhistogram::Histogram;
 use mycelia_actors::prelude::*;
 
 use crate::body::{Body, Large, Medium, Size, Small, Stamp};
+use crate::chance;
 use crate::clock::Clock;
 use crate::latency::{add, histogram, record};
 use crate::scenario::Handlers;
@@ -101,7 +102,7 @@ impl Turns {
             return Turn::Fine;
         }
         // Not the seed that the sizes are drawn with.
-        let drawn = fastrand::Rng::with_seed(!self.seed.wrapping_add(number)).f64();
+        let drawn = chance::of(!self.seed, number).f64();
         if drawn < fail {
             Turn::Fails
         } else if drawn < fail + slow {
