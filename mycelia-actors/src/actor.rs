@@ -97,7 +97,7 @@ impl Actor {
         Self {
             queue,
             requests: AtomicU8::new(0),
-            wants_sample: AtomicBool::new(false),
+            wants_sample: AtomicBool::new(runtime.observed().is_some()),
             batches_left: AtomicU8::new(0),
             has_children: AtomicBool::new(false),
             ledger: Ledger::default(),
@@ -183,8 +183,8 @@ impl Actor {
     pub(crate) fn lose(&self, envelope: Envelope, reason: Reason, fate: Fate) {
         tracing::debug!(subsystem = %self.name, message_type = envelope.kind().message_type(), %reason, "dead letter");
         if envelope.has_stamp() {
-            // Another is to be timed: where the oldest are pushed out, the first after each batch would never be handled.
-            self.wants_sample.store(true, Ordering::Relaxed);
+            // Where the oldest are pushed out, the first after each batch would never be handled.
+            observer::want(self);
         }
         // Its drop is none of the business of whoever happens to push it out.
         let _nobody = current::has_metadata().then(|| current::with(None));

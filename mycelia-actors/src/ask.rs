@@ -6,7 +6,7 @@ use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use crate::actor::Actor;
-use crate::asking::Asking;
+use crate::asking::{Asking, count};
 use crate::error::{AskError, AskFailure, Refusal, TellError};
 use crate::tell::Enveloping;
 
@@ -32,7 +32,14 @@ enum Stage<'a, M, R> {
     /// The envelope is of this message.
     Asked(Asking<&'a Actor, R>),
     /// There was no slot for it.
-    Refused(&'a Actor, Option<(M, Refusal)>),
+    Refused(Refused<'a, M>),
+}
+
+struct Refused<'a, M> {
+    actor: &'a Actor,
+    refused: Option<(M, Refusal)>,
+    /// Its end is to be counted.
+    counts: bool,
 }
 
 // Nothing in here is pinned: the message is in its slot.
@@ -44,7 +51,7 @@ impl<'a, M, R> Ask<'a, M, R> {
     pub(crate) fn new(actor: &'a Actor, message: M, envelop: Enveloping<M>, waits: bool) -> Self {
         let stage = match envelop(actor, message) {
             Ok(envelope) => Stage::Asked(Asking::new(actor, envelope, waits)),
-            Err(refused) => Stage::Refused(actor, Some(refused)),
+            Err(refused) => Stage::Refused(Refused { actor, refused: Some(refused), counts: true }),
         };
         Self { stage }
     }
@@ -64,8 +71,9 @@ impl<'a, M, R> Ask<'a, M, R> {
 impl<M, R> Ask<'_, M, R> {
     /// As [`Asking::is_a_part`].
     pub(crate) fn part(mut self) -> Self {
-        if let Stage::Asked(asking) = &mut self.stage {
-            asking.is_a_part();
+        match &mut self.stage {
+            Stage::Asked(asking) => asking.is_a_part(),
+            Stage::Refused(refused) => refused.counts = false,
         }
         self
     }
@@ -84,12 +92,15 @@ impl<M, R> Future for Ask<'_, M, R> {
                 let message = envelope.map(|envelope| unsafe { envelope.into_message() });
                 AskError { message, subsystem: asking.actor().name.clone(), failure }
             }),
-            Stage::Refused(actor, refused) => {
+            Stage::Refused(Refused { actor, refused, counts }) => {
                 let Some((message, refusal)) = refused.take() else {
                     panic!("an ask was polled after it was ready")
                 };
                 let TellError { message, subsystem, refusal } = actor.give_back(message, refusal);
                 let failure = AskFailure::Refused(refusal);
+                if *counts {
+                    count(actor, (&failure).into());
+                }
                 Poll::Ready(Err(AskError { message: Some(message), subsystem, failure }))
             }
         }
@@ -100,7 +111,7 @@ impl<M, R> fmt::Debug for Ask<'_, M, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let actor = match &self.stage {
             Stage::Asked(asking) => asking.actor(),
-            Stage::Refused(actor, _) => actor,
+            Stage::Refused(refused) => refused.actor,
         };
         f.debug_struct("Ask").field("subsystem", &actor.name).finish_non_exhaustive()
     }

@@ -133,6 +133,7 @@ impl<A: Deref<Target = Actor> + Clone, R> Asking<A, R> {
                 if envelope.is_some() {
                     self.actor.ledger.rare().returned.add(1);
                 }
+                self.count((&failure).into());
                 Err((envelope, failure))
             }),
         }

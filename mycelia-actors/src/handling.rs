@@ -98,8 +98,8 @@ impl<'a, S: Subsystem> New<'a, S> {
         // Most messages are plain; this spares them the questions.
         let metadata = (!plain).then(|| hands.metadata()).flatten();
         let metadata = metadata.map(|metadata| begin_with(actor, &mut hands, &metadata, &mut beside));
-        if !plain && let Some(stamp) = hands.stamp() {
-            beside = Timing::begin(actor, hands.kind(), stamp).map(|timing| Box::new(Beside::Timing(timing)));
+        if !plain && hands.stamp().is_some() {
+            beside = Timing::begin(actor, &hands).map(|timing| Box::new(Beside::Timing(timing)));
         }
         let until = (!plain).then(|| current::until(hands.asked_until()));
         let run = || {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use mycelia_core::OverflowPolicy;
+
 use crate::actor::Actor;
 use crate::ask_stats::AskStats;
 use crate::bus::Bus;
@@ -91,6 +93,10 @@ pub struct SubsystemInfo {
     pub is_suspended: bool,
     /// Whether it takes no more messages.
     pub is_stopping: bool,
+    /// What a full mailbox means.
+    pub overflow: OverflowPolicy,
+    /// Messages in the mailbox, of which [`Stats::queued`] may have a batch more: that in the loop's hands.
+    pub in_mailbox: u64,
     /// What became of every message so far.
     pub stats: Stats,
     /// How the asks to it ended.
@@ -104,16 +110,20 @@ impl Inspector {
 
     /// The subsystems that have not ended, and what the others have done.
     ///
-    /// Cost: a lock on the list of all while it is copied, and then one on the mailbox of each.
+    /// No total of one survey is below that of one before. (What is sent to a subsystem after its end is not in them.)
+    ///
+    /// Cost: some 100 ns for each, during which none can be spawned or end.
     #[must_use]
     pub fn survey(&self) -> Survey {
-        let (mut all, (ended, ended_asks)) = {
-            let registry = self.shared.registry.lock();
-            (registry.all(), registry.ended)
-        };
-        all.sort_unstable_by_key(|&(id, ..)| id);
-        let subsystems = all.into_iter().map(|(id, parent, actor)| info(id, parent, &actor));
-        Survey { subsystems: subsystems.collect(), ended, ended_asks }
+        let registry = self.shared.registry.lock();
+        // Looked at under the lock: nobody ends between the look at it and that at the ended ones.
+        let all = registry.all();
+        let mut subsystems: Vec<_> =
+            all.iter().map(|(id, parent, actor)| info(*id, *parent, actor)).collect();
+        let (ended, ended_asks) = registry.ended;
+        drop(registry);
+        subsystems.sort_unstable_by_key(|one| one.id);
+        Survey { subsystems, ended, ended_asks }
     }
 
     /// What the message pool has done so far.
@@ -157,8 +167,14 @@ impl Inspector {
     /// While a runtime has an observer, each subsystem has some 300 bytes more as soon as it has handled a message, its loop looks at a
     /// byte more a batch, an ask counts its end, and a sample takes some 150 ns and what the observer does.
     pub fn observe(&self, observer: impl Observer) -> Result<(), AlreadyObserved> {
+        if self.shared.observed().is_some() {
+            return Err(AlreadyObserved);
+        }
+        // First this: no sample is to stand for what was before.
+        let all = self.shared.latest_first();
+        all.iter().for_each(|actor| observer::begin(actor));
         self.shared.observed.set(Box::new(Observed::by(observer))).map_err(|_| AlreadyObserved)?;
-        self.shared.latest_first().iter().for_each(|actor| observer::begin(actor));
+        all.iter().for_each(|actor| observer::want(actor));
         Ok(())
     }
 }
@@ -176,6 +192,8 @@ fn info(id: u64, parent: Option<u64>, actor: &Actor) -> SubsystemInfo {
         has_started: actor.life.has_started(),
         is_suspended: actor.is_suspended(),
         is_stopping: actor.queue.is_closed(),
+        overflow: actor.queue.policy(),
+        in_mailbox: actor.queue.len() as u64,
         stats: actor.stats(),
         asks: actor.ledger.asks(),
     }

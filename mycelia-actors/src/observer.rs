@@ -12,7 +12,7 @@ use mycelia_core::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 use crate::actor::Actor;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Hands};
 use crate::name::Name;
 use crate::table::Kind;
 
@@ -34,7 +34,7 @@ pub struct Sample<'a> {
     pub pattern: Option<&'static str>,
     /// From when it was made to when it was taken up: what it waited for room and in the mailbox.
     pub waited: Duration,
-    /// From then until its handler returned, or failed.
+    /// From then until its handler returned, or failed; of a batch, its share of that.
     pub took: Duration,
     /// How many messages the subsystem has begun since the last sample (or since it is observed), this one included.
     pub stands_for: u64,
@@ -76,6 +76,11 @@ pub(crate) fn begin(actor: &Actor) {
     actor.ledger.rare().last_sample.lock().begun = actor.ledger.begun.get();
 }
 
+/// The next message to it is to be timed.
+pub(crate) fn want(actor: &Actor) {
+    actor.wants_sample.store(true, Ordering::Relaxed);
+}
+
 /// The sampling of an observed subsystem, whose loop is about to take a batch.
 pub(crate) fn before_batch(actor: &Actor) {
     // Relaxed, here and below: only how many samples there are hangs on it.
@@ -85,7 +90,7 @@ pub(crate) fn before_batch(actor: &Actor) {
     match actor.batches_left.load(Ordering::Relaxed) {
         0 => {
             actor.batches_left.store(LOST, Ordering::Relaxed);
-            actor.wants_sample.store(true, Ordering::Relaxed);
+            want(actor);
         }
         left => actor.batches_left.store(left - 1, Ordering::Relaxed),
     }
@@ -104,18 +109,27 @@ pub(crate) struct Timing<'a> {
     kind: Kind,
     stamp: u64,
     began: u64,
+    /// In the same batch, this one included.
+    messages: u64,
 }
 
 impl<'a> Timing<'a> {
     #[cold]
-    pub(crate) fn begin(actor: &'a Actor, kind: Option<Kind>, stamp: u64) -> Option<Self> {
-        Some(Self { actor, kind: kind?, stamp, began: actor.runtime.observed()?.now() })
+    pub(crate) fn begin(actor: &'a Actor, hands: &Hands) -> Option<Self> {
+        let (kind, stamp) = (hands.kind()?, hands.stamp()?);
+        Some(Self {
+            actor,
+            kind,
+            stamp,
+            began: actor.runtime.observed()?.now(),
+            messages: hands.count() as u64,
+        })
     }
 }
 
 impl Drop for Timing<'_> {
     fn drop(&mut self) {
-        let Self { actor, kind, stamp, began } = self;
+        let Self { actor, kind, stamp, began, messages } = self;
         let Some(observed) = actor.runtime.observed() else { return };
         let now = observed.now();
         let begun = actor.ledger.begun.get();
@@ -137,7 +151,7 @@ impl Drop for Timing<'_> {
             message_type: kind.message_type(),
             pattern: kind.pattern,
             waited: Duration::from_nanos(began.saturating_sub(*stamp)),
-            took: Duration::from_nanos(now.saturating_sub(*began)),
+            took: Duration::from_nanos(now.saturating_sub(*began) / (*messages).max(1)),
             stands_for,
         };
         if let Err(text) = contain(|| observed.observer.sampled(&sample)) {

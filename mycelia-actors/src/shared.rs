@@ -187,8 +187,12 @@ impl Shared {
 
     /// Forgets a subsystem that has ended, and kills what it leaves behind.
     pub(crate) fn unregister(&self, actor: &Actor) {
-        let counts = actor.stats().counts();
-        let removed = self.registry.lock().remove(actor, counts);
+        let removed = {
+            let mut registry = self.registry.lock();
+            // Under the lock: a survey sees these, or those that there are before, and never less.
+            let counts = actor.stats().counts();
+            registry.remove(actor, counts)
+        };
         let own = |_: &Arc<str>, other: &Named| std::ptr::eq(&*other.actor, actor);
         drop(actor.name.as_given().and_then(|name| self.names.remove_if(name, own)));
         removed.iter().flat_map(|removed| &removed.orphans).for_each(|child| child.request(Request::Kill));

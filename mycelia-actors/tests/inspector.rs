@@ -28,6 +28,10 @@ impl Subsystem for Parent {
     }
 }
 impl Subsystem for Child {}
+impl Handler<Nothing> for Child {
+    type Reply = ();
+    async fn handle(&mut self, _: Nothing, _: &mut Context<Self>) {}
+}
 
 /// Takes this long.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -181,13 +185,13 @@ async fn a_sample_stands_for_those_between() {
     // What was before is nobody's affair.
     runtime.inspector().observe(notes.clone()).unwrap();
     parent.ask(Nothing).await.unwrap();
-    // One batch, of which the first is timed; then another message.
+    // That one is timed; of this batch the first; then another message.
     parent.tell_many((0..10).map(|_| Work { millis: 5 })).unwrap();
     tokio::time::sleep(SECOND).await;
     parent.ask(Work { millis: 5 }).await.unwrap();
     let notes = notes.take();
     let stood_for: u64 = notes.iter().map(|note| note.stands_for).sum();
-    assert_eq!((notes.len(), stood_for), (2, 12));
+    assert_eq!((notes.len(), stood_for), (3, 12));
     assert_eq!(notes[0].waited, Duration::ZERO);
     accounted(&parent);
 }
@@ -318,4 +322,89 @@ async fn ends_of_asks_are_counted() {
         ..AskStats::default()
     };
     assert_eq!(asks, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_only_message_of_a_short_life_is_timed() {
+    let runtime = Runtime::new();
+    let notes = Notes::default();
+    runtime.inspector().observe(notes.clone()).unwrap();
+    for _ in 0..10 {
+        runtime.spawn_unnamed(Child).unwrap().ask(Nothing).await.unwrap();
+    }
+    assert_eq!(notes.take().len(), 10);
+}
+
+/// Takes ten milliseconds for all of a batch.
+struct Bulk;
+impl Subsystem for Bulk {}
+impl Handler<Nothing> for Bulk {
+    type Reply = ();
+    const BATCH: usize = 50;
+    async fn handle(&mut self, _: Nothing, _: &mut Context<Self>) {}
+    async fn handle_batch(&mut self, batch: Vec<Nothing>, _: &mut Context<Self>) -> Vec<()> {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        batch.iter().map(|_| ()).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_of_a_batch_takes_its_share_of_the_time() {
+    let runtime = Runtime::new();
+    let notes = Notes::default();
+    runtime.inspector().observe(notes.clone()).unwrap();
+    let bulk = runtime.spawn("bulk", Bulk).unwrap();
+    bulk.tell_many((0..20).map(|_| Nothing)).unwrap();
+    tokio::time::sleep(SECOND).await;
+    let notes = notes.take();
+    assert_eq!((notes.len(), notes[0].took, notes[0].stands_for), (1, Duration::from_micros(500), 20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn asks_that_never_got_in_are_counted_too() {
+    let pool = MessagePool::capacity(3).fail_when_exhausted();
+    let runtime = Runtime::builder().messages(pool).build();
+    runtime.inspector().observe(Notes::default()).unwrap();
+    let parent = runtime.configure("parent").mailbox(Mailbox::bounded(1)).budget(1).spawn(Parent).unwrap();
+    parent.started().await.unwrap();
+    parent.tell(Work { millis: 1000 }).unwrap();
+    while parent.stats().in_hand == 0 {
+        tokio::task::yield_now().await;
+    }
+    parent.tell(Work { millis: 0 }).unwrap();
+    let within = Duration::from_millis(20);
+    assert!(parent.ask(Nothing).within(within).await.is_err(), "it waits for room until its deadline");
+    let held = runtime.spawn("other", Parent).unwrap();
+    held.suspend();
+    while held.tell(Nothing).is_ok() {}
+    assert!(parent.ask(Nothing).await.is_err(), "there is no slot");
+    let survey = runtime.inspector().survey();
+    let asks = survey.subsystems.iter().find(|one| one.name.to_string() == "parent").unwrap().asks;
+    assert_eq!((asks.deadline, asks.refused), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_total_ever_falls() {
+    let runtime = Runtime::new();
+    runtime.inspector().observe(Notes::default()).unwrap();
+    let inspector = runtime.inspector();
+    let lives = tokio::spawn(async move {
+        for _ in 0..2000 {
+            let child = runtime.spawn_unnamed(Child).unwrap();
+            child.ask(Nothing).await.unwrap();
+            child.stop();
+            // Too late, or not.
+            let _ = child.tell(Nothing);
+        }
+    });
+    let mut before = (0, 0, 0);
+    while !lives.is_finished() {
+        let survey = inspector.survey();
+        let total = survey.total();
+        let now = (total.sent, total.handled, survey.total_asks().replied);
+        assert!(now.0 >= before.0 && now.1 >= before.1 && now.2 >= before.2, "{before:?}, {now:?}");
+        before = now;
+        tokio::task::yield_now().await;
+    }
+    lives.await.unwrap();
 }
