@@ -2,8 +2,10 @@
 
 use mycelia_actors::Stats;
 
+use crate::process::Process;
 use crate::snapshot::Snapshot;
 use crate::subsystem::Subsystem;
+use crate::tokio_runtime::TokioRuntime;
 
 /// Labels with their values.
 pub(crate) type Labels<'a> = Vec<(&'static str, &'a str)>;
@@ -27,14 +29,15 @@ pub(crate) struct Family<'a> {
 pub(crate) fn families(snapshot: &Snapshot) -> Vec<Family<'_>> {
     let mut families = Vec::new();
     runtime(snapshot, &mut families);
-    subsystems(&named(snapshot).collect::<Vec<_>>(), &mut families);
-    process(snapshot, &mut families);
+    subsystems(&snapshot.subsystems, &mut families);
+    // What cannot be read here is left out.
+    if snapshot.process.resident_bytes > 0 {
+        process(&snapshot.process, &mut families);
+    }
+    if snapshot.tokio.workers > 0 {
+        tokio(&snapshot.tokio, &mut families);
+    }
     families
-}
-
-/// Those without names come and go together, so their counts are no counters.
-pub(crate) fn named(snapshot: &Snapshot) -> impl Iterator<Item = &Subsystem> {
-    snapshot.subsystems.iter().filter(|one| !one.name.contains("::"))
 }
 
 pub(crate) fn label(one: &Subsystem) -> Labels<'_> {
@@ -43,7 +46,6 @@ pub(crate) fn label(one: &Subsystem) -> Labels<'_> {
 
 fn runtime<'a>(snapshot: &'a Snapshot, families: &mut Vec<Family<'a>>) {
     let Snapshot { ledger, asks, pool, paths, .. } = snapshot;
-    let shown: u64 = snapshot.subsystems.iter().map(|one| one.count).sum();
     let slots = [("in_use", pool.in_use), ("free", pool.created.saturating_sub(pool.in_use))];
     let path_errors = [
         ("no_subsystem", paths.no_subsystem),
@@ -60,7 +62,7 @@ fn runtime<'a>(snapshot: &'a Snapshot, families: &mut Vec<Family<'a>>) {
         counter("mycelia_messages_sent", "Messages sent to all subsystems", one(ledger.sent)),
         counter("mycelia_restarts", "Restarts of all subsystems", one(ledger.restarts)),
         counter("mycelia_asks", "Asks to all subsystems, by how they ended", by("end", asks.ends())),
-        gauge("mycelia_subsystems", "Subsystems that have not ended", one(shown + snapshot.not_shown)),
+        gauge("mycelia_subsystems", "Subsystems that have not ended", one(snapshot.alive)),
         gauge(
             "mycelia_health",
             "0 healthy, 1 degraded, 2 unhealthy: the worst subsystem",
@@ -81,11 +83,11 @@ fn runtime<'a>(snapshot: &'a Snapshot, families: &mut Vec<Family<'a>>) {
     ]);
 }
 
-fn subsystems<'a>(named: &[&'a Subsystem], families: &mut Vec<Family<'a>>) {
+fn subsystems<'a>(named: &'a [Subsystem], families: &mut Vec<Family<'a>>) {
     let each =
         |value: fn(&Subsystem) -> u64| named.iter().map(|one| (label(one), value(one) as f64)).collect();
     let each_by = |key, values: fn(&Subsystem) -> Vec<(&'static str, u64)>| {
-        let of_one = |&one: &&'a Subsystem| {
+        let of_one = |one: &'a Subsystem| {
             by(key, values(one)).into_iter().map(move |(mut labels, value)| {
                 labels.insert(0, ("subsystem", &one.name));
                 (labels, value)
@@ -110,7 +112,7 @@ fn subsystems<'a>(named: &[&'a Subsystem], families: &mut Vec<Family<'a>>) {
             each_by("end", |one| one.asks.ends().into()),
         ),
         counter("mycelia_subsystem_restarts", "Restarts of a subsystem", each(|one| one.ledger.restarts)),
-        gauge("mycelia_mailbox_messages", "Messages that wait for their turn", each(|one| one.ledger.queued)),
+        gauge("mycelia_mailbox_messages", "Messages that wait for their turn", each(|one| one.in_mailbox)),
         gauge(
             "mycelia_mailbox_capacity",
             "Messages that the mailbox holds at most",
@@ -126,13 +128,17 @@ fn subsystems<'a>(named: &[&'a Subsystem], families: &mut Vec<Family<'a>>) {
     ]);
 }
 
-fn process<'a>(snapshot: &'a Snapshot, families: &mut Vec<Family<'a>>) {
-    let Snapshot { process, tokio, .. } = snapshot;
+fn process(process: &Process, families: &mut Vec<Family<'_>>) {
     families.extend([
         gauge("process_resident_memory_bytes", "Resident memory", one(process.resident_bytes)),
         counter("process_cpu_seconds", "Processor time of all threads", vec![(vec![], process.cpu_seconds)]),
         gauge("process_threads", "Threads", one(process.threads)),
         gauge("process_open_fds", "Open files and sockets", one(process.open_files)),
+    ]);
+}
+
+fn tokio(tokio: &TokioRuntime, families: &mut Vec<Family<'_>>) {
+    families.extend([
         gauge("tokio_workers", "Worker threads", one(tokio.workers)),
         gauge("tokio_alive_tasks", "Tasks that have not ended", one(tokio.alive_tasks)),
         gauge("tokio_global_queue_depth", "Tasks that wait for any worker", one(tokio.global_queue)),

@@ -1,9 +1,9 @@
 //! Whether subsystems are well.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use mycelia_actors::SubsystemInfo;
+use mycelia_actors::{OverflowPolicy, SubsystemInfo};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -36,9 +36,10 @@ impl Health {
 /// From when on a subsystem is degraded, and from when on unhealthy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {
-    /// Queued messages, as a share of the mailbox's capacity: 0.8 and 1.0.
+    /// Messages in the mailbox, as a share of its capacity: 0.8 and 1.0. Not where the oldest are pushed out of a full one.
     pub queue: [f64; 2],
-    /// Failed messages, as a share of those handled and failed in the last 5 to 10 seconds (or since it was looked at): 0.05 and 0.1.
+    /// Failed messages, if there are two at least, as a share of those handled and failed in the last 5 to 10 seconds: 0.05 and 0.1. As far
+    /// as it was looked at: the first look only begins to count, and of rare looks each is a window.
     pub failures: [f64; 2],
     /// How long the message in hand has been there, as far as it was looked at: 5 s and 30 s.
     pub in_hand: [Duration; 2],
@@ -99,8 +100,7 @@ impl History {
         let stats = &one.stats;
         let counts = Counts { at: now, handled: stats.handled, failed: stats.failed };
         let done = stats.handled + stats.failed + stats.expired + stats.undelivered;
-        let beginning = Counts { at: now, handled: 0, failed: 0 };
-        let new = Seen { older: beginning, newer: beginning, done, in_hand_since: None };
+        let new = Seen { older: counts, newer: counts, done, in_hand_since: None };
         let seen = self.seen.entry(one.id).or_insert(new);
         if now.duration_since(seen.newer.at) >= WINDOW {
             (seen.older, seen.newer) = (seen.newer, counts);
@@ -112,13 +112,17 @@ impl History {
         };
         seen.done = done;
 
-        // The loop may have a batch more in its hands.
-        let fill = (stats.queued as f64 / (stats.capacity as f64).max(1.0)).min(1.0);
-        let (handled, failed) = (counts.handled - seen.older.handled, counts.failed - seen.older.failed);
-        let failures = if failed == 0 { 0.0 } else { failed as f64 / (handled + failed) as f64 };
+        // Where the oldest are pushed out a mailbox is meant to be full.
+        let can_be_too_full = one.overflow != OverflowPolicy::DropOldest;
+        let full = one.in_mailbox as f64 / (stats.capacity as f64).max(1.0);
+        let fill = if can_be_too_full { full } else { 0.0 };
+        let handled = counts.handled.saturating_sub(seen.older.handled);
+        let failed = counts.failed.saturating_sub(seen.older.failed);
+        // A single one is no rate.
+        let failures = if failed < 2 { 0.0 } else { failed as f64 / (handled + failed) as f64 };
         let in_hand = seen.in_hand_since.map_or(Duration::ZERO, |since| now.duration_since(since));
         let signs = [
-            (reached(&fill, &thresholds.queue), format!("its mailbox is {:.0} % full", fill * 100.0)),
+            (reached(&fill, &thresholds.queue), format!("its mailbox is {} % full", (fill * 100.0) as u64)),
             (
                 reached(&failures, &thresholds.failures),
                 format!("{:.0} % of its messages fail", failures * 100.0),
@@ -131,7 +135,7 @@ impl History {
     }
 
     /// Forgets those that have ended.
-    pub(crate) fn retain(&mut self, is_there: impl Fn(u64) -> bool) {
-        self.seen.retain(|id, _| is_there(*id));
+    pub(crate) fn retain(&mut self, there: HashSet<u64>) {
+        self.seen.retain(|id, _| there.contains(id));
     }
 }

@@ -17,6 +17,7 @@ mod openmetrics;
 #[cfg(feature = "opentelemetry")]
 mod opentelemetry;
 mod pages;
+mod router;
 mod server;
 mod timings;
 

@@ -2,10 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hdrhistogram::Histogram;
 use mycelia_actors::{AlreadyObserved, Inspector, Runtime, SubsystemInfo, Survey};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -17,7 +16,7 @@ use crate::quantiles::Quantiles;
 use crate::settings::Settings;
 use crate::snapshot::{Paths, Pool, Snapshot};
 use crate::subsystem::{MessageType, State, Subsystem};
-use crate::timings::Timings;
+use crate::timings::{Listener, Timings};
 use crate::tokio_runtime::TokioRuntime;
 
 /// The metrics of one runtime. Cloning gives another handle, which keeps no subsystem running.
@@ -51,8 +50,11 @@ use crate::tokio_runtime::TokioRuntime;
 /// ```
 ///
 /// # Cost
-/// Everything is pulled: without a look nothing runs. While a runtime has metrics, some messages are timed (see
-/// [`Inspector::observe`]); each subsystem takes some 20 KB for its histograms, those without names together.
+/// A snapshot is made when somebody looks; between looks, some messages are timed (see [`Inspector::observe`]; those with metadata are
+/// not), until this and all its clones are dropped. A subsystem has 20 to 110 KB for its histograms, those without names together; there are
+/// 400 of these at most, and all others share some.
+///
+/// While this is there, or a server of it, [`DeadLetters`](mycelia_actors::DeadLetters) and other subscriptions of the runtime do not end.
 #[derive(Clone)]
 pub struct Metrics {
     inner: Arc<Inner>,
@@ -61,8 +63,12 @@ pub struct Metrics {
 pub(crate) struct Inner {
     inspector: Inspector,
     pub(crate) settings: Settings,
-    timings: Timings,
+    timings: Arc<Timings>,
     history: Mutex<History>,
+    /// Names that time series databases were told of.
+    exported: Mutex<HashSet<Box<str>>>,
+    /// As it was when it could last be read.
+    process: Mutex<Process>,
     tokio: Option<Handle>,
     since: Instant,
     pub(crate) live: Live,
@@ -72,7 +78,7 @@ impl Metrics {
     /// Metrics of this runtime, with the defaults. In a tokio runtime, which is then shown, too.
     ///
     /// # Errors
-    /// [`AlreadyObserved`], if it has some (or another observer).
+    /// [`AlreadyObserved`], if it has some, or had (or another observer).
     pub fn of(runtime: &Runtime) -> Result<Self, AlreadyObserved> {
         Self::with(runtime, Settings::default())
     }
@@ -82,13 +88,15 @@ impl Metrics {
     /// # Errors
     /// As [`of`](Self::of).
     pub fn with(runtime: &Runtime, settings: Settings) -> Result<Self, AlreadyObserved> {
-        let (inspector, timings) = (runtime.inspector(), Timings::default());
-        inspector.observe(timings.clone())?;
+        let (inspector, timings) = (runtime.inspector(), Arc::new(Timings::default()));
+        inspector.observe(Listener(Arc::downgrade(&timings)))?;
         let inner = Inner {
             inspector,
             settings,
             timings,
             history: Mutex::default(),
+            exported: Mutex::default(),
+            process: Mutex::default(),
             tokio: Handle::try_current().ok(),
             since: Instant::now(),
             live: Live::default(),
@@ -111,7 +119,21 @@ impl Metrics {
     /// All of it in the text format of OpenMetrics, which Prometheus reads.
     #[must_use]
     pub fn openmetrics(&self) -> String {
-        crate::openmetrics::encode(&self.snapshot(), &self.inner.timings)
+        crate::openmetrics::encode(self.exported(), &self.inner.timings)
+    }
+
+    /// A snapshot with those subsystems only that time series are made of: the first so many names that there ever were.
+    pub(crate) fn exported(&self) -> Snapshot {
+        let mut snapshot = self.snapshot();
+        let mut names = lock(&self.inner.exported);
+        snapshot.subsystems.retain(|one| {
+            // Those without names come and go together, so their counts are no counters.
+            let is_named = !one.name.contains("::");
+            is_named
+                && (names.contains(&*one.name)
+                    || names.len() < self.inner.settings.most_named && names.insert((&*one.name).into()))
+        });
+        snapshot
     }
 
     pub(crate) fn inner(&self) -> &Arc<Inner> {
@@ -125,23 +147,17 @@ impl Metrics {
     fn look(&self, with_types: bool) -> Snapshot {
         let inner = &*self.inner;
         let survey = inner.inspector.survey();
-        let (subsystems, not_shown) = inner.subsystems(&survey, with_types);
-        let (mut waited, mut took) = (histogram(), histogram());
-        // Those of one type have theirs together, whatever their parents.
-        let labels: HashSet<&str> = subsystems.iter().map(|one| &*one.name).collect();
+        let Shown { subsystems, not_shown, health } = inner.subsystems(&survey, with_types);
+        let labels: HashSet<&str> = survey.subsystems.iter().map(label).collect();
         inner.timings.retain(|label| labels.contains(label));
-        for label in labels {
-            inner.timings.look(label, |times| {
-                // They grow.
-                let _ = waited.add(times.waited.lately());
-                let _ = took.add(times.took.lately());
-            });
-        }
+        let [waited, took] = inner.timings.lately();
+        let mut process = lock(&inner.process);
+        *process = Process::now().unwrap_or(*process);
         let (pool, paths) = (inner.inspector.pool_stats(), inner.inspector.path_stats());
         Snapshot {
             at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as f64 / 1e3,
             uptime: inner.since.elapsed().as_secs_f64(),
-            health: subsystems.iter().map(|one| one.health).max().unwrap_or_default(),
+            health,
             ledger: survey.total(),
             asks: survey.total_asks(),
             alive: survey.subsystems.len() as u64,
@@ -164,48 +180,58 @@ impl Metrics {
             },
             routes: inner.inspector.routes().len() as u64,
             missed_dead_letters: inner.inspector.missed_dead_letters(),
-            process: Process::now(),
+            process: *process,
             tokio: inner.tokio.as_ref().map(TokioRuntime::of).unwrap_or_default(),
         }
     }
 }
 
-fn histogram() -> Histogram<u64> {
-    Histogram::new(2).expect("two digits are fine")
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Those that are shown, how many are not, and how the worst of all are.
+struct Shown {
+    subsystems: Vec<Subsystem>,
+    not_shown: u64,
+    health: Health,
 }
 
 impl Inner {
-    /// Those that are shown, and how many are not.
-    fn subsystems(&self, survey: &Survey, with_types: bool) -> (Vec<Subsystem>, u64) {
+    fn subsystems(&self, survey: &Survey, with_types: bool) -> Shown {
         let now = Instant::now();
-        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        let labels: HashMap<_, _> = survey.subsystems.iter().map(|one| (one.id, label(one))).collect();
-        let mut shown: Vec<Subsystem> = Vec::new();
-        let mut groups: HashMap<(&str, Option<u64>), usize> = HashMap::new();
-        let (mut named, mut not_shown) = (0, 0);
+        let mut history = lock(&self.history);
+        let mut shown = Shown { subsystems: Vec::new(), not_shown: 0, health: Health::Healthy };
+        // Of those that are shown, by their ids: parents come before their children.
+        let mut labels: HashMap<u64, &str> = HashMap::new();
+        let mut groups: HashMap<(&str, Option<&str>), usize> = HashMap::new();
+        let most = self.settings.most_named;
+        let mut named = 0;
         for one in &survey.subsystems {
             let (health, reasons) = history.assess(now, one, &self.settings.thresholds);
+            shown.health = shown.health.max(health);
+            let parent = one.parent.and_then(|parent| labels.get(&parent)).copied();
             let name = label(one);
-            let is_named = one.name.as_given().is_some();
-            let place = if is_named { None } else { groups.get(&(name, one.parent)).copied() };
-            if let Some(place) = place {
-                shown[place].join(one, health, reasons);
-                continue;
-            }
-            if is_named && named == self.settings.most_named {
-                not_shown += 1;
-                continue;
-            }
-            if is_named {
+            if one.name.as_given().is_some() {
+                // Those that are not well are shown beside the first ones, as many again.
+                if named >= most && (health == Health::Healthy || named >= 2 * most) {
+                    shown.not_shown += 1;
+                    continue;
+                }
                 named += 1;
+            } else if let Some(&place) = groups.get(&(name, parent)) {
+                labels.insert(one.id, name);
+                shown.subsystems[place].join(one, health, reasons);
+                continue;
             } else {
-                groups.insert((name, one.parent), shown.len());
+                groups.insert((name, parent), shown.subsystems.len());
             }
-            let parent = one.parent.and_then(|parent| labels.get(&parent)).map(|&name| name.to_owned());
-            shown.push(self.subsystem(one, parent, health, reasons, with_types));
+            labels.insert(one.id, name);
+            let parent = parent.map(str::to_owned);
+            shown.subsystems.push(self.subsystem(one, parent, health, reasons, with_types));
         }
-        history.retain(|id| labels.contains_key(&id));
-        (shown, not_shown)
+        history.retain(survey.subsystems.iter().map(|one| one.id).collect());
+        shown
     }
 
     fn subsystem(
@@ -221,10 +247,9 @@ impl Inner {
         let times = self.timings.look(name, |times| {
             if with_types {
                 let all = times.by_type();
-                message_types.extend(all.map(|(name, took)| MessageType {
-                    name: name.to_owned(),
-                    took: Quantiles::of(took.all()),
-                }));
+                message_types.extend(
+                    all.map(|(name, took)| MessageType { name: name.to_owned(), took: Quantiles::of(took) }),
+                );
             }
             (Quantiles::of(&times.waited.lately()), Quantiles::of(&times.took.lately()))
         });
@@ -237,6 +262,7 @@ impl Inner {
             state: State::of(one),
             health,
             reasons,
+            in_mailbox: one.in_mailbox,
             ledger: one.stats,
             asks: one.asks,
             waited,
@@ -250,6 +276,7 @@ impl Subsystem {
     /// Another one without a name.
     fn join(&mut self, one: &SubsystemInfo, health: Health, reasons: Vec<String>) {
         self.count += 1;
+        self.in_mailbox += one.in_mailbox;
         self.ledger += one.stats;
         self.asks += one.asks;
         if health > self.health {

@@ -8,10 +8,11 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::families::{Family, Kind, families, label, named};
+use crate::families::{Family, Kind, families, label};
 use crate::quantiles::seconds;
 use crate::snapshot::Snapshot;
-use crate::timings::Timings;
+use crate::subsystem::Subsystem;
+use crate::timings::{Times, Timings};
 
 /// What a server says the text is.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -22,13 +23,13 @@ fn bounds() -> impl Iterator<Item = u64> {
     powers.flat_map(|power| [power, 2 * power, 5 * power]).chain([10_u64.pow(10)])
 }
 
-pub(crate) fn encode(snapshot: &Snapshot, timings: &Timings) -> String {
-    let of_one = |times: &mut crate::timings::Times| {
-        [&times.waited, &times.took].map(|times| Buckets::of(times.all()))
-    };
-    let times = named(snapshot).map(|one| timings.look(&one.name, of_one)).collect();
+pub(crate) fn encode(snapshot: Snapshot, timings: &Timings) -> String {
+    // Cloned under the lock, which samples wait for, and counted outside.
+    let all = |times: &mut Times| [&times.waited, &times.took].map(|times| times.all().clone());
+    let buckets = |one: &Subsystem| Some(timings.look(&one.name, all)?.each_ref().map(Buckets::of));
+    let times = snapshot.subsystems.iter().map(buckets).collect();
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Page { snapshot: snapshot.clone(), times }));
+    registry.register_collector(Box::new(Page { snapshot, times }));
     let mut encoded = String::new();
     // A `String` takes all.
     let _ = text::encode(&mut encoded, &registry);
@@ -67,7 +68,7 @@ impl Page {
     ) -> Result<(), Error> {
         let mut family =
             encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
-        for (one, times) in named(&self.snapshot).zip(&self.times) {
+        for (one, times) in self.snapshot.subsystems.iter().zip(&self.times) {
             let Some(times) = times else { continue };
             let Buckets { sum, count, counts } = &times[which];
             let labels = label(one);

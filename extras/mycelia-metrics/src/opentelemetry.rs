@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter};
 
-use crate::families::{Kind, Labels, families, label, named};
+use crate::families::{Kind, Labels, families, label};
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
 
@@ -41,21 +41,30 @@ impl Metrics {
     /// # }
     /// ```
     ///
+    /// Ends and fates that a subsystem never had are left out, for the SDK keeps 2000 sets of attributes of an instrument only.
+    ///
     /// # Cost
-    /// Nothing between collections; a snapshot for each.
+    /// Nothing between collections; a snapshot for each. The meter's provider keeps these metrics.
     pub fn export_to(&self, meter: &Meter) {
         let collected = Arc::new(Collected { metrics: self.clone(), latest: Mutex::default() });
         for family in families(&self.snapshot()) {
             let name = family.name.replacen('_', ".", 1);
             let observe = collected.observe(family.name);
+            let unit = match family.name.rsplit('_').next() {
+                Some("bytes") => "By",
+                Some("seconds") => "s",
+                _ => "1",
+            };
             // A meter keeps its callbacks by itself.
             match family.kind {
                 Kind::Counter => {
-                    let builder = meter.f64_observable_counter(name).with_description(family.help);
+                    let builder =
+                        meter.f64_observable_counter(name).with_unit(unit).with_description(family.help);
                     let _ = builder.with_callback(observe).build();
                 }
                 Kind::Gauge => {
-                    let builder = meter.f64_observable_gauge(name).with_description(family.help);
+                    let builder =
+                        meter.f64_observable_gauge(name).with_unit(unit).with_description(family.help);
                     let _ = builder.with_callback(observe).build();
                 }
             }
@@ -86,7 +95,7 @@ impl Collected {
             let mut latest = collected.latest.lock().unwrap_or_else(PoisonError::into_inner);
             let (_, values) = match latest.take().filter(|(at, _)| at.elapsed() < ONE_COLLECTION) {
                 Some(recent) => latest.insert(recent),
-                None => latest.insert((Instant::now(), values(&collected.metrics.snapshot()))),
+                None => latest.insert((Instant::now(), values(&collected.metrics.exported()))),
             };
             for (attributes, value) in values.get(name).into_iter().flatten() {
                 instrument.observe(*value, attributes);
@@ -102,10 +111,11 @@ fn attributes(labels: Labels<'_>) -> impl Iterator<Item = KeyValue> {
 fn values(snapshot: &Snapshot) -> Values {
     let mut all = Values::new();
     for family in families(snapshot) {
-        let values = family.values.into_iter().map(|(labels, value)| (attributes(labels).collect(), value));
+        let values = family.values.into_iter().filter(|(labels, value)| labels.len() < 2 || *value > 0.0);
+        let values = values.map(|(labels, value)| (attributes(labels).collect(), value));
         all.insert(family.name, values.collect());
     }
-    for one in named(snapshot) {
+    for one in &snapshot.subsystems {
         for (name, times) in [(WAIT, one.waited), (HANDLING, one.took)] {
             let quantiles = [("0.5", times.p50), ("0.95", times.p95), ("0.99", times.p99)];
             let of_one = quantiles.into_iter().filter(|_| times.count > 0).map(|(quantile, value)| {

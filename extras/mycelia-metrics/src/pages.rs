@@ -11,8 +11,11 @@ const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-pub(crate) const PAGES: [Page; 5] = [
-    Page { path: "/", content_type: HTML, content: include_str!("dashboard/index.html") },
+pub(crate) const INDEX: Page =
+    Page { path: "/", content_type: HTML, content: include_str!("dashboard/index.html") };
+
+/// What the page needs.
+pub(crate) const PAGES: [Page; 4] = [
     Page { path: "/dashboard.css", content_type: CSS, content: include_str!("dashboard/dashboard.css") },
     Page { path: "/dashboard.js", content_type: SCRIPT, content: include_str!("dashboard/dashboard.js") },
     Page { path: "/uplot.css", content_type: CSS, content: include_str!("dashboard/vendor/uPlot.min.css") },

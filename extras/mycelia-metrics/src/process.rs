@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The process. All zero where there is no procfs: elsewhere than on Linux.
+/// The process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Process {
@@ -17,28 +17,26 @@ pub struct Process {
 }
 
 impl Process {
-    /// At this moment. Reads three files of procfs: some tens of microseconds.
+    /// At this moment; `None` if it cannot be read: elsewhere than on Linux, or when there are too many open files. Reads three files of
+    /// procfs, in some tens of microseconds.
     #[cfg(target_os = "linux")]
     #[must_use]
-    pub fn now() -> Self {
-        let read = || {
-            let own = procfs::process::Process::myself()?;
-            let stat = own.stat()?;
-            let ticks = stat.utime + stat.stime;
-            procfs::ProcResult::Ok(Self {
-                resident_bytes: stat.rss * procfs::page_size(),
-                cpu_seconds: ticks as f64 / procfs::ticks_per_second() as f64,
-                threads: u64::try_from(stat.num_threads).unwrap_or(0),
-                open_files: own.fd_count()? as u64,
-            })
-        };
-        read().unwrap_or_default()
+    pub fn now() -> Option<Self> {
+        let own = procfs::process::Process::myself().ok()?;
+        let stat = own.stat().ok()?;
+        let ticks = stat.utime + stat.stime;
+        Some(Self {
+            resident_bytes: stat.rss * procfs::page_size(),
+            cpu_seconds: ticks as f64 / procfs::ticks_per_second() as f64,
+            threads: u64::try_from(stat.num_threads).unwrap_or(0),
+            open_files: own.fd_count().ok()? as u64,
+        })
     }
 
-    /// At this moment: there is nothing to read here.
+    /// There is nothing to read here.
     #[cfg(not(target_os = "linux"))]
     #[must_use]
-    pub fn now() -> Self {
-        Self::default()
+    pub fn now() -> Option<Self> {
+        None
     }
 }

@@ -28,8 +28,11 @@ impl Settings {
         self
     }
 
-    /// How many subsystems with names are shown one by one, those spawned first before others: 200 if this is not called. The rest is
-    /// in the totals only, so that nobody's names grow a time series database without bound.
+    /// How many subsystems with names are shown one by one, those spawned first before others: 200 if this is not called; and as many
+    /// again of those that are not healthy. The rest is in the totals only.
+    ///
+    /// `/metrics` and OpenTelemetry have the first so many names that there ever were, so that nobody's names grow a time series database
+    /// without bound.
     pub fn most_named(mut self, subsystems: usize) -> Self {
         self.most_named = subsystems;
         self

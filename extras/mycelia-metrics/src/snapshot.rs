@@ -17,7 +17,7 @@ pub struct Snapshot {
     pub at: f64,
     /// Seconds since the metrics were made.
     pub uptime: f64,
-    /// As the worst of the subsystems.
+    /// As the worst of all subsystems.
     pub health: Health,
     /// What became of all messages, to subsystems that have ended as well.
     pub ledger: Stats,
@@ -35,15 +35,15 @@ pub struct Snapshot {
     pub not_shown: u64,
     /// The message pool.
     pub pool: Pool,
-    /// Messages to paths that no subsystem ever had.
+    /// Messages by path that no subsystem got.
     pub paths: Paths,
     /// Routes of subsystems with names.
     pub routes: u64,
     /// Dead letters that did not fit into a subscriber's queue.
     pub missed_dead_letters: u64,
-    /// The process.
+    /// The process. As it was when it could last be read; all zero elsewhere than on Linux.
     pub process: Process,
-    /// The tokio runtime.
+    /// The tokio runtime. All zero if the metrics were made outside of one.
     pub tokio: TokioRuntime,
 }
 

@@ -35,7 +35,7 @@ impl State {
     }
 }
 
-/// A subsystem with a name; or all without one that are of one type, and have one parent, together.
+/// A subsystem with a name; or all without one together that are of one type, and whose parents have one name (or are of one type).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Subsystem {
@@ -51,6 +51,8 @@ pub struct Subsystem {
     pub health: Health,
     /// Why it is not healthy.
     pub reasons: Vec<String>,
+    /// Messages in the mailbox, of the `ledger.capacity` that there is room for. (`ledger.queued` has those in the loop's hands as well.)
+    pub in_mailbox: u64,
     /// What became of its messages. Without names, only of those that have not ended.
     pub ledger: Stats,
     /// How asks to it ended.

@@ -1,7 +1,8 @@
 //! What is heard of single messages: histograms of how long they waited and how long they took.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -13,33 +14,51 @@ use tokio::time::Instant;
 /// How long a window of recent times is; there are two, so that one is whole.
 const WINDOW: Duration = Duration::from_secs(5);
 /// Types of messages that are told apart in one subsystem.
-const MOST_TYPES: usize = 50;
-/// Subsystems (and types of those without names) whose messages are timed.
-const MOST_LABELS: usize = 10_000;
+const MOST_TYPES: usize = 20;
+/// Subsystems (and types of those without names) that have times of their own, of 20 to 110 KB.
+const MOST_LABELS: usize = 400;
+/// The times of all others, who would wait for one another at a single one.
+const OTHERS: usize = 16;
 /// In nanoseconds. Longer times count as this.
 const LONGEST: u64 = 24 * 3600 * 1_000_000_000;
 
-/// The times of all subsystems, by name or, without one, by type (which has `::` in it, and so is no name).
-#[derive(Clone, Default)]
+/// The times of all subsystems, by name or, without one, by type (which has `::` in it, and so is no name). Memory is bounded, whether
+/// anybody looks or not: whoever comes when there are too many is one of the others.
+#[derive(Default)]
 pub(crate) struct Timings {
-    by_label: Arc<DashMap<Box<str>, Arc<Mutex<Times>>, RandomState>>,
+    by_label: DashMap<Box<str>, Arc<Mutex<Times>>, RandomState>,
+    others: [Mutex<Times>; OTHERS],
 }
 
-impl Observer for Timings {
+/// Listens for as long as the timings are there.
+pub(crate) struct Listener(pub(crate) Weak<Timings>);
+
+impl Observer for Listener {
     fn sampled(&self, sample: &Sample<'_>) {
-        let name = sample.subsystem;
-        let Some(label) = name.as_given().or(name.as_type()) else { return };
-        if let Some(times) = self.of(label) {
-            return lock(&times).record(sample);
-        }
-        if self.by_label.len() < MOST_LABELS {
-            let times = Arc::clone(&self.by_label.entry(label.into()).or_default());
-            lock(&times).record(sample);
+        if let Some(timings) = self.0.upgrade() {
+            timings.record(sample);
         }
     }
 }
 
 impl Timings {
+    fn record(&self, sample: &Sample<'_>) {
+        let name = sample.subsystem;
+        let Some(label) = name.as_given().or(name.as_type()) else { return };
+        if let Some(times) = self.of(label) {
+            lock(&times).record(sample);
+        } else if self.by_label.len() < MOST_LABELS {
+            let times = Arc::clone(&self.by_label.entry(label.into()).or_default());
+            lock(&times).record(sample);
+        } else {
+            lock(self.other(label)).record(sample);
+        }
+    }
+
+    fn other(&self, label: &str) -> &Mutex<Times> {
+        &self.others[self.by_label.hasher().hash_one(label) as usize % OTHERS]
+    }
+
     fn of(&self, label: &str) -> Option<Arc<Mutex<Times>>> {
         self.by_label.get(label).map(|times| Arc::clone(&times))
     }
@@ -49,9 +68,34 @@ impl Timings {
         self.of(label).map(|times| look(&mut lock(&times)))
     }
 
-    /// Forgets whom nobody asks for any more.
+    /// Those that are not there any more are others from now on.
     pub(crate) fn retain(&self, is_there: impl Fn(&str) -> bool) {
-        self.by_label.retain(|label, _| is_there(label));
+        let mut gone = Vec::new();
+        self.by_label.retain(|label, times| {
+            let stays = is_there(label);
+            if !stays {
+                gone.push((self.other(label), Arc::clone(times)));
+            }
+            stays
+        });
+        for (other, times) in gone {
+            lock(other).absorb(&mut lock(&times));
+        }
+    }
+
+    /// How long messages to all subsystems waited lately, and how long they took.
+    pub(crate) fn lately(&self) -> [Histogram<u64>; 2] {
+        let mut both = [histogram(), histogram()];
+        let mut add_lately = |times: &mut Times| {
+            let [waited, took] = &mut both;
+            add(waited, &times.waited.lately());
+            add(took, &times.took.lately());
+        };
+        // Not under the map's locks, which samples wait for.
+        let all: Vec<_> = self.by_label.iter().map(|entry| Arc::clone(entry.value())).collect();
+        all.iter().for_each(|times| add_lately(&mut lock(times)));
+        self.others.iter().for_each(|times| add_lately(&mut lock(times)));
+        both
     }
 }
 
@@ -64,7 +108,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) struct Times {
     pub(crate) waited: Recent,
     pub(crate) took: Recent,
-    by_type: HashMap<&'static str, Recent, RandomState>,
+    by_type: HashMap<&'static str, Histogram<u64>, RandomState>,
 }
 
 impl Times {
@@ -74,14 +118,36 @@ impl Times {
         self.waited.record(now, sample.waited, count);
         self.took.record(now, sample.took, count);
         if self.by_type.len() < MOST_TYPES || self.by_type.contains_key(sample.message_type) {
-            self.by_type.entry(sample.message_type).or_default().record(now, sample.took, count);
+            let times = self.by_type.entry(sample.message_type).or_insert_with(histogram);
+            record(times, sample.took, count);
         }
     }
 
-    /// How long messages of each type took.
-    pub(crate) fn by_type(&mut self) -> impl Iterator<Item = (&'static str, &mut Recent)> {
-        self.by_type.iter_mut().map(|(name, times)| (*name, times))
+    /// How long messages of each type took, since the beginning.
+    pub(crate) fn by_type(&self) -> impl Iterator<Item = (&'static str, &Histogram<u64>)> {
+        self.by_type.iter().map(|(name, times)| (*name, times))
     }
+
+    fn absorb(&mut self, other: &mut Self) {
+        self.waited.absorb(&mut other.waited);
+        self.took.absorb(&mut other.took);
+    }
+}
+
+/// An empty one of two digits, which grows as large as need be: some kilobytes.
+fn histogram() -> Histogram<u64> {
+    Histogram::new(2).expect("two digits are fine")
+}
+
+fn record(histogram: &mut Histogram<u64>, time: Duration, count: u64) {
+    let nanos = u64::try_from(time.as_nanos()).unwrap_or(LONGEST).clamp(1, LONGEST);
+    // One that grows takes every time up to the longest.
+    let _ = histogram.record_n(nanos, count);
+}
+
+fn add(sum: &mut Histogram<u64>, more: &Histogram<u64>) {
+    // It grows as well.
+    let _ = sum.add(more);
 }
 
 /// Times since the beginning, and lately.
@@ -95,8 +161,6 @@ pub(crate) struct Recent {
 
 impl Default for Recent {
     fn default() -> Self {
-        // Two digits, as large as need be: some kilobytes.
-        let histogram = || Histogram::new(2).expect("two digits are fine");
         Self { all: histogram(), windows: [histogram(), histogram()], began: Instant::now(), newer: 0 }
     }
 }
@@ -104,11 +168,15 @@ impl Default for Recent {
 impl Recent {
     fn record(&mut self, now: Instant, time: Duration, count: u64) {
         self.turn(now);
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(LONGEST).clamp(1, LONGEST);
         for histogram in [&mut self.all, &mut self.windows[self.newer]] {
-            // A histogram that grows takes every time up to the longest.
-            let _ = histogram.record_n(nanos, count);
+            record(histogram, time, count);
         }
+    }
+
+    fn absorb(&mut self, other: &mut Self) {
+        self.turn(Instant::now());
+        add(&mut self.all, &other.all);
+        add(&mut self.windows[self.newer], &other.lately());
     }
 
     fn turn(&mut self, now: Instant) {
@@ -118,10 +186,11 @@ impl Recent {
         }
         self.newer = 1 - self.newer;
         self.windows[self.newer].reset();
+        self.began += WINDOW;
         if age >= 2 * WINDOW {
             self.windows[1 - self.newer].reset();
+            self.began = now;
         }
-        self.began = now;
     }
 
     /// Since the beginning.
@@ -134,8 +203,7 @@ impl Recent {
         self.turn(Instant::now());
         let [one, other] = &self.windows;
         let mut both = one.clone();
-        // It grows as well.
-        let _ = both.add(other);
+        add(&mut both, other);
         both
     }
 }

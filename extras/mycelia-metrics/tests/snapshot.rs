@@ -92,7 +92,7 @@ async fn it_says_what_the_subsystems_say_and_its_json_is_read_again() {
     let [work] = &shown.message_types[..] else { panic!("{:?}", shown.message_types) };
     assert_eq!((&*work.name, work.took.count), ("snapshot::Work", 10));
     assert!((work.took.p50 - 0.02).abs() < 0.001 && work.took.max < 0.021, "{:?}", work.took);
-    assert_eq!((snapshot.ledger.sent, snapshot.took.count), (16, 4), "each is counted once");
+    assert_eq!((snapshot.ledger.sent, snapshot.took.count), (16, 2), "of these two lately");
     let asks: Vec<_> = snapshot.asks.ends().into_iter().filter(|(_, count)| *count > 0).collect();
     assert_eq!(asks, [("replied", 13), ("deadline", 3)]);
     assert_eq!((snapshot.alive, snapshot.not_shown, snapshot.tokio.workers), (7, 0, 1));
@@ -129,8 +129,65 @@ async fn names_are_shown_one_by_one_up_to_a_limit() {
     }
     let snapshot = metrics.snapshot();
     assert_eq!((snapshot.subsystems.len(), snapshot.not_shown, snapshot.ledger.handled), (11, 15, 25));
+    assert_eq!(snapshot.took.count, 25, "those that are not shown are in the totals");
     let text = metrics.openmetrics();
     assert!(text.contains("worker-9\"") && !text.contains("worker-10\""));
+}
+
+#[tokio::test]
+async fn names_that_come_and_go_do_not_grow_a_database() {
+    let runtime = Runtime::new();
+    let metrics = Metrics::with(&runtime, Settings::default().most_named(10)).unwrap();
+    for number in 0..30 {
+        let session = runtime.spawn(&format!("session-{number}"), Worker).unwrap();
+        session.ask(Work(Duration::ZERO)).await.unwrap();
+        assert_eq!(metrics.snapshot().subsystems[0].name, format!("session-{number}"));
+        let is_exported = metrics.openmetrics().contains(&format!("\"session-{number}\""));
+        assert_eq!(is_exported, number < 10, "{number}");
+        session.stop();
+        session.ended().await;
+    }
+    assert_eq!(metrics.snapshot().took.count, 30, "they are still in the totals");
+}
+
+#[tokio::test]
+async fn who_is_not_shown_is_not_well_either() {
+    let runtime = Runtime::new();
+    let metrics = Metrics::with(&runtime, Settings::default().most_named(1)).unwrap();
+    runtime.spawn("first", Worker).unwrap();
+    let full = ["second", "third"].map(|name| {
+        let full = runtime.configure(name).mailbox(Mailbox::bounded(1)).spawn(Worker).unwrap();
+        full.suspend();
+        full.tell(Work(SECOND)).unwrap();
+        full
+    });
+    let snapshot = metrics.snapshot();
+    let shown: Vec<_> = snapshot.subsystems.iter().map(|one| &*one.name).collect();
+    assert_eq!((shown, snapshot.not_shown), (vec!["first", "second"], 1));
+    full[0].kill();
+    full[0].ended().await;
+    assert_eq!(metrics.snapshot().health, Health::Unhealthy);
+}
+
+#[tokio::test]
+async fn rows_are_bounded_however_many_parents_there_are() {
+    let runtime = Runtime::new();
+    let metrics = Metrics::of(&runtime).unwrap();
+    for _ in 0..100 {
+        runtime.spawn_unnamed(Nest).unwrap().started().await.unwrap();
+    }
+    let snapshot = metrics.snapshot();
+    let rows: Vec<_> = snapshot.subsystems.iter().map(|one| (one.count, one.parent.as_deref())).collect();
+    assert_eq!(rows, [(100, None), (100, Some("snapshot::Nest"))]);
+}
+
+/// Has a child without a name.
+struct Nest;
+impl Subsystem for Nest {
+    async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+        cx.spawn(Worker)?;
+        Ok(())
+    }
 }
 
 #[tokio::test(start_paused = true)]
