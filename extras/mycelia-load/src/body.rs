@@ -18,13 +18,13 @@ pub(crate) struct Stamp {
 pub(crate) trait Body: Serialize + DeserializeOwned + Send + 'static {
     fn new(stamp: Stamp) -> Self;
     fn stamp(&self) -> Stamp;
-    /// What a handler reads.
-    fn sum(&self) -> u64;
+    /// Reads all of it: true if it is what was sent.
+    fn is_whole(&self) -> bool;
 }
 
 /// Fits into a slot.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Small(Stamp);
+pub(crate) struct Small(Stamp, u64);
 
 /// Too large for a slot: the pool puts it into a box.
 #[derive(Serialize, Deserialize)]
@@ -34,49 +34,57 @@ pub(crate) struct Medium(Stamp, [[u8; 32]; 16]);
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Large(Stamp, Vec<u8>);
 
-fn sum(bytes: &[u8]) -> u64 {
-    bytes.iter().map(|&byte| u64::from(byte)).sum()
+impl Stamp {
+    /// What every byte of the message is.
+    fn byte(self) -> u8 {
+        self.number as u8
+    }
+
+    fn are_its(self, bytes: &[u8]) -> bool {
+        let sum: u64 = bytes.iter().map(|&byte| u64::from(byte)).sum();
+        sum == u64::from(self.byte()) * bytes.len() as u64
+    }
 }
 
 impl Body for Small {
     fn new(stamp: Stamp) -> Self {
-        Self(stamp)
+        Self(stamp, !stamp.number)
     }
 
     fn stamp(&self) -> Stamp {
         self.0
     }
 
-    fn sum(&self) -> u64 {
-        self.0.number
+    fn is_whole(&self) -> bool {
+        self.1 == !self.0.number
     }
 }
 
 impl Body for Medium {
     fn new(stamp: Stamp) -> Self {
-        Self(stamp, [[stamp.number as u8; 32]; 16])
+        Self(stamp, [[stamp.byte(); 32]; 16])
     }
 
     fn stamp(&self) -> Stamp {
         self.0
     }
 
-    fn sum(&self) -> u64 {
-        sum(self.1.as_flattened())
+    fn is_whole(&self) -> bool {
+        self.0.are_its(self.1.as_flattened())
     }
 }
 
 impl Body for Large {
     fn new(stamp: Stamp) -> Self {
-        Self(stamp, vec![stamp.number as u8; 8192])
+        Self(stamp, vec![stamp.byte(); 8192])
     }
 
     fn stamp(&self) -> Stamp {
         self.0
     }
 
-    fn sum(&self) -> u64 {
-        sum(&self.1)
+    fn is_whole(&self) -> bool {
+        self.0.are_its(&self.1)
     }
 }
 

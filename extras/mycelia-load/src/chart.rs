@@ -85,6 +85,8 @@ pub(crate) fn chart(title: &str, scale: Scale, series: &[Series], marks: &[Mark]
     for (number, one) in series.iter().enumerate() {
         let points = one.points.iter().filter(|point| can_be_shown(point));
         let points: Vec<_> = points.map(|&(at, value)| format!("{:.1},{:.1}", x(at), y(value))).collect();
+        // A line of one point is a dot.
+        let points = if let [point] = &points[..] { vec![point.clone(); 2] } else { points };
         let _ = write!(svg, "<polyline class=\"line{number}\" points=\"{}\"/>", points.join(" "));
     }
     svg.push_str("</svg></figure>");

@@ -15,8 +15,4 @@ impl Clock {
     pub(crate) fn now(self) -> u64 {
         self.0.elapsed().as_nanos() as u64
     }
-
-    pub(crate) fn seconds(self) -> f64 {
-        self.0.elapsed().as_secs_f64()
-    }
 }

@@ -1,18 +1,20 @@
 //! What differs between two runs.
 //!
-//! Each run is cut into ten blocks of samples. A difference is more than noise if it is over 1 %, and the means of the blocks differ
-//! by more than three standard errors (Welch's t). That is the noise within the runs; of a machine that was busier the other day it
-//! knows nothing.
+//! Each run is cut into ten blocks of samples, and those of one are paired with those of the other: the phases of a scenario are no noise.
+//! A difference is more than noise if it is over 1 %, and the mean of the differences, as shares, is more than four standard errors from 0 (a paired t).
+//! Four, not three, for one second is not independent of the next. That is the noise within the runs; of a machine that was busier the
+//! other day it knows nothing. Losses are counted, not sampled: where there were none, one is a difference.
 
 use std::fmt::Write;
 
 use serde_json::to_value;
 
 use crate::report::{Report, Sample};
+use crate::scenario::Scenario;
 use crate::text::figure;
 
 const BLOCKS: usize = 10;
-const ERRORS: f64 = 3.0;
+const ERRORS: f64 = 4.0;
 const SMALLEST: f64 = 0.01;
 
 /// Something that both runs have.
@@ -64,7 +66,7 @@ const MEASURES: [Measure; 9] = [
     Measure {
         name: "CPU, % of a core",
         more_is_better: false,
-        of: |run| Some(run.figures.cpu_percent),
+        of: |run| run.figures.cpu_percent,
         sampled: Some(|one| one.cpu_percent),
     },
     Measure {
@@ -105,7 +107,7 @@ impl Difference {
 pub(crate) fn compare(a: &Report, b: &Report) -> String {
     let mut text = String::new();
     if !are_alike(a, b) {
-        text.push_str("These are not the same load: scenario, seed, scale or machine differ.\n\n");
+        text.push_str("These are not the same load: what was sent, how it was handled, or the machine differ; or one was cut short.\n\n");
     }
     // A `String` takes all.
     let _ = writeln!(text, "{:<26}{:>12}{:>12}{:>10}", "", "a", "b", "change");
@@ -122,52 +124,49 @@ pub(crate) fn compare(a: &Report, b: &Report) -> String {
 }
 
 fn are_alike(a: &Report, b: &Report) -> bool {
-    let load = |run: &Report| (to_value(&run.scenario).ok(), run.scale.to_bits(), run.machine.cores);
-    let paces =
-        |run: &Report| run.phases.iter().map(|phase| (phase.messages, phase.rate)).collect::<Vec<_>>();
-    load(a) == load(b) && paces(a) == paces(b)
+    let load = |run: &Report| {
+        let Scenario { seed, senders, workers, subsystems, bodies, handlers, .. } = &run.scenario;
+        let settings = to_value((seed, senders, workers, subsystems, bodies, handlers)).ok();
+        let paces: Vec<_> = run.phases.iter().map(|phase| (phase.messages, phase.rate)).collect();
+        let is_whole = run.cut_short.is_none();
+        (settings, paces, is_whole, run.has_dashboard, run.machine.cores, run.machine.profile.clone())
+    };
+    load(a) == load(b)
 }
 
 impl Measure {
     fn difference(&self, a: &Report, b: &Report) -> Difference {
-        let blocks = |run: &Report| Some(Blocks::of(run.samples.iter().map(self.sampled?)));
-        let (Some(Some(a)), Some(Some(b))) = (blocks(a), blocks(b)) else { return Difference::Unknown };
-        let by = b.mean - a.mean;
-        if by.abs() <= SMALLEST * a.mean.abs()
-            || by.abs() <= ERRORS * (a.error.powi(2) + b.error.powi(2)).sqrt()
-        {
-            Difference::Noise
-        } else if (by > 0.0) == self.more_is_better {
-            Difference::Better
-        } else {
-            Difference::Worse
+        let Some(sampled) = self.sampled else { return Difference::Unknown };
+        let (Some(value_a), Some(value_b)) = ((self.of)(a), (self.of)(b)) else { return Difference::Unknown };
+        let by = value_b - value_a;
+        let is_first_or_last_loss =
+            self.name.starts_with("loss") && by != 0.0 && (value_a == 0.0 || value_b == 0.0);
+        let is_noise = || {
+            let (a, b) = (blocks(&a.samples, sampled)?, blocks(&b.samples, sampled)?);
+            // As shares: ten percent of a quiet phase are as good as ten of a busy one.
+            let share = |(a, b): (&f64, &f64)| if a == b { 0.0 } else { 2.0 * (b - a) / (a.abs() + b.abs()) };
+            let differences: Vec<f64> = a.iter().zip(&b).map(share).collect();
+            let count = BLOCKS as f64;
+            let mean = differences.iter().sum::<f64>() / count;
+            let squares: f64 = differences.iter().map(|one| (one - mean).powi(2)).sum();
+            let error = (squares / (count - 1.0) / count).sqrt();
+            // The whole and its samples must agree on the direction.
+            Some(mean.abs() <= ERRORS * error || mean * by <= 0.0)
+        };
+        match if is_first_or_last_loss { Some(false) } else { is_noise() } {
+            None => Difference::Unknown,
+            Some(is_noise) if is_noise || by.abs() <= SMALLEST * value_a.abs() => Difference::Noise,
+            Some(_) if (by > 0.0) == self.more_is_better => Difference::Better,
+            Some(_) => Difference::Worse,
         }
     }
 }
 
-/// The means of blocks of samples: their mean, and its standard error.
-#[derive(Clone, Copy)]
-struct Blocks {
-    mean: f64,
-    error: f64,
-}
-
-impl Blocks {
-    /// `None` if the samples are too few. What is over goes to the first blocks' beginning, and is not looked at.
-    fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
-        let values: Vec<f64> = values.collect();
-        let length = values.len() / BLOCKS;
-        if length == 0 {
-            return None;
-        }
-        let whole = &values[values.len() - length * BLOCKS..];
-        let means: Vec<f64> =
-            whole.chunks(length).map(|block| block.iter().sum::<f64>() / length as f64).collect();
-        let count = BLOCKS as f64;
-        let mean = means.iter().sum::<f64>() / count;
-        let squares: f64 = means.iter().map(|one| (one - mean).powi(2)).sum();
-        Some(Self { mean, error: (squares / (count - 1.0) / count).sqrt() })
-    }
+/// The means of blocks of samples; `None` if there are too few. Of those that are left over the first are left out.
+fn blocks(samples: &[Sample], sampled: fn(&Sample) -> f64) -> Option<Vec<f64>> {
+    let length = samples.len() / BLOCKS;
+    let mean = |block: &[Sample]| block.iter().map(sampled).sum::<f64>() / length as f64;
+    (length > 0).then(|| samples[samples.len() - length * BLOCKS..].chunks(length).map(mean).collect())
 }
 
 #[cfg(test)]
@@ -183,14 +182,18 @@ mod tests {
             for (second, sample) in run.samples.iter_mut().enumerate() {
                 sample.handled = handled(second as u64);
             }
+            let handled: u64 = run.samples.iter().map(|sample| sample.handled).sum();
+            run.figures.throughput = handled as f64 / 60.0;
             run
         };
-        let even = run(|second| 1000 + second * 7 % 10);
-        let less = run(|second| 900 + second * 7 % 10);
-        let wild = run(|second| 500 + second * 7919 % 1000);
+        // Two phases.
+        let even = run(|second| if second < 30 { 1000 } else { 10_000 } + second * 7 % 10);
+        let less = run(|second| if second < 30 { 900 } else { 9000 } + second * 5 % 10);
+        let wild = run(|second| 10_000 + second * 7919 % 1000 * 10);
+        let calm = run(|second| 14_000 + second * 7 % 10);
         assert_eq!(throughput.difference(&even, &less), Difference::Worse);
         assert_eq!(throughput.difference(&less, &even), Difference::Better);
-        assert_eq!(throughput.difference(&even, &wild), Difference::Noise);
+        assert_eq!(throughput.difference(&calm, &wild), Difference::Noise);
         assert_eq!(throughput.difference(&even, &even), Difference::Noise);
         let mut short = even.clone();
         short.samples.truncate(9);
@@ -198,8 +201,19 @@ mod tests {
     }
 
     #[test]
+    fn the_first_loss_is_a_difference() {
+        let loss = MEASURES.iter().find(|measure| measure.name == "loss, share").unwrap();
+        let (none, mut one) = (report(), report());
+        one.figures.loss = 1e-6;
+        assert_eq!(loss.difference(&none, &one), Difference::Worse);
+        assert_eq!(loss.difference(&one, &none), Difference::Better);
+    }
+
+    #[test]
     fn other_loads_are_not_compared_in_silence() {
         let (one, mut other) = (report(), report());
+        assert!(!compare(&one, &other).contains("not the same load"));
+        other.scenario.about = "in other words".to_owned();
         assert!(!compare(&one, &other).contains("not the same load"));
         other.scenario.seed += 1;
         assert!(compare(&one, &other).contains("not the same load"));

@@ -6,7 +6,7 @@ use crate::chart::{Mark, Scale, Series, chart};
 use crate::judge::Verdict;
 use crate::latency::Latency;
 use crate::report::{Report, Sample};
-use crate::text::{figure, limit, phase, reasons, thousands};
+use crate::text::{figure, limit, phase, quantiles, reasons, thousands};
 
 pub(crate) fn page(report: &Report) -> String {
     let Report { scenario, machine, figures, .. } = report;
@@ -40,7 +40,7 @@ pub(crate) fn page(report: &Report) -> String {
         ("p99, ms", figure(Some(report.latency.p99))),
         ("lost, %", figure(Some(figures.loss * 100.0))),
         ("memory, MB", figure(Some(figures.memory_mb[1]))),
-        ("CPU, %", figure(Some(figures.cpu_percent))),
+        ("CPU, %", figure(figures.cpu_percent)),
     ];
     html.push_str("<section class=\"tiles\">");
     for (what, value) in tiles {
@@ -98,7 +98,7 @@ fn judgements(report: &Report) -> String {
         let class = match one.verdict {
             Verdict::Passed => "passed",
             Verdict::Failed => "failed",
-            Verdict::TooShort => "small",
+            Verdict::TooShort | Verdict::Unknown => "small",
         };
         let verdict = format!("<span class=\"{class}\">{}</span>", one.verdict.as_str());
         [one.criterion.clone(), limit(one), figure(one.value), verdict]
@@ -108,9 +108,7 @@ fn judgements(report: &Report) -> String {
 
 fn latencies(report: &Report) -> String {
     let row = |what: String, times: &Latency| {
-        let Latency { p50, p90, p95, p99, p999, max, .. } = *times;
-        let [p50, p90, p95, p99, p999, max] =
-            [p50, p90, p95, p99, p999, max].map(|millis| format!("{millis:.3}"));
+        let [p50, p90, p95, p99, p999, max] = quantiles(times);
         [what, p50, p90, p95, p99, p999, max]
     };
     let mut rows =
@@ -194,16 +192,21 @@ pub(crate) mod tests {
             memory_mb: 20.0,
             cpu_percent: 5.0,
         };
-        let figures =
-            Figures { throughput: 1000.0, cpu_percent: 5.0, steadiness: Some(0.0), ..Figures::default() };
+        let figures = Figures {
+            throughput: 1000.0,
+            cpu_percent: Some(5.0),
+            steadiness: Some(0.0),
+            ..Figures::default()
+        };
         Report {
             version: "1".to_owned(),
-            machine: Machine { system: "linux".to_owned(), cores: 2 },
+            machine: Machine { system: "linux".to_owned(), cores: 2, profile: "release".to_owned() },
             at: 1_800_000_000,
-            judgements: judge(&scenario.pass, 1.0, 60.0, &figures, &latency),
+            judgements: judge(&scenario.pass, Some(1.0), 60.0, &figures, &latency),
             scenario,
             scale: 0.2,
-            cut_short: false,
+            cut_short: None,
+            has_dashboard: false,
             seconds: 60.0,
             figures,
             latency,

@@ -12,6 +12,9 @@ const MESSAGES_ENOUGH: u64 = 100_000;
 /// Shorter runs say nothing about the growth of memory.
 const LONG_ENOUGH_FOR_MEMORY: f64 = 300.0;
 
+/// What the throughput is judged by at a time: seconds, and messages that were due.
+const SHORTEST: f64 = 0.09;
+const FEWEST: f64 = 100.0;
 /// A line through a few seconds would be noise by the hour.
 const LEAST_FOR_A_LINE: f64 = 60.0;
 
@@ -33,6 +36,8 @@ pub(crate) enum Verdict {
     Failed,
     /// The run was too short to tell.
     TooShort,
+    /// The system does not say.
+    Unknown,
 }
 
 impl Verdict {
@@ -41,72 +46,89 @@ impl Verdict {
             Self::Passed => "passed",
             Self::Failed => "FAILED",
             Self::TooShort => "not judged: too short a run",
+            Self::Unknown => "not judged: cannot be measured here",
         }
     }
 }
 
-/// The criteria that the scenario has.
+/// The criteria that the scenario has. Those that go with rates change with them, or are left out if there were no rates.
 pub(crate) fn judge(
     pass: &Pass,
-    rates_changed: f64,
+    rates_changed: Option<f64>,
     seconds: f64,
     figures: &Figures,
     latency: &Latency,
 ) -> Vec<Judgement> {
-    let can_tell = seconds >= LONG_ENOUGH || latency.count >= MESSAGES_ENOUGH;
-    let can_tell_memory = seconds >= LONG_ENOUGH_FOR_MEMORY;
-    let judged = |criterion: &str, limit: Option<f64>, at_least, value: Option<f64>, can_tell| {
-        limit.map(|limit| Judgement {
-            criterion: criterion.to_owned(),
-            limit,
-            at_least,
-            value,
-            verdict: match value {
-                Some(value) if can_tell => {
-                    let holds = if at_least { value >= limit } else { value <= limit };
-                    if holds { Verdict::Passed } else { Verdict::Failed }
-                }
-                _ => Verdict::TooShort,
-            },
-        })
+    let is_long = seconds >= LONG_ENOUGH || latency.count >= MESSAGES_ENOUGH;
+    let is_long_for_memory = seconds >= LONG_ENOUGH_FOR_MEMORY;
+    let at_rate = |limit: Option<f64>| Some(limit? * rates_changed?);
+    // Where nothing was handled there are no times, and that is no success.
+    let p95 = if latency.count > 0 { latency.p95 } else { f64::INFINITY };
+    let is_sampled = is_long && figures.steadiness.is_some();
+    let at_least =
+        |criterion: &str, limit: Option<f64>, value| judged(criterion, limit, true, Some(value), is_long);
+    let at_most = |criterion: &str, limit: Option<f64>, value, can_tell| {
+        judged(criterion, limit, false, value, can_tell)
     };
-    let at_rate = |limit: Option<f64>| limit.map(|limit| limit * rates_changed);
-    let least = |criterion, limit, value| judged(criterion, limit, true, Some(value), can_tell);
-    let most = |criterion, limit, value, can_tell| judged(criterion, limit, false, value, can_tell);
     [
-        least("throughput, messages/s", at_rate(pass.throughput), figures.throughput),
-        least("queue operations/s", at_rate(pass.queue_operations), figures.queue_operations),
-        most("steadiness, deviation", pass.steadiness, figures.steadiness, can_tell),
-        most("p95 latency, ms", pass.p95_ms, Some(latency.p95), can_tell),
-        most("memory growth, MB/h", pass.memory_mb_per_hour, figures.memory_mb_per_hour, can_tell_memory),
-        most("CPU, % of a core", pass.cpu_percent, Some(figures.cpu_percent), can_tell),
-        most("loss, share", pass.loss, Some(figures.loss), true),
+        at_least("throughput, messages/s", at_rate(pass.throughput), figures.throughput),
+        at_least("queue operations/s", at_rate(pass.queue_operations), figures.queue_operations),
+        at_most("steadiness, deviation", pass.steadiness, figures.steadiness, is_sampled),
+        at_most("p95 latency, ms", pass.p95_ms, Some(p95), is_long),
+        at_most(
+            "memory growth, MB/h",
+            pass.memory_mb_per_hour,
+            figures.memory_mb_per_hour,
+            is_long_for_memory,
+        ),
+        at_most("CPU, % of a core", pass.cpu_percent, figures.cpu_percent, is_long),
+        at_most("loss, share", pass.loss, Some(figures.loss), true),
     ]
     .into_iter()
     .flatten()
     .collect()
 }
 
-/// The standard deviation of what was handled as a share of what was due; or, where that is not known, of the mean throughput.
+fn judged(
+    criterion: &str,
+    limit: Option<f64>,
+    at_least: bool,
+    value: Option<f64>,
+    can_tell: bool,
+) -> Option<Judgement> {
+    let limit = limit?;
+    let verdict = match value {
+        _ if !can_tell => Verdict::TooShort,
+        None => Verdict::Unknown,
+        Some(value) if if at_least { value >= limit } else { value <= limit } => Verdict::Passed,
+        Some(_) => Verdict::Failed,
+    };
+    // JSON has no infinity.
+    let value = value.filter(|value| value.is_finite());
+    Some(Judgement { criterion: criterion.to_owned(), limit, at_least, value, verdict })
+}
+
+/// How far what was handled is from what was due, as a share of that (the root of the mean square); or, where nothing was due at any
+/// time, from the mean throughput. Samples are taken together until they are long enough to tell; `None` if these are too few.
 pub(crate) fn steadiness(samples: &[Sample]) -> Option<f64> {
     let seconds: f64 = samples.iter().map(|sample| sample.seconds).sum();
     let mean = samples.iter().map(|sample| sample.handled).sum::<u64>() as f64 / seconds;
-    let share = |sample: &Sample| sample.handled as f64 / sample.due.unwrap_or(mean * sample.seconds);
-    // A short rest at the end says nothing.
-    let longest = samples.iter().map(|sample| sample.seconds).fold(0.0, f64::max);
-    let is_whole = |sample: &&Sample| sample.seconds > longest / 2.0 && sample.due != Some(0.0);
-    deviation(samples.iter().filter(is_whole).map(share))
-}
-
-fn deviation(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let values: Vec<f64> = values.collect();
-    if values.len() < 5 {
+    let mut shares = Vec::new();
+    let (mut time, mut due, mut handled) = (0.0, 0.0, 0.0);
+    for sample in samples {
+        time += sample.seconds;
+        due += sample.due.unwrap_or(mean * sample.seconds);
+        handled += sample.handled as f64;
+        if time >= SHORTEST && due >= FEWEST {
+            shares.push(handled / due);
+            (time, due, handled) = (0.0, 0.0, 0.0);
+        }
+    }
+    if shares.len() < 5 {
         return None;
     }
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    Some((squares / (count - 1.0)).sqrt())
+    let squares: f64 = shares.iter().map(|share| (share - 1.0).powi(2)).sum();
+    Some((squares / shares.len() as f64).sqrt())
 }
 
 /// How much a line through the memory of the samples rises in an hour, without the first fifth.
@@ -116,8 +138,14 @@ pub(crate) fn memory_mb_per_hour(samples: &[Sample]) -> Option<f64> {
         return None;
     }
     let begin = end / 5.0;
-    let points: Vec<_> =
-        samples.iter().filter(|one| one.at >= begin).map(|one| (one.at / 3600.0, one.memory_mb)).collect();
+    let points: Vec<_> = samples
+        .iter()
+        .filter(|one| one.at >= begin && one.memory_mb > 0.0)
+        .map(|one| (one.at / 3600.0, one.memory_mb))
+        .collect();
+    if points.len() < 5 {
+        return None;
+    }
     let count = points.len() as f64;
     let mean_x = points.iter().map(|(x, _)| x).sum::<f64>() / count;
     let mean_y = points.iter().map(|(_, y)| y).sum::<f64>() / count;
@@ -166,20 +194,53 @@ mod tests {
         let mut samples: Vec<_> = (0..10).map(|second| sample(f64::from(second), 100, 1.0)).collect();
         assert_eq!(steadiness(&samples), Some(0.0));
         (samples[3].handled, samples[4].handled) = (50, 150);
-        assert!((steadiness(&samples).unwrap() - 0.2357).abs() < 1e-3);
+        assert!((steadiness(&samples).unwrap() - 0.2236).abs() < 1e-3);
+        samples.iter_mut().for_each(|sample| sample.handled = 50);
+        assert_eq!(steadiness(&samples), Some(0.5), "half of what is due is not steady");
+    }
+
+    #[test]
+    fn a_stall_does_not_hide_unsteadiness() {
+        let mut samples: Vec<_> = (0..20).map(|second| sample(f64::from(second), 60, 1.0)).collect();
+        samples[10].seconds = 5.0;
+        assert!((steadiness(&samples).unwrap() - 0.4).abs() < 1e-9);
+    }
+
+    #[test]
+    fn few_messages_a_second_are_taken_together() {
+        let mut samples: Vec<_> = (0..400).map(|second| sample(f64::from(second), 3, 1.0)).collect();
+        for (second, sample) in samples.iter_mut().enumerate() {
+            (sample.due, sample.handled) = (Some(3.0), if second % 2 == 0 { 2 } else { 4 });
+        }
+        assert!(steadiness(&samples).unwrap() < 0.02);
+    }
+
+    fn verdicts(seconds: f64, rates_changed: Option<f64>, figures: Figures, count: u64) -> Vec<Verdict> {
+        let pass = Pass {
+            throughput: Some(1000.0),
+            p95_ms: Some(1.0),
+            cpu_percent: Some(50.0),
+            loss: Some(0.0),
+            ..Pass::default()
+        };
+        let latency = Latency { p95: 0.5, count, ..Latency::default() };
+        judge(&pass, rates_changed, seconds, &figures, &latency).iter().map(|one| one.verdict).collect()
     }
 
     #[test]
     fn short_runs_are_judged_by_their_losses_only() {
-        let pass = Pass { throughput: Some(1000.0), p95_ms: Some(1.0), loss: Some(0.0), ..Pass::default() };
-        let figures = Figures { throughput: 999.0, loss: 0.1, ..Figures::default() };
-        let latency = Latency { p95: 0.5, count: 10, ..Latency::default() };
-        let verdicts = |seconds, rates_changed| -> Vec<Verdict> {
-            judge(&pass, rates_changed, seconds, &figures, &latency).iter().map(|one| one.verdict).collect()
-        };
         use Verdict::{Failed, Passed, TooShort};
-        assert_eq!(verdicts(1.0, 1.0), [TooShort, TooShort, Failed]);
-        assert_eq!(verdicts(60.0, 1.0), [Failed, Passed, Failed]);
-        assert_eq!(verdicts(60.0, 0.9), [Passed, Passed, Failed]);
+        let figures = Figures { throughput: 999.0, loss: 0.1, cpu_percent: Some(1.0), ..Figures::default() };
+        assert_eq!(verdicts(1.0, Some(1.0), figures, 10), [TooShort, TooShort, TooShort, Failed]);
+        assert_eq!(verdicts(60.0, Some(1.0), figures, 10), [Failed, Passed, Passed, Failed]);
+        assert_eq!(verdicts(60.0, Some(0.9), figures, 10), [Passed, Passed, Passed, Failed]);
+        assert_eq!(verdicts(60.0, None, figures, 10), [Passed, Passed, Failed], "there were no rates before");
+    }
+
+    #[test]
+    fn what_was_not_measured_does_not_pass() {
+        use Verdict::{Failed, Passed, Unknown};
+        let figures = Figures { throughput: 2000.0, ..Figures::default() };
+        assert_eq!(verdicts(60.0, Some(1.0), figures, 0), [Passed, Failed, Unknown, Passed]);
     }
 }

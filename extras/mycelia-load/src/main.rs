@@ -25,8 +25,8 @@ mod text;
 
 use std::error::Error;
 use std::fmt::Display;
-use std::fs::File;
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -35,6 +35,7 @@ use clap::{Parser, Subcommand};
 
 use crate::plan::{Changes, Plan};
 use crate::report::Report;
+use crate::run::Order;
 use crate::scenario::Scenario;
 
 /// Plays load scenarios against Mycelia's subsystems, and checks that every message is accounted for.
@@ -64,10 +65,10 @@ enum Command {
 struct RunArguments {
     /// The name of a scenario, or its file.
     scenario: String,
-    /// Serves the live dashboard meanwhile, without a token only on this machine.
-    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:9100")]
+    /// Serves the live dashboard meanwhile: at 127.0.0.1:9100, or at another address of this machine.
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, default_missing_value = "127.0.0.1:9100")]
     dashboard: Option<String>,
-    /// How long all phases take together, such as `90s` or `5m`.
+    /// How long all phases take together, such as `90s` or `5m` (before `--scale`).
     #[arg(long, value_parser = humantime::parse_duration)]
     duration: Option<Duration>,
     /// The highest rate, in messages a second; other phases and criteria change with it.
@@ -100,7 +101,7 @@ fn main() -> ExitCode {
         Command::Compare { a, b } => show_differences(&a, &b),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
+        progress::say(&format!("error: {error}"));
         ExitCode::from(2)
     })
 }
@@ -113,16 +114,19 @@ fn play(arguments: RunArguments) -> Result<ExitCode, Failure> {
     let mut scenario = Scenario::find(&scenario, &set)?;
     scenario.seed = seed.unwrap_or(scenario.seed);
     let plan = Plan::new(&scenario, &Changes { duration, rate, scale })?;
-    // Before the run: whoever has waited for half an hour wants what came of it.
-    let [json, html] = [json, html].map(|file| file.map(create).transpose());
-    let (json, html) = (json?, html?);
-    let report = run::run(&scenario, &plan, scale, dashboard.as_deref())?;
-    show(&text::report(&report));
-    if let Some(mut file) = json {
-        file.write_all(report.to_json()?.as_bytes())?;
+    if json.is_some() && json == html {
+        return Err("`--json` and `--html` name the same file".into());
     }
-    if let Some(mut file) = html {
-        file.write_all(html::page(&report).as_bytes())?;
+    // Before the run: whoever has waited for half an hour wants what came of it.
+    json.iter().chain(&html).try_for_each(|file| can_be_written(file).map_err(of(file)))?;
+    let order = Order { scenario: &scenario, plan, scale, dashboard: dashboard.as_deref() };
+    let report = run::run(order)?;
+    show(&text::report(&report));
+    if let Some(file) = json {
+        fs::write(&file, report.to_json()?).map_err(of(&file))?;
+    }
+    if let Some(file) = html {
+        fs::write(&file, html::page(&report)).map_err(of(&file))?;
     }
     Ok(if report.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -137,8 +141,9 @@ fn show(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
-fn create(file: PathBuf) -> Result<File, String> {
-    File::create(&file).map_err(of(&file))
+/// What is in it stays as it is.
+fn can_be_written(file: &Path) -> io::Result<()> {
+    File::options().create(true).append(true).open(file).map(drop)
 }
 
 /// An error with the file that it is about.

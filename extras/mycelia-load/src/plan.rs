@@ -24,14 +24,23 @@ pub(crate) enum PlanError {
         "`--duration`: the scenario counts messages, and has no duration; use `--scale`, or give it a `--rate`"
     )]
     NoDuration,
+    #[error("nothing would be sent")]
+    Nothing,
+    #[error("these would be more than {MOST_MESSAGES} messages, or longer than a year")]
+    TooMuch,
 }
+
+const MOST_MESSAGES: u64 = 1_000_000_000_000;
+const YEAR: f64 = 366.0 * 86_400.0;
 
 /// The phases, one after another.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) phases: Vec<Pace>,
-    /// By how much the rates have been changed, for the criteria that go with them.
-    pub(crate) rates_changed: f64,
+    pub(crate) senders: u64,
+    pub(crate) workers: usize,
+    /// By how much the rates have been changed, for the criteria that go with them. `None` if there were none before.
+    pub(crate) rates_changed: Option<f64>,
 }
 
 /// How fast, and how much.
@@ -80,10 +89,7 @@ impl Plan {
             return Err(PlanError::NotAbove0("duration"));
         }
         let highest = scenario.phases.iter().filter_map(|phase| phase.rate).fold(0.0, f64::max);
-        let rates_changed = match changes.rate {
-            Some(rate) if highest > 0.0 => rate / highest,
-            _ => 1.0,
-        };
+        let rates_changed = changes.rate.filter(|_| highest > 0.0).map_or(1.0, |rate| rate / highest);
         let mut phases: Vec<_> =
             scenario.phases.iter().map(|phase| pace(phase, changes.rate, rates_changed)).collect();
         let seconds: f64 = phases.iter().filter_map(|phase| phase.seconds()).sum();
@@ -100,7 +106,33 @@ impl Plan {
                 }
             }
         }
-        Ok(Self { phases, rates_changed })
+        let had_rates = changes.rate.is_none() || scenario.phases.iter().all(|phase| phase.rate.is_some());
+        let plan = Self {
+            senders: scenario.senders,
+            workers: scenario.subsystems.count,
+            rates_changed: had_rates.then_some(rates_changed),
+            phases,
+        };
+        let messages: f64 = plan.phases.iter().map(|phase| phase.messages() as f64).sum();
+        if messages > MOST_MESSAGES as f64 || plan.seconds().is_some_and(|seconds| seconds > YEAR) {
+            return Err(PlanError::TooMuch);
+        }
+        if messages == 0.0 { Err(PlanError::Nothing) } else { Ok(plan) }
+    }
+
+    /// Which phase the message of this number belongs to.
+    pub(crate) fn phase_of(&self, number: u64) -> usize {
+        let mut before = 0;
+        let is_of = |phase: &Pace| {
+            before += phase.messages();
+            number < before
+        };
+        self.phases.iter().position(is_of).unwrap_or(self.phases.len() - 1)
+    }
+
+    /// Which worker gets it: every sender sends to all of them, in turns.
+    pub(crate) fn worker_of(&self, number: u64) -> usize {
+        (number / self.senders % self.workers as u64) as usize
     }
 
     pub(crate) fn messages(&self) -> u64 {
@@ -171,6 +203,33 @@ mod tests {
         assert!(matches!(Plan::new(&storm, &changes), Err(PlanError::NoDuration)));
         changes.rate = Some(1000.0);
         let plan = Plan::new(&storm, &changes).unwrap();
-        assert_eq!(plan.phases, [Pace::OnSchedule { rate: 1000.0, seconds: 0.5 }]);
+        assert_eq!(
+            (&plan.phases[..], plan.rates_changed),
+            (&[Pace::OnSchedule { rate: 1000.0, seconds: 0.5 }][..], None)
+        );
+    }
+    #[test]
+    fn messages_know_their_phase_and_their_worker() {
+        let burst = plan("burst", Changes { scale: 0.01, ..Changes::default() });
+        let phases = [0, 59, 60, 6059, 6060, 6119, 6120, 12_179].map(|number| burst.phase_of(number));
+        assert_eq!(phases, [0, 0, 1, 1, 2, 2, 3, 4]);
+        let storm = plan("storm", Changes { scale: 1.0, ..Changes::default() });
+        for sender in 0..2 {
+            let workers: std::collections::HashSet<_> =
+                (sender..100).step_by(2).map(|number| storm.worker_of(number)).collect();
+            assert_eq!(workers.len(), 8, "each sender sends to all");
+        }
+    }
+
+    #[test]
+    fn too_little_and_too_much_are_refused() {
+        let refused = |scale, rate| {
+            let changes = Changes { scale, rate, ..Changes::default() };
+            Plan::new(&Scenario::find("burst", &[]).unwrap(), &changes).unwrap_err().to_string()
+        };
+        assert_eq!(refused(1e-9, None), "nothing would be sent");
+        for text in [refused(1.0, Some(1e300)), refused(1e9, None)] {
+            assert!(text.contains("more than"), "{text}");
+        }
     }
 }

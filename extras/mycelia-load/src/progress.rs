@@ -1,6 +1,6 @@
 //! A bar and a line while a run goes on.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write, stderr};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -13,17 +13,20 @@ const LINE_EVERY: f64 = 10.0;
 /// A bar on a terminal; elsewhere lines. On standard error both.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
+    /// The bar goes by time where that is known, else by messages.
+    goes_by_time: bool,
     next_line: f64,
 }
 
 impl Progress {
     pub(crate) fn new(plan: &Plan) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let length = plan.seconds().map_or(plan.messages(), |seconds| (seconds * 1e3) as u64);
+        let bar = stderr().is_terminal().then(|| {
             let style =
                 ProgressStyle::with_template("{bar:30.cyan} {percent:>3} %  {elapsed} of {duration}  {msg}");
-            ProgressBar::new(plan.messages()).with_style(style.expect("the template is fine"))
+            ProgressBar::new(length).with_style(style.expect("the template is fine"))
         });
-        Self { bar, next_line: LINE_EVERY }
+        Self { bar, goes_by_time: plan.seconds().is_some(), next_line: LINE_EVERY }
     }
 
     pub(crate) fn show(&mut self, samples: &[Sample], offered: u64) {
@@ -37,16 +40,12 @@ impl Progress {
             sample.memory_mb,
             sample.cpu_percent,
         );
-        match &self.bar {
-            Some(bar) => {
-                bar.set_position(offered);
-                bar.set_message(line);
-            }
-            None if sample.at >= self.next_line => {
-                eprintln!("{:>6.0} s  {line}", sample.at);
-                self.next_line = sample.at + LINE_EVERY;
-            }
-            None => {}
+        if let Some(bar) = &self.bar {
+            bar.set_position(if self.goes_by_time { (sample.at * 1e3) as u64 } else { offered });
+            bar.set_message(line);
+        } else if sample.at >= self.next_line {
+            say(&format!("{:>6.0} s  {line}", sample.at));
+            self.next_line = sample.at + LINE_EVERY;
         }
     }
 
@@ -55,4 +54,9 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// On standard error, which may have been closed.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(stderr(), "{line}");
 }

@@ -21,9 +21,11 @@ pub(crate) struct Report {
     /// As it was in its file, but for the seed.
     pub(crate) scenario: Scenario,
     pub(crate) scale: f64,
-    /// It was interrupted.
-    pub(crate) cut_short: bool,
-    /// From the first message to the last end of a worker.
+    /// Why it ended before its time, if it did.
+    pub(crate) cut_short: Option<String>,
+    /// Somebody could watch it.
+    pub(crate) has_dashboard: bool,
+    /// From when the first message was due to the end of the last worker.
     pub(crate) seconds: f64,
     pub(crate) figures: Figures,
     /// From when messages were due until they were handled.
@@ -37,7 +39,7 @@ pub(crate) struct Report {
     pub(crate) checks: Vec<Check>,
     pub(crate) judgements: Vec<Judgement>,
     pub(crate) passed: bool,
-    /// About one a second.
+    /// About one a second; of short runs, and at full speed, more.
     pub(crate) samples: Vec<Sample>,
 }
 
@@ -46,6 +48,18 @@ pub(crate) struct Report {
 pub(crate) struct Machine {
     pub(crate) system: String,
     pub(crate) cores: usize,
+    /// How the program was built: `release` or `debug`.
+    pub(crate) profile: String,
+}
+
+impl Machine {
+    pub(crate) fn this() -> Self {
+        Self {
+            system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            profile: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
+        }
+    }
 }
 
 /// What the criteria are about. `None` where there is not enough to tell.
@@ -60,7 +74,7 @@ pub(crate) struct Figures {
     /// The share of messages that were not handled.
     pub(crate) loss: f64,
     /// Of one core.
-    pub(crate) cpu_percent: f64,
+    pub(crate) cpu_percent: Option<f64>,
     /// Resident, in MB (of 1 000 000 bytes): at the first sample, at the last one, and the highest.
     pub(crate) memory_mb: [f64; 3],
     /// A line through the samples after the first fifth (least squares).

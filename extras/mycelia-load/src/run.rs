@@ -1,50 +1,67 @@
 //! A run, from the first message to the report.
 
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context as Task, Waker};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 use mycelia_actors::prelude::*;
 use mycelia_metrics::{Metrics, Process, Server};
+use tokio::runtime::Handle;
+use tokio::signal::ctrl_c;
+use tokio::sync::Barrier;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use crate::account::checks;
+use crate::account::{Account, Check, checks};
 use crate::clock::Clock;
 use crate::judge::{Verdict, judge, memory_mb_per_hour, steadiness};
 use crate::latency::{Latency, add, curve, histogram};
-use crate::plan::{Pace, Plan};
-use crate::progress::Progress;
+use crate::plan::Plan;
+use crate::progress::{Progress, say};
 use crate::report::{Figures, Machine, PhaseReport, Report, Sample};
 use crate::scenario::{Policy, Scenario, Subsystems};
 use crate::sender::{Handed, Paths, Sending, Target};
-use crate::worker::{Tally, Turns, Worker, hide_panics_on_purpose};
+use crate::worker::{Tally, Times, Turns, Worker, hide_panics_on_purpose};
 
 /// How long workers may take to handle what is queued when all is sent.
 const DRAIN: Duration = Duration::from_secs(60);
+/// The shortest, and at full speed the usual time between samples, in seconds.
+const SHORTEST_PERIOD: f64 = 0.02;
+
+type Interrupt = Pin<Box<dyn Future<Output = io::Result<()>>>>;
+
+/// What is to be played, and how.
+pub(crate) struct Order<'a> {
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) plan: Plan,
+    pub(crate) scale: f64,
+    /// Where to serve it.
+    pub(crate) dashboard: Option<&'a str>,
+}
 
 /// Plays a scenario.
-pub(crate) fn run(
-    scenario: &Scenario,
-    plan: &Plan,
-    scale: f64,
-    dashboard: Option<&str>,
-) -> Result<Report, BoxError> {
+pub(crate) fn run(order: Order<'_>) -> Result<Report, BoxError> {
     hide_panics_on_purpose();
     let mut tokio = tokio::runtime::Builder::new_multi_thread();
-    if let Some(workers) = scenario.workers {
+    if let Some(workers) = order.scenario.workers {
         tokio.worker_threads(workers);
     }
     tokio.enable_all().build()?.block_on(async {
-        let runtime = runtime(&scenario.subsystems);
-        let _server = match dashboard {
-            Some(address) => Some(serve(&runtime, address).await?),
-            None => None,
+        // From here on an interrupt is one of this run, and not of the whole program.
+        let mut interrupt: Interrupt = Box::pin(ctrl_c());
+        let _ = interrupt.as_mut().poll(&mut Task::from_waker(Waker::noop()));
+        let runtime = runtime(&order.scenario.subsystems);
+        let metrics = if order.dashboard.is_some() { Some(Metrics::of(&runtime)?) } else { None };
+        let run = Run::begin(runtime, &order)?;
+        let _server = match (metrics, order.dashboard) {
+            (Some(metrics), Some(address)) => Some(serve(&metrics, address).await?),
+            _ => None,
         };
-        let run = Run::begin(runtime, scenario, plan)?;
-        run.play(scenario, scale).await
+        run.play(&order, interrupt).await
     })
 }
 
@@ -56,19 +73,17 @@ fn runtime(subsystems: &Subsystems) -> Runtime {
     Runtime::builder().messages(pool).build()
 }
 
-async fn serve(runtime: &Runtime, address: &str) -> Result<Server, BoxError> {
-    let server = Metrics::of(runtime)?.serve(address).await?;
-    eprintln!("dashboard: http://{}", server.address());
+async fn serve(metrics: &Metrics, address: &str) -> Result<Server, BoxError> {
+    let server = metrics.serve(address).await?;
+    say(&format!("dashboard: http://{}", server.address()));
     Ok(server)
 }
 
 struct Run {
     runtime: Runtime,
     sending: Arc<Sending>,
-    tallies: Vec<Arc<Tally>>,
-    clock: Clock,
+    times: Arc<Times>,
     at: u64,
-    all: Histogram<u64>,
     by_phase: Vec<Histogram<u64>>,
     samples: Vec<Sample>,
     /// What the last sample has counted.
@@ -83,25 +98,35 @@ struct Counted {
     offered: u64,
     handled: u64,
     lost: u64,
-    cpu_seconds: f64,
+    process: Process,
+}
+
+/// Sends no more when the run is gone, however that came about: senders have threads that end by themselves only.
+struct CutShort(Arc<Sending>);
+
+impl Drop for CutShort {
+    fn drop(&mut self) {
+        self.0.is_cut_short.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Run {
-    fn begin(runtime: Runtime, scenario: &Scenario, plan: &Plan) -> Result<Self, SpawnError> {
-        let Scenario { subsystems, handlers, bodies, seed, senders, .. } = scenario;
+    fn begin(runtime: Runtime, order: &Order<'_>) -> Result<Self, SpawnError> {
+        let Scenario { subsystems, handlers, bodies, seed, .. } = order.scenario;
+        let plan = Arc::new(order.plan.clone());
         let turns = Arc::new(Turns::new(*seed, handlers));
+        let times = Arc::new(Times::new(plan.phases.len()));
         let clock = Clock::start();
-        let (mut targets, mut tallies) = (Vec::new(), Vec::new());
-        for number in 0..subsystems.count {
-            let tally = Arc::new(Tally::default());
-            let name = format!("worker-{}", number + 1);
-            let policy = subsystems.policies[number % subsystems.policies.len()];
+        let mut targets = Vec::new();
+        for worker in 0..subsystems.count {
+            let tally = Arc::new(Tally { worker, ..Tally::default() });
+            let name = format!("worker-{}", worker + 1);
+            let policy = subsystems.policies[worker % subsystems.policies.len()];
             let overflow = match policy {
                 Policy::Error | Policy::Wait => OverflowPolicy::Error,
                 Policy::DropOldest => OverflowPolicy::DropOldest,
                 Policy::DropNewest => OverflowPolicy::DropNewest,
             };
-            let (turns, told) = (Arc::clone(&turns), Arc::clone(&tally));
             let mut configured = runtime
                 .configure(&name)
                 .mailbox(Mailbox::bounded(subsystems.capacity).overflow(overflow))
@@ -109,129 +134,141 @@ impl Run {
             if let Some(messages) = subsystems.budget {
                 configured = configured.budget(messages);
             }
+            let (plan, turns) = (Arc::clone(&plan), Arc::clone(&turns));
+            let (told, times) = (Arc::clone(&tally), Arc::clone(&times));
             let address = configured.spawn_with(move || Worker {
                 clock,
+                plan: Arc::clone(&plan),
                 turns: Arc::clone(&turns),
                 tally: Arc::clone(&told),
+                times: Arc::clone(&times),
             })?;
             let by_path = subsystems.by_path.then(|| Paths::new(&runtime, &name));
-            targets.push(Target { address, policy, by_path });
-            tallies.push(tally);
+            targets.push(Target { address, policy, by_path, handed: Handed::default(), tally });
         }
+        let begin = clock.now();
         let sending = Sending {
             clock,
-            plan: plan.clone(),
+            begin,
+            between: Barrier::new(plan.senders as usize),
+            next_begins: AtomicU64::new(begin),
+            plan,
             targets,
             bodies: bodies.clone(),
             seed: *seed,
-            senders: *senders,
-            handed: Handed::default(),
+            late: Mutex::new(histogram()),
             phase: AtomicUsize::new(0),
             is_cut_short: AtomicBool::new(false),
         };
         let counted = Counted {
-            at: clock.seconds(),
-            due: plan.due_by(clock.seconds()),
+            at: 0.0,
+            due: order.plan.due_by(0.0),
             offered: 0,
             handled: 0,
             lost: 0,
-            cpu_seconds: Process::now().cpu_seconds,
+            process: Process::now().unwrap_or_default(),
         };
         Ok(Self {
             runtime,
+            by_phase: vec![histogram(); order.plan.phases.len()],
             sending: Arc::new(sending),
-            tallies,
-            clock,
+            times,
             at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
-            all: histogram(),
-            by_phase: plan.phases.iter().map(|_| histogram()).collect(),
             samples: Vec::new(),
             counted,
         })
     }
 
-    async fn play(mut self, scenario: &Scenario, scale: f64) -> Result<Report, BoxError> {
-        let cpu_before = self.counted.cpu_seconds;
-        let mut progress = Progress::new(&self.sending.plan);
+    async fn play(mut self, order: &Order<'_>, mut interrupt: Interrupt) -> Result<Report, BoxError> {
+        let before = self.counted.process;
+        let mut progress = Progress::new(&order.plan);
+        let sending = Arc::clone(&self.sending);
+        let _cut_short = CutShort(Arc::clone(&sending));
         let mut senders = JoinSet::new();
-        for sender in 0..self.sending.senders {
-            let (sending, tokio) = (Arc::clone(&self.sending), tokio::runtime::Handle::current());
+        for sender in 0..order.plan.senders {
+            let (sending, tokio) = (Arc::clone(&sending), Handle::current());
             senders.spawn_blocking(move || tokio.block_on(sending.send_all(sender)));
         }
-        // Short runs have some samples, too.
-        let period = self.sending.plan.seconds().map_or(0.1, |seconds| (seconds / 60.0).clamp(0.1, 1.0));
+        let period = order.plan.seconds().map_or(SHORTEST_PERIOD, |seconds| (seconds / 60.0).clamp(0.1, 1.0));
         let mut ticks = interval(Duration::from_secs_f64(period));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
-        let mut interrupt = pin!(tokio::signal::ctrl_c());
-        let mut is_interrupted = false;
+        let mut all_ended = pin!(async {
+            for target in &sending.targets {
+                target.address.ended().await;
+            }
+        });
+        let stop = || sending.targets.iter().for_each(|target| target.address.stop());
+        let kill = || sending.targets.iter().for_each(|target| target.address.kill());
+        let (mut cut_short, mut was_killed, mut drains_until) = (None, false, None);
         loop {
             tokio::select! {
-                ended = senders.join_next() => match ended {
-                    None => break,
+                ended = senders.join_next(), if drains_until.is_none() => match ended {
                     Some(ended) => ended?,
+                    None => {
+                        // What is queued is still handled.
+                        stop();
+                        drains_until = Some(Instant::now() + DRAIN);
+                    }
                 },
+                () = &mut all_ended, if drains_until.is_some() => break,
+                () = sleep_until(drains_until.unwrap_or_else(Instant::now)), if drains_until.is_some() && !was_killed => {
+                    was_killed = true;
+                    cut_short = Some(format!("what was queued was not handled within {} s", DRAIN.as_secs()));
+                    kill();
+                }
+                _ = &mut interrupt, if !was_killed => {
+                    if cut_short.is_some() || drains_until.is_some() {
+                        was_killed = true;
+                        kill();
+                    }
+                    cut_short = Some("it was interrupted".to_owned());
+                    sending.is_cut_short.store(true, Ordering::Relaxed);
+                    // Senders that wait for room get their messages back.
+                    stop();
+                    interrupt = Box::pin(ctrl_c());
+                }
                 _ = ticks.tick() => {
                     self.sample();
                     progress.show(&self.samples, self.counted.offered);
                 }
-                _ = &mut interrupt, if !is_interrupted => {
-                    is_interrupted = true;
-                    self.sending.is_cut_short.store(true, Ordering::Relaxed);
-                }
             }
         }
-        self.drain().await;
         self.sample();
         progress.end();
-        let seconds = self.clock.seconds();
-        let cpu_seconds = Process::now().cpu_seconds - cpu_before;
-        Ok(self.report(scenario, scale, seconds, cpu_seconds))
-    }
-
-    /// Until what is queued has been handled, or that takes too long, or there is another interrupt.
-    async fn drain(&self) {
-        let targets = &self.sending.targets;
-        let all_ended = async || {
-            for target in targets {
-                target.address.ended().await;
-            }
-        };
-        targets.iter().for_each(|target| target.address.stop());
-        tokio::select! {
-            () = all_ended() => {}
-            () = sleep(DRAIN) => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-        targets.iter().for_each(|target| target.address.kill());
-        all_ended().await;
+        Ok(self.report(order, before, cut_short, was_killed))
     }
 
     fn sample(&mut self) {
         let (sending, before) = (&self.sending, self.counted);
-        let sum = |count: fn(&Tally) -> &std::sync::atomic::AtomicU64| -> u64 {
-            self.tallies.iter().map(|tally| count(tally).load(Ordering::Relaxed)).sum()
+        let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let sum = |count: fn(&Target) -> &AtomicU64| -> u64 {
+            sending.targets.iter().map(|target| get(count(target))).sum()
         };
-        let process = Process::now();
-        let at = self.clock.seconds();
+        // As it was, where it cannot be read.
+        let process = Process::now().unwrap_or(before.process);
+        let at = (sending.clock.now() - sending.begin) as f64 / 1e9;
+        let lost: u64 = sending.targets.iter().map(|target| target.handed.lost()).sum();
         let now = Counted {
             at,
             due: sending.plan.due_by(at),
-            offered: sending.handed.offered.load(Ordering::Relaxed),
-            handled: sum(|tally| &tally.handled),
-            lost: sending.handed.lost() + sum(|tally| &tally.failed),
-            cpu_seconds: process.cpu_seconds,
+            offered: sum(|target| &target.handed.offered),
+            handled: sum(|target| &target.tally.handled),
+            lost: lost + sum(|target| &target.tally.failed),
+            process,
         };
+        let mut by_phase = vec![histogram(); self.by_phase.len()];
+        self.times.take(&mut by_phase);
         let mut times = histogram();
-        self.tallies.iter().for_each(|tally| tally.take(&mut times));
-        let phase = sending.phase.load(Ordering::Relaxed);
-        add(&mut self.all, &times);
-        add(&mut self.by_phase[phase], &times);
+        for (all, new) in self.by_phase.iter_mut().zip(&by_phase) {
+            add(all, new);
+            add(&mut times, new);
+        }
         let seconds = now.at - before.at;
         self.samples.push(Sample {
             at,
             seconds,
-            phase,
+            phase: sending.phase.load(Ordering::Relaxed),
             due: now.due.zip(before.due).map(|(now, before)| now - before),
             offered: now.offered - before.offered,
             handled: now.handled - before.handled,
@@ -239,65 +276,76 @@ impl Run {
             queued: sending.targets.iter().map(|target| target.address.stats().queued).sum(),
             latency: Latency::of(&times),
             memory_mb: process.resident_bytes as f64 / 1e6,
-            cpu_percent: (now.cpu_seconds - before.cpu_seconds) / seconds * 100.0,
+            cpu_percent: (process.cpu_seconds - before.process.cpu_seconds) / seconds * 100.0,
         });
         self.counted = now;
     }
 
-    fn report(self, scenario: &Scenario, scale: f64, seconds: f64, cpu: f64) -> Report {
-        let (sending, samples) = (&self.sending, &self.samples);
+    fn report(
+        self,
+        order: &Order<'_>,
+        before: Process,
+        cut_short: Option<String>,
+        was_killed: bool,
+    ) -> Report {
+        let Self { runtime, sending, samples, by_phase, counted, .. } = self;
+        let accounts = sending.targets.iter().map(|target| Account {
+            ledger: target.address.stats(),
+            handed: &target.handed,
+            tally: &target.tally,
+            was_killed,
+        });
         let mut ledger = Stats::default();
-        sending.targets.iter().for_each(|target| ledger += target.address.stats());
-        let checks = checks(&ledger, &sending.handed, &self.tallies, &self.runtime.path_stats());
-        let latency = Latency::of(&self.all);
+        accounts.clone().for_each(|account| ledger += account.ledger);
+        let checks = checks(accounts, &runtime.path_stats());
+        let mut all = histogram();
+        by_phase.iter().for_each(|times| add(&mut all, times));
+        let (latency, seconds) = (Latency::of(&all), counted.at);
         let memory = || samples.iter().map(|sample| sample.memory_mb);
-        let into_mailboxes = ledger.sent - ledger.discarded - ledger.returned;
+        let into_mailboxes = ledger.sent.saturating_sub(ledger.discarded + ledger.returned);
+        let cpu_seconds = counted.process.cpu_seconds - before.cpu_seconds;
         let figures = Figures {
             throughput: ledger.handled as f64 / seconds,
             // All that went in has come out.
             queue_operations: 2.0 * into_mailboxes as f64 / seconds,
-            steadiness: steadiness(samples),
+            steadiness: steadiness(&samples),
             loss: if ledger.sent == 0 { 0.0 } else { 1.0 - ledger.handled as f64 / ledger.sent as f64 },
-            cpu_percent: cpu / seconds * 100.0,
+            cpu_percent: (counted.process.resident_bytes > 0).then_some(cpu_seconds / seconds * 100.0),
             memory_mb: [
                 memory().next().unwrap_or_default(),
                 memory().next_back().unwrap_or_default(),
                 memory().fold(0.0, f64::max),
             ],
-            memory_mb_per_hour: memory_mb_per_hour(samples),
+            memory_mb_per_hour: memory_mb_per_hour(&samples),
         };
-        let judgements = judge(&scenario.pass, sending.plan.rates_changed, seconds, &figures, &latency);
-        let cut_short = sending.is_cut_short.load(Ordering::Relaxed);
-        let passed = !cut_short
-            && checks.iter().all(|check| check.holds())
+        let judgements = judge(&order.scenario.pass, order.plan.rates_changed, seconds, &figures, &latency);
+        let passed = cut_short.is_none()
+            && checks.iter().all(Check::holds)
             && judgements.iter().all(|one| one.verdict != Verdict::Failed);
-        let phases = sending.plan.phases.iter().zip(&self.by_phase);
-        let phases = phases.map(|(phase, times): (&Pace, _)| PhaseReport {
+        let phases = order.plan.phases.iter().zip(&by_phase).map(|(phase, times)| PhaseReport {
             rate: phase.rate(),
             messages: phase.messages(),
             latency: Latency::of(times),
         });
         Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            machine: Machine {
-                system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-                cores: std::thread::available_parallelism().map_or(1, usize::from),
-            },
+            machine: Machine::this(),
             at: self.at,
-            scenario: scenario.clone(),
-            scale,
+            scenario: order.scenario.clone(),
+            scale: order.scale,
             cut_short,
+            has_dashboard: order.dashboard.is_some(),
             seconds,
             figures,
             latency,
-            late: Latency::of(&sending.handed.late()),
-            curve: curve(&self.all),
+            late: Latency::of(&sending.late.lock().unwrap_or_else(PoisonError::into_inner)),
+            curve: curve(&all),
             phases: phases.collect(),
             ledger,
             checks,
             judgements,
             passed,
-            samples: self.samples,
+            samples,
         }
     }
 }

@@ -73,12 +73,15 @@ pub(crate) enum Policy {
     Wait,
 }
 
-/// How many of each, as weights: 16 bytes; 528, in a box; 8 KiB, in a vector.
+/// How many of each, as weights: 24 bytes; 528, in a box; 8 KiB, in a vector. Without any, all are small.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Bodies {
+    #[serde(default)]
     pub(crate) small: u32,
+    #[serde(default)]
     pub(crate) medium: u32,
+    #[serde(default)]
     pub(crate) large: u32,
 }
 
@@ -201,6 +204,7 @@ impl Scenario {
     /// The first field that breaks a rule, and the rule.
     fn fault(&self) -> Option<(String, &'static str)> {
         let Self { subsystems, bodies, handlers, phases, .. } = self;
+        let is_size = |size| (1..=1 << 24).contains(&size);
         let is_share = |share: f64| (0.0..=1.0).contains(&share);
         let rules = [
             ("senders", (1..=64).contains(&self.senders), "must be from 1 to 64"),
@@ -211,9 +215,9 @@ impl Scenario {
             ),
             ("subsystems.budget", subsystems.budget != Some(0), "must not be 0"),
             ("subsystems.count", (1..=10_000).contains(&subsystems.count), "must be from 1 to 10000"),
-            ("subsystems.capacity", subsystems.capacity > 0, "must not be 0"),
+            ("subsystems.capacity", is_size(subsystems.capacity), "must be from 1 to 16777216"),
             ("subsystems.policies", !subsystems.policies.is_empty(), "must not be empty"),
-            ("subsystems.pool", subsystems.pool != Some(0), "must not be 0"),
+            ("subsystems.pool", subsystems.pool.is_none_or(is_size), "must be from 1 to 16777216"),
             ("bodies", bodies.total() > 0, "must not all be 0"),
             ("handlers.slow", is_share(handlers.slow), "must be a share, from 0 to 1"),
             ("handlers.fail", is_share(handlers.fail), "must be a share, from 0 to 1"),
@@ -223,6 +227,7 @@ impl Scenario {
                 "and `handlers.slow` are more than 1 together",
             ),
             ("phases", !phases.is_empty(), "must not be empty"),
+            ("pass", self.pass.is_sound(), "has a limit that is below 0, or no number"),
         ];
         let broken = rules.into_iter().find(|(_, holds, _)| !holds);
         broken.map(|(field, _, rule)| (field.to_owned(), rule)).or_else(|| {
@@ -251,6 +256,15 @@ fn put(table: &mut toml::Value, set: &str) -> Result<(), ScenarioError> {
     }
     *place = value;
     Ok(())
+}
+
+impl Pass {
+    fn is_sound(&self) -> bool {
+        let Self { throughput, queue_operations, steadiness, p95_ms, memory_mb_per_hour, cpu_percent, loss } =
+            *self;
+        let all = [throughput, queue_operations, steadiness, p95_ms, memory_mb_per_hour, cpu_percent, loss];
+        all.into_iter().flatten().all(|limit| limit.is_finite() && limit >= 0.0)
+    }
 }
 
 impl Bodies {
@@ -313,7 +327,8 @@ mod tests {
         assert_eq!((burst.pass.loss, burst.pass.p95_ms), (Some(0.1), Some(1.0)));
         let refused = |field| set(&[field]).unwrap_err().to_string();
         assert!(refused("capacity=7").contains("unknown field `capacity`"));
-        assert!(refused("subsystems.capacity=0").contains("must not be 0"));
+        assert!(refused("subsystems.capacity=0").contains("must be from 1"));
+        assert!(refused("pass.p95_ms=inf").contains("no number"));
         assert!(refused("phases.9.rate=1").contains("no such place"));
         assert!(refused("name.x=1").contains("no such place"));
         for malformed in ["seed", "seed=", "seed=1\nname='x'"] {

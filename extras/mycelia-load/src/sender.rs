@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use mycelia_actors::prelude::*;
+use tokio::sync::Barrier;
 
 use crate::body::{Body, Large, Medium, Size, Small, Stamp};
 use crate::clock::Clock;
 use crate::latency::{add, histogram, record};
 use crate::plan::{Pace, Plan};
 use crate::scenario::{Bodies, Policy};
-use crate::worker::Worker;
+use crate::worker::{Tally, Worker};
 
 /// How long a sender may sleep before it looks whether the run was cut short.
 const NAP: Duration = Duration::from_millis(50);
@@ -27,6 +28,8 @@ pub(crate) struct Target {
     pub(crate) address: Address<Worker>,
     pub(crate) policy: Policy,
     pub(crate) by_path: Option<Paths>,
+    pub(crate) handed: Handed,
+    pub(crate) tally: Arc<Tally>,
 }
 
 /// The paths of a worker's routes.
@@ -60,41 +63,33 @@ impl Paths {
 /// What all senders share.
 pub(crate) struct Sending {
     pub(crate) clock: Clock,
-    pub(crate) plan: Plan,
+    /// When the first message is due.
+    pub(crate) begin: u64,
+    pub(crate) plan: Arc<Plan>,
     pub(crate) targets: Vec<Target>,
     pub(crate) bodies: Bodies,
     pub(crate) seed: u64,
-    pub(crate) senders: u64,
-    pub(crate) handed: Handed,
+    /// From when messages were due until they were handed over.
+    pub(crate) late: Mutex<Histogram<u64>>,
+    /// Where senders wait for one another, and when the next phase begins.
+    pub(crate) between: Barrier,
+    pub(crate) next_begins: AtomicU64,
     /// Which phase it is.
     pub(crate) phase: AtomicUsize,
     /// Set to send no more.
     pub(crate) is_cut_short: AtomicBool,
 }
 
-/// What the senders were told of their messages: the ledger is compared with it.
-#[derive(Debug)]
+/// What the senders were told of their messages to one worker: its ledger is compared with it.
+#[derive(Debug, Default)]
 pub(crate) struct Handed {
     // Relaxed: counts, which are compared when all is over.
     pub(crate) offered: AtomicU64,
     pub(crate) evicted: AtomicU64,
     pub(crate) discarded: AtomicU64,
     pub(crate) returned: AtomicU64,
-    /// From when messages were due until they were handed over.
-    late: Mutex<Histogram<u64>>,
-}
-
-impl Default for Handed {
-    fn default() -> Self {
-        let zero = || AtomicU64::new(0);
-        Self {
-            offered: zero(),
-            evicted: zero(),
-            discarded: zero(),
-            returned: zero(),
-            late: Mutex::new(histogram()),
-        }
-    }
+    /// The sum of the numbers of those that were accepted.
+    pub(crate) numbers: AtomicU64,
 }
 
 impl Handed {
@@ -103,11 +98,10 @@ impl Handed {
         counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
-    pub(crate) fn late(&self) -> Histogram<u64> {
-        self.late.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn count(&self, told: Result<Told, ()>) {
+    fn count(&self, number: u64, told: Result<Told, ()>) {
+        if let Ok(Told::Queued | Told::Evicted) = told {
+            self.numbers.fetch_add(number, Ordering::Relaxed);
+        }
         let count = match told {
             Ok(Told::Queued) => return,
             Ok(Told::Evicted) => &self.evicted,
@@ -122,12 +116,11 @@ impl Sending {
     /// Sends what falls to the sender of this number. It sleeps like a thread, and so wants one of its own.
     pub(crate) async fn send_all(self: Arc<Self>, sender: u64) {
         let mut late = histogram();
-        let (mut begins, mut before) = (0, 0);
+        let (mut begins, mut before) = (self.begin, 0);
         for (index, &phase) in self.plan.phases.iter().enumerate() {
             self.phase.fetch_max(index, Ordering::Relaxed);
             let messages = phase.messages();
-            let mine = (sender..messages).step_by(self.senders as usize);
-            for i in mine {
+            for i in (sender..messages).step_by(self.plan.senders as usize) {
                 let due = match phase {
                     Pace::OnSchedule { rate, .. } => begins + (i as f64 * 1e9 / rate) as u64,
                     Pace::AtFullSpeed { .. } => self.clock.now(),
@@ -135,16 +128,23 @@ impl Sending {
                 if !self.wait_until(due) {
                     break;
                 }
-                record(&mut late, self.clock.now().saturating_sub(due));
                 self.send(Stamp { due, number: before + i }).await;
+                record(&mut late, self.clock.now().saturating_sub(due));
             }
             before += messages;
             begins = match phase {
                 Pace::OnSchedule { seconds, .. } => begins + (seconds * 1e9) as u64,
-                Pace::AtFullSpeed { .. } => self.clock.now(),
+                Pace::AtFullSpeed { .. } => self.all_are_here().await,
             };
         }
-        add(&mut self.handed.late.lock().unwrap_or_else(PoisonError::into_inner), &late);
+        add(&mut self.late.lock().unwrap_or_else(PoisonError::into_inner), &late);
+    }
+
+    /// Waits for the other senders. When the last one came.
+    async fn all_are_here(&self) -> u64 {
+        self.next_begins.fetch_max(self.clock.now(), Ordering::Relaxed);
+        self.between.wait().await;
+        self.next_begins.load(Ordering::Relaxed)
     }
 
     /// False if no more is to be sent.
@@ -160,14 +160,15 @@ impl Sending {
     }
 
     async fn send(&self, stamp: Stamp) {
-        let target = &self.targets[(stamp.number % self.targets.len() as u64) as usize];
+        let target = &self.targets[self.plan.worker_of(stamp.number)];
         let size = self.bodies.size(self.seed, stamp.number);
-        self.handed.offered.fetch_add(1, Ordering::Relaxed);
-        self.handed.count(match size {
+        target.handed.offered.fetch_add(1, Ordering::Relaxed);
+        let told = match size {
             Size::Small => target.hand_over(size, Small::new(stamp)).await,
             Size::Medium => target.hand_over(size, Medium::new(stamp)).await,
             Size::Large => target.hand_over(size, Large::new(stamp)).await,
-        });
+        };
+        target.handed.count(stamp.number, told);
     }
 }
 

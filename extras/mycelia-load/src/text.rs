@@ -29,9 +29,7 @@ pub(crate) fn report(report: &Report) -> String {
 /// Why a run did not pass; empty if it did.
 pub(crate) fn reasons(report: &Report) -> Vec<String> {
     let mut reasons = Vec::new();
-    if report.cut_short {
-        reasons.push("it was interrupted".to_owned());
-    }
+    reasons.extend(report.cut_short.clone());
     for check in report.checks.iter().filter(|check| !check.holds()) {
         reasons.push(format!(
             "the ledger does not add up: {}: {} and {}",
@@ -50,7 +48,7 @@ pub(crate) fn limit(one: &Judgement) -> String {
 
 /// A phase in words.
 pub(crate) fn phase(number: usize, phase: &PhaseReport) -> String {
-    let rate = phase.rate.map_or("full speed".to_owned(), |rate| format!("{rate}/s"));
+    let rate = phase.rate.map_or("full speed".to_owned(), |rate| format!("{}/s", figure(Some(rate))));
     format!("phase {}, {rate}", number + 1)
 }
 
@@ -58,7 +56,10 @@ pub(crate) fn phase(number: usize, phase: &PhaseReport) -> String {
 pub(crate) fn figure(value: Option<f64>) -> String {
     let Some(value) = value else { return "-".to_owned() };
     let digits = match value.abs() {
-        large if large.round() >= 1000.0 => return thousands(value.round() as u64),
+        large if large.round() >= 1000.0 => {
+            let sign = if value < 0.0 { "-" } else { "" };
+            return sign.to_owned() + &thousands(large.round() as u64);
+        }
         large if large >= 100.0 => 0,
         large if large >= 10.0 => 1,
         large if large >= 1.0 => 2,
@@ -116,7 +117,7 @@ impl Display for Text<'_> {
             "memory",
             figure(figures.memory_mb_per_hour)
         )?;
-        writeln!(f, "{:<28}{:.1} % of a core", "CPU", figures.cpu_percent)?;
+        writeln!(f, "{:<28}{} % of a core", "CPU", figure(figures.cpu_percent))?;
         writeln!(f, "{:<28}{ledger}", "ledger")?;
         let holding = self.0.checks.iter().filter(|check| check.holds()).count();
         writeln!(f, "{:<28}{holding} of {} hold\n", "checks of the ledger", self.0.checks.len())?;
@@ -141,8 +142,14 @@ impl Display for Text<'_> {
 }
 
 fn times(f: &mut impl Write, what: &str, times: &Latency) -> fmt::Result {
-    let Latency { p50, p90, p95, p99, p999, max, .. } = times;
-    writeln!(f, "{what:<28}{p50:>9.3}{p90:>9.3}{p95:>9.3}{p99:>9.3}{p999:>9.3}{max:>9.3}")
+    let columns: String = quantiles(times).iter().map(|time| format!("{time:>9}")).collect();
+    writeln!(f, "{what:<28}{columns}")
+}
+
+/// p50, p90, p95, p99, p99.9 and the longest.
+pub(crate) fn quantiles(times: &Latency) -> [String; 6] {
+    let Latency { count, p50, p90, p95, p99, p999, max, .. } = *times;
+    [p50, p90, p95, p99, p999, max].map(|time| if count == 0 { "-".to_owned() } else { format!("{time:.3}") })
 }
 
 #[cfg(test)]
@@ -151,9 +158,12 @@ mod tests {
 
     #[test]
     fn figures_have_the_digits_that_matter() {
-        let figures = [0.0, -1e-9, 0.01234, 1.0, 1.2345, 12.345, 50.0, 100.0, 999.9, 1e6];
+        let figures = [0.0, -1e-9, -1500.0, 0.01234, 1.0, 1.2345, 12.345, 50.0, 100.0, 999.9, 1e6];
         let shown = figures.map(|value| figure(Some(value)));
-        assert_eq!(shown, ["0", "0", "0.0123", "1", "1.23", "12.3", "50", "100", "1 000", "1 000 000"]);
+        assert_eq!(
+            shown,
+            ["0", "0", "-1 500", "0.0123", "1", "1.23", "12.3", "50", "100", "1 000", "1 000 000"]
+        );
         assert_eq!(figure(None), "-");
     }
 

@@ -1,6 +1,5 @@
 //! The subsystem under load.
 
-use std::hint::black_box;
 use std::panic::{self, panic_any};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,13 +12,16 @@ use crate::body::{Body, Large, Medium, Size, Small, Stamp};
 use crate::chance;
 use crate::clock::Clock;
 use crate::latency::{add, histogram, record};
+use crate::plan::Plan;
 use crate::scenario::Handlers;
 
 /// Reads what it gets; is slow, or fails, where the seed says so.
 pub(crate) struct Worker {
     pub(crate) clock: Clock,
+    pub(crate) plan: Arc<Plan>,
     pub(crate) turns: Arc<Turns>,
     pub(crate) tally: Arc<Tally>,
+    pub(crate) times: Arc<Times>,
 }
 
 impl Subsystem for Worker {
@@ -34,46 +36,63 @@ impl<M: Body> Handler<M> for Worker {
     type Reply = ();
     async fn handle(&mut self, message: M, _: &mut Context<Self>) {
         let Stamp { due, number } = message.stamp();
-        black_box(message.sum());
+        let Tally { handled, failed, numbers, strange, worker } = &*self.tally;
+        numbers.fetch_add(number, Ordering::Relaxed);
+        if !message.is_whole() || self.plan.worker_of(number) != *worker {
+            strange.fetch_add(1, Ordering::Relaxed);
+        }
         match self.turns.of(number) {
             Turn::Fine => {}
             Turn::Slow(time) => tokio::time::sleep(time).await,
             Turn::Fails => {
-                self.tally.failed.fetch_add(1, Ordering::Relaxed);
+                failed.fetch_add(1, Ordering::Relaxed);
                 panic_any(OnPurpose);
             }
         }
-        self.tally.handled.fetch_add(1, Ordering::Relaxed);
-        record(&mut self.tally.lock(), self.clock.now().saturating_sub(due));
+        handled.fetch_add(1, Ordering::Relaxed);
+        let time = self.clock.now().saturating_sub(due);
+        self.times.record(*worker, self.plan.phase_of(number), time);
     }
 }
 
-/// What the handlers of one worker have counted by themselves: the ledger is compared with it.
-#[derive(Debug)]
+/// What the handlers of one worker have counted by themselves: its ledger is compared with it. Relaxed: it is when all is over.
+#[derive(Debug, Default)]
 pub(crate) struct Tally {
-    // Relaxed: counts, which are compared when all is over.
+    pub(crate) worker: usize,
     pub(crate) handled: AtomicU64,
     pub(crate) failed: AtomicU64,
-    /// From when messages were due until they were handled; since the last `take`.
-    times: Mutex<Histogram<u64>>,
+    /// The sum of the numbers of all messages: none came twice in place of another.
+    pub(crate) numbers: AtomicU64,
+    /// Messages that were another's, or not what was sent.
+    pub(crate) strange: AtomicU64,
 }
 
-impl Default for Tally {
-    fn default() -> Self {
-        Self { handled: AtomicU64::new(0), failed: AtomicU64::new(0), times: Mutex::new(histogram()) }
+/// Workers share this many histograms.
+const SHARDS: usize = 16;
+
+/// From when messages were due until they were handled, by phase; since the last `take`.
+#[derive(Debug)]
+pub(crate) struct Times([Mutex<Vec<Histogram<u64>>>; SHARDS]);
+
+impl Times {
+    pub(crate) fn new(phases: usize) -> Self {
+        Self([(); SHARDS].map(|()| Mutex::new(vec![histogram(); phases])))
     }
-}
 
-impl Tally {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Histogram<u64>> {
-        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    fn record(&self, worker: usize, phase: usize, time: u64) {
+        let mut times = self.0[worker % SHARDS].lock().unwrap_or_else(PoisonError::into_inner);
+        record(&mut times[phase], time);
     }
 
     /// Takes the times.
-    pub(crate) fn take(&self, times: &mut Histogram<u64>) {
-        let mut taken = self.lock();
-        add(times, &taken);
-        taken.reset();
+    pub(crate) fn take(&self, by_phase: &mut [Histogram<u64>]) {
+        for shard in &self.0 {
+            let mut taken = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            for (times, taken) in by_phase.iter_mut().zip(&mut *taken) {
+                add(times, taken);
+                taken.reset();
+            }
+        }
     }
 }
 

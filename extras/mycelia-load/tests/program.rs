@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -27,6 +27,10 @@ fn scenario(name: &str, text: &str) -> PathBuf {
     file
 }
 
+fn interrupt(run: &Child) {
+    assert!(Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap().success());
+}
+
 /// What a run writes with `--json`.
 fn json(name: &str, arguments: &[&str]) -> (Output, Value) {
     let file = file(name);
@@ -40,7 +44,7 @@ fn each_scenario_adds_up() {
     for name in ["sustained", "burst", "memory", "many", "storm"] {
         let (output, report) = json(&format!("{name}.json"), &[name, "--scale", "0.001"]);
         assert!(output.status.success(), "{}", text(&output));
-        assert!(text(&output).contains("10 of 10 hold"), "{}", text(&output));
+        assert!(text(&output).contains("11 of 11 hold"), "{}", text(&output));
         let ledger = |fate: &str| report["ledger"][fate].as_u64().unwrap();
         let expected =
             [("sustained", 300), ("burst", 1218), ("memory", 9000), ("many", 3000), ("storm", 1000)];
@@ -49,6 +53,10 @@ fn each_scenario_adds_up() {
             ["failed", "evicted", "discarded", "returned"].iter().map(|fate| ledger(fate)).sum::<u64>();
         assert_eq!(ledger("handled"), ledger("sent") - lost);
         assert_eq!(report["latency"]["count"], report["ledger"]["handled"]);
+        for phase in report["phases"].as_array().unwrap() {
+            let handled = phase["latency"]["count"].as_u64().unwrap();
+            assert!(name == "storm" || handled == phase["messages"].as_u64().unwrap(), "{phase}");
+        }
     }
 }
 
@@ -90,7 +98,7 @@ fn what_cannot_be_played_is_refused_with_the_reason_and_2() {
         (vec!["many", "--scale", "0"], "`--scale` must be above 0"),
         (vec!["storm", "--duration", "3s"], "has no duration"),
         (vec!["many", "--duration", "3 weks"], "invalid value"),
-        (vec!["many", "--dashboard", "0.0.0.0:0"], "token"),
+        (vec!["many", "--dashboard=0.0.0.0:0"], "token"),
     ];
     for (arguments, reason) in refused {
         let output = program().arg("run").args(&arguments).output().unwrap();
@@ -115,7 +123,7 @@ fn two_runs_can_be_compared() {
 
 #[test]
 fn a_run_has_a_dashboard_and_an_interrupt_ends_it_with_its_report() {
-    let arguments = ["run", "sustained", "--dashboard", "127.0.0.1:0"];
+    let arguments = ["run", "sustained", "--dashboard=127.0.0.1:0"];
     let mut run = program().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut errors = BufReader::new(run.stderr.take().unwrap());
     let mut line = String::new();
@@ -127,9 +135,30 @@ fn a_run_has_a_dashboard_and_an_interrupt_ends_it_with_its_report() {
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.contains("worker-5"), "{answer}");
 
-    assert!(Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap().success());
+    interrupt(&run);
     let output = run.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let shown = text(&output);
-    assert!(shown.contains("10 of 10 hold") && shown.contains("FAILED\n  it was interrupted"), "{shown}");
+    assert!(shown.contains("11 of 11 hold") && shown.contains("FAILED\n  it was interrupted"), "{shown}");
+}
+
+#[test]
+fn a_second_interrupt_ends_what_hangs() {
+    let file = scenario(
+        "hanging.toml",
+        "name = 'hanging'\nabout = ''\nsubsystems = { count = 1, capacity = 1, policies = ['wait'] }\n\
+         handlers = { slow = 1.0, slow_ms = 3600000 }\n[[phases]]\nmessages = 100\n",
+    );
+    let mut command = program();
+    command.arg("run").arg(file).arg("--dashboard=127.0.0.1:0").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut run = command.spawn().unwrap();
+    let mut errors = BufReader::new(run.stderr.take().unwrap());
+    errors.read_line(&mut String::new()).unwrap();
+    while run.try_wait().unwrap().is_none() {
+        interrupt(&run);
+    }
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("FAILED\n  it was interrupted"), "{}", text(&output));
+    assert!(!text(&output).contains("does not add up"), "{}", text(&output));
 }
