@@ -68,6 +68,7 @@ impl Batch {
         actor.runtime.unregister(actor);
         match exit {
             Exit::Panicked(_) | Exit::StartFailed(_) => {
+                actor.runtime.failed_ends.add(1);
                 tracing::error!(subsystem = %actor.name, %exit, "ended");
             }
             _ => tracing::info!(subsystem = %actor.name, %exit, "ended"),

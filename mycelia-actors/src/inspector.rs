@@ -57,6 +57,8 @@ pub struct Survey {
     pub ended: Stats,
     /// How the asks to all others ended.
     pub ended_asks: AskStats,
+    /// How many of the others have failed for good: with a panic, or with an error of `started`, and no restart left.
+    pub failed_ends: u64,
 }
 
 impl Survey {
@@ -123,7 +125,8 @@ impl Inspector {
         let (ended, ended_asks) = registry.ended;
         drop(registry);
         subsystems.sort_unstable_by_key(|one| one.id);
-        Survey { subsystems, ended, ended_asks }
+        let failed_ends = self.shared.failed_ends.get();
+        Survey { subsystems, ended, ended_asks, failed_ends }
     }
 
     /// What the message pool has done so far.

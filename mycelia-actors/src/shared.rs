@@ -7,6 +7,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use foldhash::fast::RandomState;
+use mycelia_core::Counter;
 use mycelia_core::contain;
 use mycelia_core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use mycelia_core::sync::{Mutex, OnceBox};
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     last_tokio: Mutex<Option<Handle>>,
     names: DashMap<Arc<str>, Named, RandomState>,
     pub(crate) path_counters: PathCounters,
+    /// Subsystems that have failed for good.
+    pub(crate) failed_ends: Counter,
     pub(crate) max_body: usize,
     policy: Policy,
     pub(crate) faults: Option<Faults>,
@@ -71,6 +74,7 @@ impl Shared {
             last_tokio: Mutex::new(None),
             names: DashMap::default(),
             path_counters: PathCounters::default(),
+            failed_ends: Counter::new(),
             max_body: builder.max_body,
             policy: builder.policy,
             faults: builder.faults,

@@ -63,6 +63,11 @@ fn runtime<'a>(snapshot: &'a Snapshot, families: &mut Vec<Family<'a>>) {
         counter("mycelia_restarts", "Restarts of all subsystems", one(ledger.restarts)),
         counter("mycelia_asks", "Asks to all subsystems, by how they ended", by("end", asks.ends())),
         gauge("mycelia_subsystems", "Subsystems that have not ended", one(snapshot.alive)),
+        counter(
+            "mycelia_failed_ends",
+            "Subsystems that have failed for good, with no restart left",
+            one(snapshot.failed_ends),
+        ),
         gauge(
             "mycelia_health",
             "0 healthy, 1 degraded, 2 unhealthy: the worst subsystem",

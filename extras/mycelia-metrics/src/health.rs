@@ -7,7 +7,8 @@ use mycelia_actors::{OverflowPolicy, SubsystemInfo};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-/// How a subsystem is; the runtime is as the worst of them.
+/// How a subsystem is; the runtime is as the worst of those that have not ended. (One that has failed for good is gone:
+/// [`Snapshot::failed_ends`](crate::Snapshot::failed_ends) counts it, and the runtime's bus tells of it.)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]

@@ -161,6 +161,7 @@ impl Metrics {
             ledger: survey.total(),
             asks: survey.total_asks(),
             alive: survey.subsystems.len() as u64,
+            failed_ends: survey.failed_ends,
             waited: Quantiles::of(&waited),
             took: Quantiles::of(&took),
             subsystems,

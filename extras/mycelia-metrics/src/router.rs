@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{OriginalUri, Query, Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderValue, StatusCode};
@@ -95,7 +95,12 @@ async fn only_with_token(State(token): State<Token>, request: Request, next: Nex
     let bearer = header.and_then(|header| header.strip_prefix("Bearer ")).map(str::to_owned);
     let query = || Query::<WithToken>::try_from_uri(request.uri()).ok()?.0.token;
     let is_known = bearer.or_else(query).is_some_and(|said| token.is(&said));
-    if is_known { next.run(request).await } else { StatusCode::UNAUTHORIZED.into_response() }
+    if is_known { next.run(request).await } else { needs_a_token() }
+}
+
+fn needs_a_token() -> Response {
+    let text = "a token is needed: `Authorization: Bearer …`, or `?token=…`\n";
+    (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], text).into_response()
 }
 
 async fn metrics(State(metrics): State<Metrics>) -> impl IntoResponse {

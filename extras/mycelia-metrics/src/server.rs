@@ -43,6 +43,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// A server of metrics. It stops when this is dropped, and all its connections with it.
 #[derive(Debug)]
+#[must_use = "the server stops when this is dropped"]
 pub struct Server {
     address: SocketAddr,
     task: JoinHandle<()>,

@@ -38,7 +38,8 @@ impl Settings {
         self
     }
 
-    /// Whoever asks over HTTP must say this, as `Authorization: Bearer …` or as `?token=…`. An address that is not loopback needs one.
+    /// Whoever asks over HTTP must say this, as `Authorization: Bearer …` or as `?token=…` (for all but the dashboard's own files and
+    /// `/healthz`; the dashboard asks with the token in its address). An address that is not loopback needs one.
     pub fn token(mut self, token: Token) -> Self {
         self.token = Some(token);
         self

@@ -25,11 +25,14 @@ pub struct Snapshot {
     pub asks: AskStats,
     /// Subsystems that have not ended.
     pub alive: u64,
+    /// How many others have failed for good: with a panic, or an error of `started`, and no restart left. They are not among the
+    /// subsystems any more, nor in the health.
+    pub failed_ends: u64,
     /// How long messages to any of them waited, in the last 5 to 10 seconds.
     pub waited: Quantiles,
     /// How long handlers took, in the last 5 to 10 seconds.
     pub took: Quantiles,
-    /// The subsystems: in the order in which they were spawned, those without names together.
+    /// The subsystems that have not ended: in the order in which they were spawned, those without names together.
     pub subsystems: Vec<Subsystem>,
     /// How many more there are with names, which are only in the totals.
     pub not_shown: u64,
