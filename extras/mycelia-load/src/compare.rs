@@ -106,8 +106,11 @@ impl Difference {
 
 pub(crate) fn compare(a: &Report, b: &Report) -> String {
     let mut text = String::new();
-    if !are_alike(a, b) {
-        text.push_str("These are not the same load: what was sent, how it was handled, or the machine differ; or one was cut short.\n\n");
+    for (what, a, b) in unlike(a, b) {
+        let _ = writeln!(text, "not the same load: {what}: {a}, then {b}");
+    }
+    if !text.is_empty() {
+        text.push('\n');
     }
     // A `String` takes all.
     let _ = writeln!(text, "{:<26}{:>12}{:>12}{:>10}", "", "a", "b", "change");
@@ -123,15 +126,28 @@ pub(crate) fn compare(a: &Report, b: &Report) -> String {
     text
 }
 
-fn are_alike(a: &Report, b: &Report) -> bool {
-    let load = |run: &Report| {
+/// What else differs than what came of it.
+fn unlike(a: &Report, b: &Report) -> Vec<(&'static str, String, String)> {
+    let settings = |run: &Report| {
         let Scenario { seed, senders, workers, subsystems, bodies, handlers, .. } = &run.scenario;
-        let settings = to_value((seed, senders, workers, subsystems, bodies, handlers)).ok();
         let paces: Vec<_> = run.phases.iter().map(|phase| (phase.messages, phase.rate)).collect();
-        let is_whole = run.cut_short.is_none();
-        (settings, paces, is_whole, run.has_dashboard, run.machine.cores, run.machine.profile.clone())
+        [
+            ("seed", to_value(seed)),
+            ("senders", to_value(senders)),
+            ("workers", to_value(workers)),
+            ("subsystems", to_value(subsystems)),
+            ("bodies", to_value(bodies)),
+            ("handlers", to_value(handlers)),
+            ("messages and rates of the phases", to_value(paces)),
+            ("was cut short", to_value(&run.cut_short)),
+            ("had a dashboard", to_value(run.has_dashboard)),
+            ("cores", to_value(run.machine.cores)),
+            ("build", to_value(&run.machine.profile)),
+        ]
+        .map(|(what, value)| (what, value.unwrap_or_default().to_string()))
     };
-    load(a) == load(b)
+    let both = settings(a).into_iter().zip(settings(b));
+    both.filter(|(a, b)| a != b).map(|((what, a), (_, b))| (what, a, b)).collect()
 }
 
 impl Measure {
@@ -216,6 +232,6 @@ mod tests {
         other.scenario.about = "in other words".to_owned();
         assert!(!compare(&one, &other).contains("not the same load"));
         other.scenario.seed += 1;
-        assert!(compare(&one, &other).contains("not the same load"));
+        assert!(compare(&one, &other).contains("not the same load: seed: 0, then 1"));
     }
 }

@@ -24,7 +24,8 @@ pub(crate) fn page(report: &Report) -> String {
     }
     let _ = write!(
         html,
-        "<p class=\"small\">{} messages in {:.1} s · seed {} · scale {} · {} cores, {} · {} · mycelia-load {}</p></header><main>",
+        "<p class=\"small\"><code>run {}</code></p><p class=\"small\">{} messages in {:.1} s · seed {} · scale {} · {} cores, {} · {} · mycelia-load {}</p></header><main>",
+        escaped(&report.command),
         thousands(report.ledger.sent),
         report.seconds,
         scenario.seed,
@@ -204,6 +205,7 @@ pub(crate) mod tests {
             at: 1_800_000_000,
             judgements: judge(&scenario.pass, Some(1.0), 60.0, &figures, &latency),
             scenario,
+            command: "sustained --scale 0.2".to_owned(),
             scale: 0.2,
             cut_short: None,
             has_dashboard: false,

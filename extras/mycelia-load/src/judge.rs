@@ -45,7 +45,7 @@ impl Verdict {
         match self {
             Self::Passed => "passed",
             Self::Failed => "FAILED",
-            Self::TooShort => "not judged: too short a run",
+            Self::TooShort => "not judged: needs 20 s or 100 000 messages; memory 300 s",
             Self::Unknown => "not judged: cannot be measured here",
         }
     }

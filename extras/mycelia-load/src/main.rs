@@ -32,11 +32,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use mycelia_metrics::Token;
 
 use crate::plan::{Changes, Plan};
 use crate::report::Report;
 use crate::run::Order;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, ScenarioError};
 
 /// Plays load scenarios against Mycelia's subsystems, and checks that every message is accounted for.
 #[derive(Parser)]
@@ -52,7 +53,12 @@ enum Command {
     Run(RunArguments),
     /// Shows the scenarios that come with the program.
     List,
-    /// Shows what differs between two runs, by their JSON, and whether it is more than noise.
+    /// Shows the text of one, to begin one's own with.
+    Show {
+        /// Its name.
+        scenario: String,
+    },
+    /// Shows what differs between two runs, by their JSON, and whether it is more than noise. Exits with 0 whatever that is.
     Compare {
         /// The earlier one.
         a: PathBuf,
@@ -80,7 +86,11 @@ struct RunArguments {
     /// Draws the bodies, and the handlers that are slow or fail, by this, in place of the scenario's seed.
     #[arg(long)]
     seed: Option<u64>,
-    /// Sets a field of the scenario, such as `subsystems.capacity=64` or `phases.0.rate=500`; may be repeated.
+    /// Lets others than this machine look, who say this: at least 16 bytes.
+    #[arg(long)]
+    token: Option<String>,
+    /// Sets a field of the scenario, as TOML: `subsystems.capacity=64`, `phases.0.rate=500`, `'subsystems.policies=["wait"]'`; may be
+    /// repeated.
     #[arg(long, value_name = "FIELD=VALUE")]
     set: Vec<String>,
     /// Writes all that is known of the run to this file.
@@ -98,6 +108,13 @@ fn main() -> ExitCode {
             show(&text::list());
             Ok(ExitCode::SUCCESS)
         }
+        Command::Show { scenario } => match Scenario::text(&scenario) {
+            Some(text) => {
+                show(text);
+                Ok(ExitCode::SUCCESS)
+            }
+            None => Err(ScenarioError::Unknown(scenario).into()),
+        },
         Command::Compare { a, b } => show_differences(&a, &b),
     };
     done.unwrap_or_else(|error| {
@@ -110,7 +127,7 @@ fn main() -> ExitCode {
 type Failure = Box<dyn Error + Send + Sync>;
 
 fn play(arguments: RunArguments) -> Result<ExitCode, Failure> {
-    let RunArguments { scenario, dashboard, duration, rate, scale, seed, set, json, html } = arguments;
+    let RunArguments { scenario, dashboard, duration, rate, scale, seed, token, set, json, html } = arguments;
     let mut scenario = Scenario::find(&scenario, &set)?;
     scenario.seed = seed.unwrap_or(scenario.seed);
     let plan = Plan::new(&scenario, &Changes { duration, rate, scale })?;
@@ -119,7 +136,10 @@ fn play(arguments: RunArguments) -> Result<ExitCode, Failure> {
     }
     // Before the run: whoever has waited for half an hour wants what came of it.
     json.iter().chain(&html).try_for_each(|file| can_be_written(file).map_err(of(file)))?;
-    let order = Order { scenario: &scenario, plan, scale, dashboard: dashboard.as_deref() };
+    let token =
+        token.map(|token| Token::new(token).ok_or("`--token` is shorter than 16 bytes")).transpose()?;
+    let command = command();
+    let order = Order { scenario: &scenario, plan, scale, command, dashboard: dashboard.as_deref(), token };
     let report = run::run(order)?;
     show(&text::report(&report));
     if let Some(file) = json {
@@ -139,6 +159,15 @@ fn show_differences(a: &Path, b: &Path) -> Result<ExitCode, Failure> {
 /// To standard output, which may have been closed by then (`| head`).
 fn show(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// What was typed after `run`, but for the token.
+fn command() -> String {
+    let words: Vec<_> = std::env::args().skip_while(|word| word != "run").skip(1).collect();
+    let is_token =
+        |place: usize| place > 0 && words[place - 1] == "--token" || words[place].starts_with("--token=");
+    let shown = (0..words.len()).map(|place| if is_token(place) { "…" } else { &words[place] });
+    shown.collect::<Vec<_>>().join(" ")
 }
 
 /// What is in it stays as it is.

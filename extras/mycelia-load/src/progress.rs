@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::plan::Plan;
 use crate::report::Sample;
+use crate::text::{figure, thousands};
 
 /// Where nobody watches a bar, a line every so many seconds.
 const LINE_EVERY: f64 = 10.0;
@@ -16,17 +17,23 @@ pub(crate) struct Progress {
     /// The bar goes by time where that is known, else by messages.
     goes_by_time: bool,
     next_line: f64,
+    seconds: Option<f64>,
 }
 
 impl Progress {
-    pub(crate) fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(name: &str, plan: &Plan) -> Self {
+        let time = plan
+            .seconds()
+            .map_or("as fast as they go".to_owned(), |seconds| format!("in {} s", figure(Some(seconds))));
+        say(&format!("{name}: {} messages {time}", thousands(plan.messages())));
         let length = plan.seconds().map_or(plan.messages(), |seconds| (seconds * 1e3) as u64);
         let bar = stderr().is_terminal().then(|| {
-            let style =
-                ProgressStyle::with_template("{bar:30.cyan} {percent:>3} %  {elapsed} of {duration}  {msg}");
+            let style = ProgressStyle::with_template(
+                "{bar:30.cyan} {percent:>3} %  {elapsed} of {duration}  {wide_msg}",
+            );
             ProgressBar::new(length).with_style(style.expect("the template is fine"))
         });
-        Self { bar, goes_by_time: plan.seconds().is_some(), next_line: LINE_EVERY }
+        Self { bar, goes_by_time: plan.seconds().is_some(), next_line: LINE_EVERY, seconds: plan.seconds() }
     }
 
     pub(crate) fn show(&mut self, samples: &[Sample], offered: u64) {
@@ -44,7 +51,8 @@ impl Progress {
             bar.set_position(if self.goes_by_time { (sample.at * 1e3) as u64 } else { offered });
             bar.set_message(line);
         } else if sample.at >= self.next_line {
-            say(&format!("{:>6.0} s  {line}", sample.at));
+            let of = self.seconds.map(|seconds| format!(" of {seconds:.0}")).unwrap_or_default();
+            say(&format!("{:>6.0}{of} s  {line}", sample.at));
             self.next_line = sample.at + LINE_EVERY;
         }
     }

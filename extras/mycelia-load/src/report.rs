@@ -18,7 +18,9 @@ pub(crate) struct Report {
     pub(crate) machine: Machine,
     /// When it began: seconds since 1970.
     pub(crate) at: u64,
-    /// As it was in its file, but for the seed.
+    /// What was typed after `run`.
+    pub(crate) command: String,
+    /// As it was in its file, but for the seed and what was set.
     pub(crate) scenario: Scenario,
     pub(crate) scale: f64,
     /// Why it ended before its time, if it did.

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 use mycelia_actors::prelude::*;
-use mycelia_metrics::{Metrics, Process, Server};
+use mycelia_metrics::{Metrics, Process, Server, Settings, Token};
 use tokio::runtime::Handle;
 use tokio::signal::ctrl_c;
 use tokio::sync::Barrier;
@@ -29,8 +29,25 @@ use crate::worker::{Tally, Times, Turns, Worker, hide_panics_on_purpose};
 
 /// How long workers may take to handle what is queued when all is sent.
 const DRAIN: Duration = Duration::from_secs(60);
+/// How late the last message may be sent, in seconds: else the load is more than there is room for.
+const LATEST: f64 = 60.0;
 /// The shortest, and at full speed the usual time between samples, in seconds.
 const SHORTEST_PERIOD: f64 = 0.02;
+
+/// Somebody wants the run to end: with Ctrl-C, or as `timeout` and containers do.
+async fn interrupted() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            ended = ctrl_c() => ended,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    ctrl_c().await
+}
 
 type Interrupt = Pin<Box<dyn Future<Output = io::Result<()>>>>;
 
@@ -39,8 +56,11 @@ pub(crate) struct Order<'a> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) plan: Plan,
     pub(crate) scale: f64,
-    /// Where to serve it.
+    /// As it was given.
+    pub(crate) command: String,
+    /// Where to serve it, and who may look.
     pub(crate) dashboard: Option<&'a str>,
+    pub(crate) token: Option<Token>,
 }
 
 /// Plays a scenario.
@@ -52,10 +72,11 @@ pub(crate) fn run(order: Order<'_>) -> Result<Report, BoxError> {
     }
     tokio.enable_all().build()?.block_on(async {
         // From here on an interrupt is one of this run, and not of the whole program.
-        let mut interrupt: Interrupt = Box::pin(ctrl_c());
+        let mut interrupt: Interrupt = Box::pin(interrupted());
         let _ = interrupt.as_mut().poll(&mut Task::from_waker(Waker::noop()));
         let runtime = runtime(&order.scenario.subsystems);
-        let metrics = if order.dashboard.is_some() { Some(Metrics::of(&runtime)?) } else { None };
+        let settings = order.token.iter().cloned().fold(Settings::default(), Settings::token);
+        let metrics = order.dashboard.map(|_| Metrics::with(&runtime, settings)).transpose()?;
         let run = Run::begin(runtime, &order)?;
         let _server = match (metrics, order.dashboard) {
             (Some(metrics), Some(address)) => Some(serve(&metrics, address).await?),
@@ -74,7 +95,7 @@ fn runtime(subsystems: &Subsystems) -> Runtime {
 }
 
 async fn serve(metrics: &Metrics, address: &str) -> Result<Server, BoxError> {
-    let server = metrics.serve(address).await?;
+    let server = metrics.serve(address).await.map_err(|error| format!("{address}: {error}"))?;
     say(&format!("dashboard: http://{}", server.address()));
     Ok(server)
 }
@@ -181,7 +202,7 @@ impl Run {
 
     async fn play(mut self, order: &Order<'_>, mut interrupt: Interrupt) -> Result<Report, BoxError> {
         let before = self.counted.process;
-        let mut progress = Progress::new(&order.plan);
+        let mut progress = Progress::new(&order.scenario.name, &order.plan);
         let sending = Arc::clone(&self.sending);
         let _cut_short = CutShort(Arc::clone(&sending));
         let mut senders = JoinSet::new();
@@ -201,6 +222,7 @@ impl Run {
         let stop = || sending.targets.iter().for_each(|target| target.address.stop());
         let kill = || sending.targets.iter().for_each(|target| target.address.kill());
         let (mut cut_short, mut was_killed, mut drains_until) = (None, false, None);
+        let too_late = order.plan.seconds().map(|seconds| seconds + LATEST);
         loop {
             tokio::select! {
                 ended = senders.join_next(), if drains_until.is_none() => match ended {
@@ -226,11 +248,21 @@ impl Run {
                     sending.is_cut_short.store(true, Ordering::Relaxed);
                     // Senders that wait for room get their messages back.
                     stop();
-                    interrupt = Box::pin(ctrl_c());
+                    interrupt = Box::pin(interrupted());
+                    if !was_killed {
+                        say("interrupted: what is queued is still handled; another one ends that too");
+                    }
                 }
                 _ = ticks.tick() => {
                     self.sample();
                     progress.show(&self.samples, self.counted.offered);
+                    let is_too_late = too_late.is_some_and(|latest| self.counted.at > latest);
+                    if is_too_late && drains_until.is_none() && cut_short.is_none() {
+                        let left = order.plan.messages() - self.counted.offered;
+                        cut_short = Some(format!("{LATEST} s after its time {left} messages were still to be sent"));
+                        sending.is_cut_short.store(true, Ordering::Relaxed);
+                        stop();
+                    }
                 }
             }
         }
@@ -334,6 +366,7 @@ impl Run {
             scenario: order.scenario.clone(),
             scale: order.scale,
             cut_short,
+            command: order.command.clone(),
             has_dashboard: order.dashboard.is_some(),
             seconds,
             figures,

@@ -19,6 +19,7 @@ const SHIPPED: [&str; 5] = [
 #[serde(deny_unknown_fields)]
 pub(crate) struct Scenario {
     pub(crate) name: String,
+    #[serde(default)]
     pub(crate) about: String,
     /// Chooses the bodies, and which handlers are slow or fail.
     #[serde(default)]
@@ -161,7 +162,9 @@ pub(crate) enum ScenarioError {
     Malformed { file: String, error: toml::de::Error },
     #[error("{file}: `{field}` {rule}")]
     Invalid { file: String, field: String, rule: &'static str },
-    #[error("`--set {0}`: must read FIELD=VALUE, with a value of TOML, such as subsystems.capacity=64")]
+    #[error(
+        "`--set {0}`: must read FIELD=VALUE, with a value of TOML, such as subsystems.capacity=64 or 'subsystems.policies=[\"wait\"]'"
+    )]
     NotSet(String),
     #[error("`--set {0}`: there is no such place in the scenario")]
     NoPlace(String),
@@ -173,10 +176,16 @@ impl Scenario {
         SHIPPED.iter().map(|text| Self::parse("", text, &[]).expect("a test reads them all"))
     }
 
+    /// The text of one that comes with the program.
+    pub(crate) fn text(name: &str) -> Option<&'static str> {
+        let place = Self::shipped().position(|one| one.name == name)?;
+        Some(SHIPPED[place])
+    }
+
     /// One that comes with the program, by its name, or a file; with these fields set, each as `field=value`.
     pub(crate) fn find(name: &str, set: &[String]) -> Result<Self, ScenarioError> {
-        if let Some(shipped) = Self::shipped().position(|one| one.name == name) {
-            return Self::parse(name, SHIPPED[shipped], set);
+        if let Some(text) = Self::text(name) {
+            return Self::parse(name, text, set);
         }
         if !Path::new(name).exists() {
             return Err(ScenarioError::Unknown(name.to_owned()));
@@ -217,6 +226,11 @@ impl Scenario {
             ("subsystems.count", (1..=10_000).contains(&subsystems.count), "must be from 1 to 10000"),
             ("subsystems.capacity", is_size(subsystems.capacity), "must be from 1 to 16777216"),
             ("subsystems.policies", !subsystems.policies.is_empty(), "must not be empty"),
+            (
+                "subsystems.policies",
+                subsystems.policies.len() <= subsystems.count,
+                "has more than there are subsystems",
+            ),
             ("subsystems.pool", subsystems.pool.is_none_or(is_size), "must be from 1 to 16777216"),
             ("bodies", bodies.total() > 0, "must not all be 0"),
             ("handlers.slow", is_share(handlers.slow), "must be a share, from 0 to 1"),
@@ -227,6 +241,7 @@ impl Scenario {
                 "and `handlers.slow` are more than 1 together",
             ),
             ("phases", !phases.is_empty(), "must not be empty"),
+            ("pass.loss", self.pass.loss.is_none_or(is_share), "must be a share, from 0 to 1"),
             ("pass", self.pass.is_sound(), "has a limit that is below 0, or no number"),
         ];
         let broken = rules.into_iter().find(|(_, holds, _)| !holds);

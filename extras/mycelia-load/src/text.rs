@@ -81,7 +81,7 @@ struct Text<'a>(&'a Report);
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report { scenario, figures, machine, ledger, .. } = self.0;
-        writeln!(f, "{}: {}", scenario.name, scenario.about)?;
+        writeln!(f, "{}: {}\nrun {}", scenario.name, scenario.about, self.0.command)?;
         let (seconds, seed, scale) = (self.0.seconds, scenario.seed, self.0.scale);
         let sent = thousands(ledger.sent);
         writeln!(
@@ -118,6 +118,12 @@ impl Display for Text<'_> {
             figure(figures.memory_mb_per_hour)
         )?;
         writeln!(f, "{:<28}{} % of a core", "CPU", figure(figures.cpu_percent))?;
+        writeln!(
+            f,
+            "{:<28}{} % of the messages were not handled",
+            "loss",
+            figure(Some(figures.loss * 100.0))
+        )?;
         writeln!(f, "{:<28}{ledger}", "ledger")?;
         let holding = self.0.checks.iter().filter(|check| check.holds()).count();
         writeln!(f, "{:<28}{holding} of {} hold\n", "checks of the ledger", self.0.checks.len())?;
@@ -134,7 +140,11 @@ impl Display for Text<'_> {
         }
         let reasons = reasons(self.0);
         if reasons.is_empty() {
-            return writeln!(f, "\npassed");
+            let open = self.0.judgements.iter().filter(|one| one.verdict != Verdict::Passed).count();
+            let of = self.0.judgements.len();
+            let open =
+                if open == 0 { String::new() } else { format!(" ({open} of {of} criteria not judged)") };
+            return writeln!(f, "\npassed{open}");
         }
         writeln!(f, "\nFAILED")?;
         reasons.iter().try_for_each(|reason| writeln!(f, "  {reason}"))
@@ -149,7 +159,11 @@ fn times(f: &mut impl Write, what: &str, times: &Latency) -> fmt::Result {
 /// p50, p90, p95, p99, p99.9 and the longest.
 pub(crate) fn quantiles(times: &Latency) -> [String; 6] {
     let Latency { count, p50, p90, p95, p99, p999, max, .. } = *times;
-    [p50, p90, p95, p99, p999, max].map(|time| if count == 0 { "-".to_owned() } else { format!("{time:.3}") })
+    [p50, p90, p95, p99, p999, max].map(|time| match time {
+        _ if count == 0 => "-".to_owned(),
+        long if long >= 1000.0 => format!("{long:.0}"),
+        short => format!("{short:.3}"),
+    })
 }
 
 #[cfg(test)]

@@ -127,7 +127,10 @@ fn a_run_has_a_dashboard_and_an_interrupt_ends_it_with_its_report() {
     let mut run = program().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut errors = BufReader::new(run.stderr.take().unwrap());
     let mut line = String::new();
-    errors.read_line(&mut line).unwrap();
+    while !line.contains("dashboard") {
+        line.clear();
+        assert!(errors.read_line(&mut line).unwrap() > 0, "no dashboard");
+    }
     let address = line.trim().strip_prefix("dashboard: http://").unwrap_or_else(|| panic!("{line}"));
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET /api/snapshot HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
