@@ -2,7 +2,10 @@
 // Names come from outside: they go into the page as text only.
 "use strict";
 
-const KEPT = 7200;
+const KEPT = 7200; // snapshots
+const DETAILED = 1800; // of these, with their subsystems
+const MOST_ROWS = 500;
+const SILENCE = 5; // seconds without an event that are too many
 const byId = (id) => document.getElementById(id);
 const token = new URLSearchParams(location.search).get("token");
 const withToken = (path) => (token ? `${path}${path.includes("?") ? "&" : "?"}token=${encodeURIComponent(token)}` : path);
@@ -34,13 +37,21 @@ function bytes(n) {
   return `${n} B`;
 }
 
-function clock(seconds) {
+const exact = (n) => n.toLocaleString("en");
+
+const clock = (date, seconds) => date.toLocaleTimeString("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...(seconds ? { second: "2-digit" } : {}) });
+
+/** A place on the axis of time, as the process's clock says it now. */
+function tick(at) {
   const [from, to] = window_();
-  const style = { hour: "2-digit", minute: "2-digit", hour12: false, ...(to - from < 300 ? { second: "2-digit" } : {}) };
-  return new Date(seconds * 1000).toLocaleTimeString("en", style);
+  const last = shown().at(-1);
+  const unit = to - from < 300 ? 1 : 60;
+  const seconds = last ? at + last.snapshot.at - last.at : at;
+  return clock(new Date(Math.round(seconds / unit) * unit * 1000), unit === 1);
 }
 
-const percent = (share) => (share ? `${(share * 100).toFixed(share >= 0.1 ? 0 : 1)} %` : "0 %");
+// Rounded down: 100 % is all.
+const percent = (share) => (share ? `${share >= 0.1 ? Math.floor(share * 100 + 1e-6) : (share * 100).toFixed(1)} %` : "0 %");
 
 function span(seconds) {
   const [d, h, m] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
@@ -55,7 +66,7 @@ const LOST = ["failed", "evicted", "discarded", "expired", "undelivered"];
 const lost = (ledger) => LOST.reduce((sum, fate) => sum + ledger[fate], 0);
 
 function rates(now, before) {
-  const seconds = before ? now.at - before.at : 0;
+  const seconds = before ? now.uptime - before.uptime : 0;
   const rate = (of) => (seconds > 0 ? Math.max(0, of(now) - of(before)) / seconds : null);
   const handled = rate((s) => s.ledger.handled);
   const failed = rate((s) => s.ledger.failed);
@@ -69,26 +80,44 @@ function rates(now, before) {
   };
 }
 
-const history = []; // {snapshot, rates, subsystems: Map(name -> {snapshot, rate})}
+const history = []; // {at, snapshot, rates, subsystems: Map(key -> {of, rate})}; one without a snapshot is a gap
+
+const key = (one) => JSON.stringify([one.name, one.parent]);
+const inMailbox = (one) => one.in_mailbox ?? one.ledger.queued;
+const start = (snapshot) => snapshot.at - snapshot.uptime;
 
 function remember(snapshot) {
   const last = history.at(-1);
-  const before = last && last.snapshot.at < snapshot.at && last.snapshot.uptime < snapshot.uptime ? last : null;
-  if (last && !before) history.length = 0; // another process
+  const isSame = last && snapshot.uptime >= last.snapshot.uptime && Math.abs(start(snapshot) - start(last.snapshot)) < 5;
+  // Clocks are set back and forth, `uptime` is not. Between two processes there is only the clock.
+  const passed = isSame ? snapshot.uptime - last.snapshot.uptime : last ? Math.max(1, snapshot.at - last.snapshot.at) : 0;
+  const at = last ? last.at + passed : snapshot.at;
+  let before = isSame ? last : null;
+  if (isSame && passed < 0.5) {
+    // Too short for a rate: it takes the place of the last.
+    history.pop();
+    before = history.at(-1);
+  } else if (last && (!isSame || passed > SILENCE)) {
+    keep({ at: at - passed / 2, subsystems: new Map() });
+  }
   const subsystems = new Map();
   for (const one of snapshot.subsystems) {
     const was = before?.subsystems.get(key(one))?.of;
-    const seconds = before ? snapshot.at - before.snapshot.at : 0;
     const done = (s) => s.ledger.handled + s.ledger.failed;
-    subsystems.set(key(one), { of: one, rate: was ? Math.max(0, done(one) - done(was)) / seconds : null });
+    const rate = was ? Math.max(0, done(one) - done(was)) / (snapshot.uptime - before.snapshot.uptime) : null;
+    subsystems.set(key(one), { of: one, rate });
   }
-  history.push({ snapshot, rates: rates(snapshot, before?.snapshot), subsystems });
-  if (history.length > KEPT) history.shift();
-  // Of older ones the totals are enough.
-  if (history.length > 1800) { const old = history[history.length - 1801]; old.subsystems = new Map(); old.snapshot = { ...old.snapshot, subsystems: [] }; }
+  keep({ at, snapshot, rates: rates(snapshot, before?.snapshot), subsystems });
 }
 
-const key = (one) => `${one.name} ${one.parent ?? ""}`;
+function keep(entry) {
+  history.push(entry);
+  if (history.length > KEPT) history.shift();
+  // Of older ones the totals are enough. They are replaced: a held picture has the old ones still.
+  const place = history.length - 1 - DETAILED;
+  const old = history[place];
+  if (old) history[place] = { ...old, snapshot: old.snapshot && { ...old.snapshot, subsystems: [] }, subsystems: new Map() };
+}
 
 // ---- tiles
 
@@ -169,7 +198,7 @@ class Chart {
       legend: { show: false },
       cursor: { sync: { key: sync.key }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
       scales: { x: { time: true, range: () => window_() }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.12 : 1] } },
-      axes: [{ ...axis, size: 26, space: 70, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => (tick ? this.format(tick) : "0")) }],
+      axes: [{ ...axis, size: 26, space: 70, values: (_, ticks) => ticks.map(tick) }, { ...axis, size: 62, values: (_, ticks) => ticks.map((n) => (n ? this.format(n) : "0")) }],
       series: [{}, ...this.series.map(([name, color, dash]) => ({
         label: name, stroke: css(color), width: 1.6, dash, points: { show: false },
         fill: this.series.length === 1 ? `${css(color)}22` : undefined,
@@ -190,8 +219,8 @@ class Chart {
   }
 
   data() {
-    const rows = shown().map((entry) => this.from(entry));
-    return [shown().map((entry) => entry.snapshot.at), ...this.series.map((_, place) => rows.map((row) => row?.[place] ?? null))];
+    const rows = shown().map((entry) => (entry.snapshot ? this.from(entry) : null));
+    return [shown().map((entry) => entry.at), ...this.series.map((_, place) => rows.map((row) => row?.[place] ?? null))];
   }
 
   showAt(place) {
@@ -214,15 +243,15 @@ class Chart {
 }
 
 let seconds = 300;
-let held = null; // how many entries there were when it was paused
+let held = null; // the history as it was when it was paused
 
-const shown = () => (held === null ? history : history.slice(0, held));
+const shown = () => held ?? history;
 
 function window_() {
   if (zoomed) return zoomed;
-  const to = shown().at(-1)?.snapshot.at ?? Date.now() / 1000;
+  const to = shown().at(-1)?.at ?? Date.now() / 1000;
   // Not much more than there is to see.
-  return [Math.max(to - seconds, Math.min(shown()[0]?.snapshot.at ?? to, to - 60)), to];
+  return [Math.max(to - seconds, Math.min(shown()[0]?.at ?? to, to - 60)), to];
 }
 
 function makeCharts() {
@@ -261,58 +290,59 @@ function tree(subsystems) {
   return rows;
 }
 
-function cell(row, text, className) {
-  const made = row.appendChild(document.createElement("td"));
-  made.className = className ?? "";
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
-
 const short = (one) => {
   if (one.count === 1 && !one.name.includes("::")) return one.name;
   const plain = one.name.replace(/<.*/, "").split("::").at(-1);
   return `${plain} × ${one.count}`;
 };
 
-function showSubsystems(entry) {
-  const { snapshot, subsystems } = entry;
+const rows = new Map(); // key -> its row, the same as long as it is listed: it may be pressed, or focused
+
+function showSubsystems({ snapshot, subsystems }) {
   const wanted = byId("filter").value.toLowerCase();
-  const body = document.createElement("tbody");
-  let places = 0;
-  for (const [one, twig] of tree(snapshot.subsystems)) {
-    if (wanted && !one.name.toLowerCase().includes(wanted)) continue;
-    if (++places > 500) break;
-    const row = body.insertRow();
-    row.dataset.name = one.name;
-    row.tabIndex = 0;
-    row.title = one.reasons.join("; ") || one.name;
-    const open = () => showDetail(key(one));
-    row.onclick = open;
-    row.onkeydown = (event) => { if (event.key === "Enter") open(); };
-    const name = cell(row);
-    if (!wanted && twig) { const lines = name.appendChild(document.createElement("span")); lines.className = "twig"; lines.textContent = twig; }
-    const dot = name.appendChild(document.createElement("span"));
-    dot.className = `dot ${one.health}`;
-    name.append(short(one));
-    cell(row, one.state, "quiet");
-    cell(row, count(subsystems.get(key(one))?.rate ?? null), "n");
-    const fill = one.ledger.capacity ? one.ledger.queued / one.ledger.capacity : 0;
-    const mailbox = cell(row);
-    const bar = mailbox.appendChild(document.createElement("span"));
-    bar.className = `bar ${fill >= 1 ? "full" : fill >= 0.8 ? "high" : ""}`;
-    bar.appendChild(document.createElement("span")).style.width = `${Math.min(100, fill * 100)}%`;
-    mailbox.append(`${count(one.ledger.queued)} / ${count(one.ledger.capacity)}`);
-    cell(row, time(one.waited.p95), "n");
-    cell(row, time(one.took.p50), "n");
-    cell(row, time(one.took.p99), "n");
-    cell(row, count(one.ledger.failed), one.ledger.failed ? "n hot" : "n quiet");
-    const others = lost(one.ledger) - one.ledger.failed;
-    cell(row, count(others), others ? "n" : "n quiet");
-    cell(row, count(one.ledger.restarts), one.ledger.restarts ? "n" : "n quiet");
+  const found = tree(snapshot.subsystems).filter(([one]) => one.name.toLowerCase().includes(wanted));
+  const listed = new Map(found.slice(0, MOST_ROWS).map(([one, twig]) => [key(one), [one, wanted ? "" : twig]]));
+  const body = byId("subsystems").tBodies[0];
+  const focused = document.activeElement;
+  for (const [which, row] of rows) if (!listed.has(which)) { row.remove(); rows.delete(which); }
+  let next = body.rows[0] ?? null;
+  for (const [which, [one, twig]] of listed) {
+    if (!rows.has(which)) rows.set(which, byId("row").content.firstElementChild.cloneNode(true));
+    const row = rows.get(which);
+    row.dataset.key = which;
+    fillRow(row, one, twig, subsystems.get(which)?.rate);
+    if (row === next) next = row.nextElementSibling;
+    else body.insertBefore(row, next);
   }
-  byId("subsystems").tBodies[0].replaceWith(body);
+  if (focused !== document.activeElement) focused.focus({ preventScroll: true });
+  byId("more").textContent = `${found.length - listed.size} more: filter by name`;
+  byId("subsystems").tFoot.hidden = found.length === listed.size;
   const hidden = snapshot.not_shown ? `, ${snapshot.not_shown} more only in the totals` : "";
   byId("count").textContent = `${count(snapshot.alive)} alive${hidden}`;
+}
+
+function fillRow(row, one, twig, rate) {
+  const { cells } = row;
+  row.title = one.reasons.join("; ") || one.name;
+  const [lines, dot, name] = cells[0].children;
+  lines.textContent = twig;
+  dot.className = `dot ${one.health}`;
+  name.textContent = short(one);
+  cells[1].textContent = one.state;
+  cells[2].textContent = count(rate);
+  const [bar, inside] = cells[3].children;
+  const fill = one.ledger.capacity ? inMailbox(one) / one.ledger.capacity : 0;
+  bar.className = `bar ${fill >= 1 ? "full" : fill >= 0.8 ? "high" : ""}`;
+  bar.firstElementChild.style.width = `${Math.min(100, fill * 100)}%`;
+  inside.textContent = `${exact(inMailbox(one))} / ${exact(one.ledger.capacity)}`;
+  cells[4].textContent = time(one.waited.p95);
+  cells[5].textContent = time(one.took.p50);
+  cells[6].textContent = time(one.took.p99);
+  const { failed, restarts } = one.ledger;
+  [failed, lost(one.ledger) - failed, restarts].forEach((n, place) => {
+    cells[7 + place].textContent = count(n);
+    cells[7 + place].className = n ? (place ? "n" : "n hot") : "n quiet";
+  });
 }
 
 // ---- one subsystem
@@ -329,7 +359,7 @@ function showDetail(which) {
   const add = (...chart) => new Chart(byId("detail-charts"), ...chart);
   detailCharts = [
     add("Messages / s", count, [["handled", "--c1"]], (entry) => [of(entry)?.rate]),
-    add("Queued", count, [["messages", "--c2"], ["room for", "--c6", [4, 4]]], (entry) => [of(entry)?.of.ledger.queued, of(entry)?.of.ledger.capacity]),
+    add("Mailbox", count, [["messages", "--c2"], ["room for", "--c6", [4, 4]]], (entry) => { const one = of(entry)?.of; return one && [inMailbox(one), one.ledger.capacity]; }),
     add("Handling", time, [["p50", "--c1"], ["p95", "--c2"], ["p99", "--c3"]], (entry) => { const took = of(entry)?.of.took; return [took?.p50, took?.p95, took?.p99]; }),
     add("Waiting", time, [["p50", "--c1"], ["p95", "--c2"], ["p99", "--c3"]], (entry) => { const waited = of(entry)?.of.waited; return [waited?.p50, waited?.p95, waited?.p99]; }),
   ];
@@ -341,22 +371,22 @@ function fill(id, rows) {
   const body = document.createElement("tbody");
   for (const cells of rows) {
     const row = body.insertRow();
-    cells.forEach((text) => cell(row, text));
+    for (const text of cells) row.insertCell().textContent = text;
   }
   byId(id).tBodies[0].replaceWith(body);
 }
 
 function fillDetail() {
   const one = shown().at(-1)?.subsystems.get(detail)?.of;
-  byId("detail-name").textContent = one ? short(one) : `${detail.split(" ")[0]} has ended`;
+  byId("detail-name").textContent = one ? short(one) : `${JSON.parse(detail)[0]} has ended`;
   byId("detail-health").textContent = one?.health ?? "";
   byId("detail-health").className = `pill ${one?.health ?? ""}`;
   byId("detail-reasons").textContent = one?.reasons.join("; ") ?? "";
   if (!one) return;
   const { ledger, took, waited } = one;
-  const columns = ["sent", "handled", ...LOST, "returned", "queued", "in_hand", "waiting", "capacity", "restarts"];
-  fill("detail-ledger", columns.map((name) => [name.replace("_", " "), ledger[name].toLocaleString("en")]));
-  fill("detail-asks", Object.entries(one.asks).map(([end, n]) => [end, n.toLocaleString("en")]));
+  const counts = (of) => Object.entries(of).map(([name, n]) => [name.replaceAll("_", " "), exact(n)]);
+  fill("detail-ledger", counts(ledger));
+  fill("detail-asks", counts(one.asks));
   const times = (name, of) => ["p50", "p95", "p99", "max"].map((at) => [`${name} ${at}`, time(of[at])]);
   fill("detail-times", [...times("took", took), ...times("waited", waited)]);
 }
@@ -381,13 +411,13 @@ function redraw() {
   document.title = last.snapshot.health === "healthy" ? "Mycelia" : `● ${last.snapshot.health} – Mycelia`;
   showTiles(last);
   charts.forEach((chart) => chart.update());
-  if (!byId("subsystems").contains(document.activeElement) || held === null) showSubsystems(last);
+  showSubsystems(last);
   if (detail !== null) { detailCharts.forEach((chart) => chart.update()); fillDetail(); }
   document.body.dataset.at = last.snapshot.at;
 }
 
 function pause(on) {
-  held = on ? history.length : null;
+  held = on ? history.slice() : null;
   byId("pause").setAttribute("aria-pressed", String(on));
   byId("pause").textContent = on ? "Go on" : "Pause";
   if (!on) zoomed = null;
@@ -399,18 +429,54 @@ function theme(name) {
   [...charts, ...detailCharts].forEach((chart) => chart.draw());
 }
 
+// ---- the stream
+
+let source = null;
+let heard = { ticks: performance.now(), at: new Date() }; // the last event, or the beginning
+let again = 0; // when it is tried again, if nothing comes
+let trouble = "";
+
 function connect() {
-  const source = new EventSource(withToken("api/live"));
-  source.onmessage = (event) => {
-    byId("connection").textContent = "";
+  source?.close();
+  const here = source = new EventSource(withToken("api/live"));
+  again = performance.now() + SILENCE * 1000;
+  here.onmessage = (event) => {
     remember(JSON.parse(event.data));
+    heard = { ticks: performance.now(), at: new Date() };
+    again = heard.ticks + SILENCE * 1000;
+    trouble = "";
+    listen();
     if (held === null) redraw();
   };
-  source.onerror = () => {
-    byId("connection").textContent = "no connection – trying again";
-    source.close();
-    setTimeout(connect, 2000);
+  here.onerror = async () => {
+    const isRefused = here.readyState === EventSource.CLOSED;
+    here.close();
+    if (!isRefused) again = performance.now() + 2000;
+    const reason = isRefused ? await why() : "no connection, trying again";
+    if (source !== here) return;
+    trouble = reason;
+    listen();
   };
+}
+
+/** Why the stream is refused: it does not say so itself. */
+async function why() {
+  const answer = await fetch(withToken("api/live"), { method: "HEAD" }).catch(() => null);
+  if (answer?.status === 401) return "a token is needed: add ?token=… to the address";
+  if (answer?.status === 503) return "too many watch already, trying again";
+  return answer ? `refused (${answer.status}), trying again` : "no connection, trying again";
+}
+
+/** Once a second: says it if nothing is heard, and tries again. */
+function listen() {
+  const now = performance.now();
+  const isSilent = now - heard.ticks > SILENCE * 1000;
+  document.body.classList.toggle("silent", isSilent);
+  if (isSilent) document.title = "● no news – Mycelia";
+  const text = [trouble, isSilent ? `no news since ${clock(heard.at, true)}` : ""].filter(Boolean).join(" · ");
+  // Screen readers say it when it changes.
+  if (byId("connection").textContent !== text) byId("connection").textContent = text;
+  if (now > again) connect();
 }
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -419,6 +485,9 @@ dark.onchange = () => theme(dark.matches ? "dark" : "light");
 byId("theme").onclick = () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
 byId("pause").onclick = () => pause(held === null);
 byId("filter").oninput = () => { const last = shown().at(-1); if (last) showSubsystems(last); };
+const open = ({ target }) => { const row = target.closest("tr"); if (row) showDetail(row.dataset.key); };
+byId("subsystems").tBodies[0].onclick = open;
+byId("subsystems").tBodies[0].onkeydown = (event) => { if (event.key === "Enter") open(event); };
 byId("close").onclick = () => byId("detail").close();
 byId("detail").onclose = () => { detail = null; detailCharts.forEach((chart) => chart.end()); detailCharts = []; };
 byId("range").onclick = ({ target }) => {
@@ -433,3 +502,4 @@ document.onkeydown = (event) => {
 };
 makeCharts();
 connect();
+setInterval(listen, 1000);
