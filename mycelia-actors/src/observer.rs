@@ -1,7 +1,7 @@
 //! What somebody outside hears of single messages: some are timed, on their way and in hand.
 //!
 //! The run loop wants a sample; the next sender stamps its message; the loop looks at the clock when it takes the message, and
-//! when that is settled. Samples of one subsystem are at least about 50 µs apart, so that a busy one spends less than a hundredth of
+//! when that is settled. Samples of one subsystem are at least about 20 µs apart, so that a busy one spends less than a hundredth of
 //! its time on them; a quiet one has every message timed. Each says how many messages it stands for.
 
 use std::time::Duration;
@@ -58,7 +58,7 @@ impl Observed {
 }
 
 /// The closest that samples of one subsystem are, as a rule.
-const SPACING: u64 = 50_000;
+const SPACING: u64 = 20_000;
 /// After this many batches another message is stamped, for the one before may have been lost on its way.
 const LOST: u8 = 8;
 
