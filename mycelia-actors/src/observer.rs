@@ -1,8 +1,8 @@
 //! What somebody outside hears of single messages: some are timed, on their way and in hand.
 //!
 //! The run loop wants a sample; the next sender stamps its message; the loop looks at the clock when it takes the message, and
-//! when that is settled. Samples of one subsystem are at least about 20 µs apart, so that a busy one spends less than a hundredth of
-//! its time on them; a quiet one has every message timed. Each says how many messages it stands for.
+//! when that is settled. Samples of one subsystem are at least about 20 µs apart, so that a busy one spends a few hundredths
+//! of its time on them; a quiet one has every message timed. Each says how many messages it stands for.
 
 use std::time::Duration;
 
