@@ -1,8 +1,9 @@
 //! What somebody outside hears of single messages: some are timed, on their way and in hand.
 //!
 //! The run loop wants a sample; the next sender stamps its message; the loop looks at the clock when it takes the message, and
-//! when that is settled. Samples of one subsystem are at least about 20 µs apart, so that a busy one spends a few hundredths
-//! of its time on them; a quiet one has every message timed. Each says how many messages it stands for.
+//! when that is settled. Samples of one subsystem are at least about 200 µs apart, so that a busy one spends less than a
+//! hundredth of its time on them; a quiet one has every message timed (once it was busy, after 255 batches at most). Each says how
+//! many messages it stands for.
 
 use std::time::Duration;
 
@@ -58,9 +59,9 @@ impl Observed {
 }
 
 /// The closest that samples of one subsystem are, as a rule.
-const SPACING: u64 = 20_000;
+const SPACING: u64 = 200_000;
 /// After this many batches another message is stamped, for the one before may have been lost on its way.
-const LOST: u8 = 8;
+const LOST: u8 = 128;
 
 /// The last sample of a subsystem.
 #[derive(Debug, Default)]
@@ -136,10 +137,11 @@ impl Drop for Timing<'_> {
         let last: &Mutex<Last> = &actor.ledger.rare().last_sample;
         let stands_for = {
             let mut last = last.lock();
-            last.gap = if now.saturating_sub(last.at) < SPACING {
+            let ago = now.saturating_sub(last.at);
+            last.gap = if ago < SPACING {
                 last.gap.saturating_mul(2).max(1)
             } else {
-                last.gap / 2
+                (u64::from(last.gap) * SPACING / ago) as u8
             };
             let stands_for = begun - last.begun;
             (last.at, last.begun) = (now, begun);
