@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Ours, and what each may depend on: ours first, then what is so large that it must be said.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("mycelia-core", &[]),
     ("mycelia-pool", &["mycelia-core"]),
     ("mycelia-queue", &["mycelia-core"]),
@@ -15,10 +15,19 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("mycelia-testkit", &["mycelia-actors", "tokio"]),
     ("mycelia-metrics", &["mycelia-actors", "tokio"]),
     ("mycelia-load", &["mycelia-actors", "mycelia-metrics", "tokio"]),
+    ("mycelia-stream", &["mycelia-actors", "mycelia-core"]),
     ("mycelia-examples", &["mycelia-actors", "tokio"]),
     (
         "mycelia-benches",
-        &["mycelia-actors", "mycelia-metrics", "mycelia-pool", "mycelia-queue", "mycelia-router", "tokio"],
+        &[
+            "mycelia-actors",
+            "mycelia-metrics",
+            "mycelia-pool",
+            "mycelia-queue",
+            "mycelia-router",
+            "mycelia-stream",
+            "tokio",
+        ],
     ),
 ];
 const WATCHED: [&str; 4] = ["tokio", "async-std", "smol", "futures"];

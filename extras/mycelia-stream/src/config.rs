@@ -1,0 +1,280 @@
+//! What a processor is to do.
+
+use std::fmt;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::limits::Limits;
+use crate::locate::{Position, locate, parse};
+use crate::mapping::{ExpressionError, Leaf, Tree, is_builtin, is_identifier, leaves};
+use crate::topic::{TopicError, check_path};
+
+/// The configuration of a processor. [`Processor::new`](crate::Processor::new) checks it.
+///
+/// Serde reads it from any format; [`Config::parse`] from YAML or JSON, with the place of what is wrong. Fields that are not there have
+/// their defaults, and the checks say which are needed.
+///
+/// ```yaml
+/// mode: timeseries
+/// model: { name: pump, version: v1 }
+/// output_topic: umh.v1.corpA.plant-A.aawd
+/// sources:
+///   press: umh.v1.corpA.plant-A.aawd._raw.press
+///   tF: umh.v1.corpA.plant-A.aawd._raw.tempF
+/// mapping:
+///   pressure: press + 4.00001
+///   motor:
+///     rpm: press / 4
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `timeseries`, the only one there is.
+    pub mode: String,
+    /// What the outputs are called.
+    pub model: Model,
+    /// What output topics begin with: `<output_topic>._<model.name>_<model.version>.<path of the mapping>`.
+    pub output_topic: String,
+    /// Topics by their aliases, which are their names in expressions. Two aliases may have the same topic.
+    pub sources: IndexMap<String, String>,
+    /// The expressions.
+    #[serde(deserialize_with = "tree_or_nothing")]
+    pub mapping: Tree,
+    /// What one evaluation may use up.
+    pub limits: Limits,
+}
+
+/// A name and a version, both needed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Model {
+    /// Such as `pump`.
+    pub name: String,
+    /// Such as `v1`.
+    pub version: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            mode: MODE.to_owned(),
+            model: Model::default(),
+            output_topic: String::new(),
+            sources: IndexMap::new(),
+            mapping: Tree::new(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// The only mode.
+const MODE: &str = "timeseries";
+/// The most mappings.
+const MOST_MAPPINGS: usize = 10_000;
+
+fn tree_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tree, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+impl Config {
+    /// Reads YAML, or JSON, which is YAML as well.
+    ///
+    /// # Errors
+    /// If it is neither, or has other fields than a configuration: with field, line and column. Whether they make sense is checked later.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        parse(text)
+    }
+
+    /// The checks before any expression is looked at; the leaves of the mapping.
+    pub(crate) fn check(&self) -> Result<Vec<Leaf<'_>>, ConfigError> {
+        let fails = |field: &[&str], fault| Err(ConfigError::new(field, fault));
+        match &*self.mode {
+            MODE => {}
+            "" => return fails(&["mode"], ConfigFault::ModeMissing),
+            other => return fails(&["mode"], ConfigFault::ModeUnsupported { mode: other.to_owned() }),
+        }
+        if self.output_topic.is_empty() {
+            return fails(&["output_topic"], ConfigFault::OutputTopicMissing);
+        }
+        if self.model.name.is_empty() {
+            return fails(&["model", "name"], ConfigFault::ModelNameMissing);
+        }
+        if self.model.version.is_empty() {
+            return fails(&["model", "version"], ConfigFault::ModelVersionMissing);
+        }
+        if self.sources.is_empty() {
+            return fails(&["sources"], ConfigFault::NoSources);
+        }
+        for alias in self.sources.keys() {
+            if !is_identifier(alias) {
+                return fails(&["sources", alias], ConfigFault::AliasIsNoIdentifier);
+            }
+            if is_builtin(alias) {
+                return fails(&["sources", alias], ConfigFault::AliasIsBuiltIn);
+            }
+        }
+        self.check_limits()?;
+        let leaves = leaves(&self.mapping);
+        if leaves.len() > MOST_MAPPINGS {
+            let fault = ConfigFault::TooManyMappings { mappings: leaves.len(), most: MOST_MAPPINGS };
+            return fails(&["mapping"], fault);
+        }
+        for leaf in &leaves {
+            check_path(&leaf.path()).map_err(|error| leaf.error(ConfigFault::Path(error)))?;
+        }
+        Ok(leaves)
+    }
+
+    fn check_limits(&self) -> Result<(), ConfigError> {
+        let Limits { time_ms, memory_bytes, stack_bytes } = self.limits;
+        let out = |name, least, most| {
+            Err(ConfigError::new(&["limits", name], ConfigFault::LimitOutOfRange { least, most }))
+        };
+        if !(1..=MOST_TIME).contains(&time_ms) {
+            return out("time_ms", 1, MOST_TIME);
+        }
+        if memory_bytes < 65_536 {
+            return out("memory_bytes", 65_536, u64::MAX);
+        }
+        if !(16_384..=1_048_576).contains(&stack_bytes) {
+            return out("stack_bytes", 16_384, 1_048_576);
+        }
+        Ok(())
+    }
+}
+
+/// A day.
+const MOST_TIME: u64 = 24 * 3600 * 1000;
+
+impl Leaf<'_> {
+    /// What is wrong with this mapping.
+    pub(crate) fn error(&self, fault: ConfigFault) -> ConfigError {
+        let mut field = vec!["mapping"];
+        field.extend(&self.keys);
+        ConfigError::new(&field, fault)
+    }
+}
+
+/// Why a configuration is refused: which field, where it is in the text, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    field: Vec<String>,
+    position: Option<Position>,
+    fault: ConfigFault,
+}
+
+impl ConfigError {
+    pub(crate) fn new(field: &[&str], fault: ConfigFault) -> Self {
+        Self { field: field.iter().map(|&key| key.to_owned()).collect(), position: None, fault }
+    }
+
+    pub(crate) fn at(mut self, position: Option<Position>) -> Self {
+        self.position = position;
+        self
+    }
+
+    /// The keys that lead to the field; none if the text could not be read at all.
+    #[must_use]
+    pub fn field(&self) -> &[String] {
+        &self.field
+    }
+
+    /// Line and column of the field's value in the text, from 1, if it was read from one.
+    #[must_use]
+    pub fn position(&self) -> Option<(u32, u32)> {
+        self.position.map(|Position { line, column }| (line, column))
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn fault(&self) -> &ConfigFault {
+        &self.fault
+    }
+
+    /// Looks the field up in the text that the configuration was read from.
+    pub(crate) fn located_in(self, text: &str) -> Self {
+        if self.position.is_some() {
+            return self;
+        }
+        let position = locate(text, &self.field);
+        self.at(position)
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("invalid configuration: ")?;
+        match (self.field.join("."), self.position) {
+            (field, Some(Position { line, column })) if !field.is_empty() => {
+                write!(f, "{field} (line {line}, column {column}): ")?;
+            }
+            (_, Some(Position { line, column })) => write!(f, "line {line}, column {column}: ")?,
+            (field, None) if !field.is_empty() => write!(f, "{field}: ")?,
+            _ => {}
+        }
+        self.fault.fmt(f)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// What can be wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigFault {
+    /// It is no YAML, or a field is unknown or of the wrong type.
+    #[error("{0}")]
+    Format(String),
+    /// It is empty.
+    #[error("the mode is missing; `{MODE}` is the only one")]
+    ModeMissing,
+    /// It is another.
+    #[error("the mode `{mode}` is not supported; `{MODE}` is the only one")]
+    ModeUnsupported {
+        /// The mode.
+        mode: String,
+    },
+    /// There is none.
+    #[error("the output topic is missing")]
+    OutputTopicMissing,
+    /// There is none.
+    #[error("the name of the model is missing")]
+    ModelNameMissing,
+    /// There is none.
+    #[error("the version of the model is missing")]
+    ModelVersionMissing,
+    /// There are none.
+    #[error("at least one source is needed")]
+    NoSources,
+    /// Expressions could not name it.
+    #[error(
+        "an alias is an identifier of JavaScript: a letter, `_` or `$`, then these and digits, and no reserved word"
+    )]
+    AliasIsNoIdentifier,
+    /// It would hide something that expressions need.
+    #[error("an alias must not be the name of a built-in")]
+    AliasIsBuiltIn,
+    /// A limit is not possible.
+    #[error("the limit must be from {least} to {most}")]
+    LimitOutOfRange {
+        /// The smallest.
+        least: u64,
+        /// The largest.
+        most: u64,
+    },
+    /// There are too many.
+    #[error("there are {mappings} mappings; {most} are allowed")]
+    TooManyMappings {
+        /// How many there are.
+        mappings: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// Its path is none of a topic.
+    #[error("failed to analyze mappings: {0}")]
+    Path(TopicError),
+    /// Its expression is none.
+    #[error("failed to pre-compile expressions: {0}")]
+    Expression(ExpressionError),
+}

@@ -1,0 +1,26 @@
+//! Expressions: read, analysed, compiled, evaluated.
+
+mod tree;
+
+mod evaluator;
+
+mod analyze;
+mod compile;
+mod error;
+mod names;
+
+mod function;
+mod meter;
+mod method;
+mod native;
+mod value;
+
+#[cfg(feature = "quickjs")]
+mod engine;
+
+pub use error::{EvaluationError, ExpressionError, ExpressionFault};
+pub use evaluator::{Evaluator, Expression};
+pub(crate) use names::{is_builtin, is_identifier};
+pub(crate) use tree::{Leaf, leaves};
+pub use tree::{Node, Tree};
+pub use value::{Object, Value};

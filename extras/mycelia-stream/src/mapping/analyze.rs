@@ -1,0 +1,180 @@
+//! What an expression is: its text as one, what it depends on, and whether it is in the native subset.
+
+use std::collections::HashMap;
+use std::thread;
+
+use foldhash::fast::RandomState;
+use oxc_allocator::Allocator;
+use oxc_ast::ast::{Expression as Tree, ImportExpression, Program, Statement};
+use oxc_ast_visit::{Visit, walk};
+use oxc_diagnostics::Diagnostics;
+use oxc_parser::Parser;
+use oxc_semantic::SemanticBuilder;
+use oxc_span::{GetSpan, SourceType, Span};
+use oxc_syntax::reference::ReferenceId;
+
+use super::compile::compile;
+use super::error::{ExpressionError, ExpressionFault};
+use super::names::is_builtin;
+use super::native::Code;
+
+/// The longest expression, in bytes.
+pub(crate) const LONGEST: usize = 64 * 1024;
+
+/// The names of sources, and their indices.
+pub(crate) type Aliases = HashMap<Box<str>, usize, RandomState>;
+
+/// What is known of an expression before it is evaluated.
+pub(crate) struct Analysis {
+    /// The expression in parentheses, with a line break before the last: so that nothing in it reaches beyond, not even a comment.
+    pub(crate) source: String,
+    /// The aliases it reads, by their indices, in order.
+    pub(crate) dependencies: Vec<usize>,
+    /// Names it assigns to without having declared them.
+    pub(crate) locals: Vec<String>,
+    /// If it is in the native subset.
+    pub(crate) code: Option<Code>,
+}
+
+/// Reads an expression. The parser calls itself for every level of nesting, and 64 KiB can have as many levels as bytes: hence the stack.
+/// What is not used of it takes no memory.
+pub(crate) fn analyze_all<'t>(
+    texts: impl Iterator<Item = &'t str> + Send,
+    aliases: &Aliases,
+) -> Vec<Result<Analysis, ExpressionError>> {
+    let texts: Vec<&str> = texts.collect();
+    let longest = texts.iter().map(|text| text.len().min(LONGEST)).max().unwrap_or(0);
+    thread::scope(|scope| {
+        let work = || texts.iter().map(|text| analyze(text, aliases)).collect();
+        let stack = STACK + STACK_PER_BYTE * longest;
+        thread::Builder::new()
+            .stack_size(stack)
+            .spawn_scoped(scope, work)
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .unwrap_or_else(|_| texts.iter().map(|_| Err(ExpressionFault::NoThread.at_start())).collect())
+    })
+}
+
+const STACK: usize = 1 << 20;
+/// Measured: what a level of parentheses takes in a build without optimisation, and some more.
+const STACK_PER_BYTE: usize = 24 * 1024;
+
+fn analyze(text: &str, aliases: &Aliases) -> Result<Analysis, ExpressionError> {
+    if text.len() > LONGEST {
+        return Err(ExpressionFault::TooLong { length: text.len(), longest: LONGEST }.at_start());
+    }
+    if text.trim().is_empty() {
+        return Err(ExpressionFault::Empty.at_start());
+    }
+    let source = format!("({text}\n)");
+    let arena = Allocator::default();
+    match read(&arena, &source) {
+        Ok(program) => examine(&program, &source, text, aliases),
+        Err(error) => {
+            // A `;` at the end, say: what is before it.
+            let alone = alone(text, error.map(|error| first_error(&error, text, 1)))?;
+            let source = format!("({alone}\n)");
+            let arena = Allocator::default();
+            let program = read(&arena, &source).map_err(|_| ExpressionFault::Statement.at_start())?;
+            examine(&program, &source, text, aliases)
+        }
+    }
+}
+
+/// A program that is one expression in parentheses. No error: it is one, but not all of it.
+fn read<'a>(arena: &'a Allocator, source: &'a str) -> Result<Program<'a>, Option<Diagnostics>> {
+    let parsed = Parser::new(arena, source, SourceType::script()).parse();
+    if parsed.panicked || !parsed.diagnostics.is_empty() {
+        return Err(Some(parsed.diagnostics));
+    }
+    match in_parentheses(&parsed.program) {
+        Some(tree) if tree.1 == Span::new(0, source.len() as u32) => Ok(parsed.program),
+        _ => Err(None),
+    }
+}
+
+fn in_parentheses<'p, 'a>(program: &'p Program<'a>) -> Option<(&'p Tree<'a>, Span)> {
+    match program.body.as_slice() {
+        [Statement::ExpressionStatement(statement)] => match &statement.expression {
+            Tree::ParenthesizedExpression(all) => Some((&all.expression, all.span)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The one expression statement of a text, without what ends it.
+fn alone(text: &str, error: Option<ExpressionError>) -> Result<&str, ExpressionError> {
+    let arena = Allocator::default();
+    let parsed = Parser::new(&arena, text, SourceType::script()).parse();
+    if parsed.panicked || !parsed.diagnostics.is_empty() {
+        return Err(error.unwrap_or_else(|| first_error(&parsed.diagnostics, text, 0)));
+    }
+    let span = match (parsed.program.directives.as_slice(), parsed.program.body.as_slice()) {
+        ([], []) => return Err(ExpressionFault::Empty.at_start()),
+        ([], [Statement::ExpressionStatement(statement)]) => statement.expression.span(),
+        ([directive], []) => directive.expression.span,
+        ([], [statement]) => return Err(ExpressionFault::Statement.at(text, statement.span().start)),
+        ([_], [second, ..]) | ([], [_, second, ..]) => {
+            return Err(ExpressionFault::Several.at(text, second.span().start));
+        }
+        ([_, second, ..], _) => return Err(ExpressionFault::Several.at(text, second.span.start)),
+    };
+    Ok(&text[span.start as usize..span.end as usize])
+}
+
+/// The first error, whose place is so much further than in the text.
+fn first_error(errors: &Diagnostics, text: &str, further: u32) -> ExpressionError {
+    let Some(error) = errors.iter().next() else { return ExpressionFault::Statement.at_start() };
+    let at = error.labels.first().map_or(0, |label| label.offset()).saturating_sub(further);
+    if at as usize >= text.trim_end().len() {
+        return ExpressionFault::Incomplete.at(text, text.trim_end().len() as u32);
+    }
+    ExpressionFault::Syntax { message: error.message.clone().into_owned() }.at(text, at)
+}
+
+fn examine(
+    program: &Program<'_>,
+    source: &str,
+    text: &str,
+    aliases: &Aliases,
+) -> Result<Analysis, ExpressionError> {
+    let (tree, _) = in_parentheses(program).expect("it was read as that");
+    if matches!(tree.without_parentheses(), Tree::FunctionExpression(_)) {
+        return Err(ExpressionFault::Function.at_start());
+    }
+    let mut imports = Imports(None);
+    imports.visit_program(program);
+    if let Some(span) = imports.0 {
+        return Err(ExpressionFault::Import.at(text, span.start.saturating_sub(1)));
+    }
+    let built = SemanticBuilder::new().with_check_syntax_error(true).build(program);
+    if !built.diagnostics.is_empty() {
+        return Err(first_error(&built.diagnostics, text, 1));
+    }
+    let scoping = built.semantic.scoping();
+    let free = scoping.root_unresolved_references();
+    let mut dependencies: Vec<_> =
+        free.keys().filter_map(|name| aliases.get(name.as_str()).copied()).collect();
+    dependencies.sort_unstable();
+    let is_assigned = |references: &[ReferenceId]| {
+        references.iter().any(|&reference| scoping.get_reference(reference).is_write())
+    };
+    let locals = (free.iter())
+        .filter(|(name, references)| {
+            is_assigned(references) && !is_builtin(name) && !aliases.contains_key(name.as_str())
+        })
+        .map(|(name, _)| name.to_string())
+        .collect();
+    Ok(Analysis { source: source.to_owned(), dependencies, locals, code: compile(tree, aliases) })
+}
+
+/// Looks for `import()`.
+struct Imports(Option<Span>);
+
+impl<'a> Visit<'a> for Imports {
+    fn visit_import_expression(&mut self, import: &ImportExpression<'a>) {
+        self.0.get_or_insert(import.span);
+        walk::walk_import_expression(self, import);
+    }
+}

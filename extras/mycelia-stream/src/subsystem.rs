@@ -1,0 +1,108 @@
+//! The processor as a subsystem.
+
+use mycelia_actors::{Context, Handler, Recipient, Subsystem};
+
+use crate::config::{Config, ConfigError};
+use crate::counters::Counters;
+use crate::processor::Processor;
+use crate::record::Record;
+
+/// Records that travel together, in both directions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch(pub Vec<Record>);
+
+impl From<Vec<Record>> for Batch {
+    fn from(records: Vec<Record>) -> Self {
+        Self(records)
+    }
+}
+
+/// A [`Processor`] with a mailbox: takes [`Batch`]es, and sends the outputs of each as one batch to whoever takes them. A batch without
+/// outputs sends nothing.
+///
+/// It waits where its recipient has no room; so its own mailbox fills, and whoever sends to it waits as well. Nothing is lost on the way
+/// but what a policy of the mailboxes drops, which their ledgers count. If the recipient has ended, outputs are counted as
+/// `outputs_undelivered`, and the processor goes on: its values are as they would be.
+///
+/// Evaluations run in the subsystem's task, and block it for as long as they take: that is up to
+/// [`Limits::time_ms`](crate::Limits::time_ms). Where expressions are not one's own, a thread of its own is a good idea
+/// ([`Configure::own_thread`](mycelia_actors::Configure::own_thread)).
+///
+/// ```
+/// use mycelia_actors::prelude::*;
+/// use mycelia_stream::{Batch, Processor, Record, StreamProcessor};
+///
+/// struct Sink;
+/// impl Subsystem for Sink {}
+/// impl Handler<Batch> for Sink {
+///     type Reply = ();
+///     async fn handle(&mut self, Batch(records): Batch, _cx: &mut Context<Self>) {
+///         println!("{records:?}");
+///     }
+/// }
+///
+/// #[tokio::main]
+/// async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let runtime = Runtime::new();
+///     let sink = runtime.spawn("sink", Sink)?;
+///     let processor = Processor::from_text(
+///         "{ model: { name: pump, version: v1 }, output_topic: out, sources: { press: in.press }, mapping: { half: press / 2 } }",
+///     )?;
+///     let pump = runtime.spawn("pump", StreamProcessor::new(processor, sink.recipient()))?;
+///     pump.send(Batch(vec![Record::new("in.press", r#"{"value":3,"timestamp_ms":1}"#)])).await?;
+///     pump.stop();
+///     pump.ended().await;
+///     assert_eq!(sink.stats().sent, 1);
+///     Ok(())
+/// }
+/// ```
+pub struct StreamProcessor {
+    processor: Processor,
+    outputs: Recipient<Batch>,
+}
+
+impl StreamProcessor {
+    /// One that sends its outputs there.
+    #[must_use]
+    pub fn new(processor: Processor, outputs: Recipient<Batch>) -> Self {
+        Self { processor, outputs }
+    }
+
+    /// What it counts, to be read from anywhere while it runs.
+    #[must_use]
+    pub fn counters(&self) -> std::sync::Arc<Counters> {
+        self.processor.counters()
+    }
+}
+
+impl Subsystem for StreamProcessor {}
+
+impl Handler<Batch> for StreamProcessor {
+    type Reply = ();
+
+    async fn handle(&mut self, Batch(records): Batch, _cx: &mut Context<Self>) {
+        let outputs = self.processor.process(&records);
+        drop(records);
+        if outputs.is_empty() {
+            return;
+        }
+        if let Err(error) = self.outputs.send(Batch(outputs)).await {
+            let lost = error.message.0.len();
+            self.processor.counters().undelivered.add_owned(lost as u64);
+            tracing::warn!(to = %error.subsystem, why = %error.refusal, lost, "outputs were not taken");
+        }
+    }
+}
+
+/// Another configuration for a running [`StreamProcessor`]: see [`Processor::reconfigure`]. Batches sent before it are processed by the
+/// old one.
+#[derive(Clone, Debug)]
+pub struct Reconfigure(pub Config);
+
+impl Handler<Reconfigure> for StreamProcessor {
+    type Reply = Result<(), ConfigError>;
+
+    async fn handle(&mut self, Reconfigure(config): Reconfigure, _cx: &mut Context<Self>) -> Self::Reply {
+        self.processor.reconfigure(&config)
+    }
+}
