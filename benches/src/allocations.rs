@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 static COUNTING: AtomicBool = AtomicBool::new(false);
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
+static BYTES: AtomicU64 = AtomicU64::new(0);
 
 /// The system allocator with a counter in front of it.
 ///
@@ -15,6 +16,7 @@ pub struct CountingAllocator;
 /// Counts from zero until [`stop_counting`].
 pub fn start_counting() {
     REQUESTS.store(0, Ordering::Relaxed);
+    BYTES.store(0, Ordering::Relaxed);
     COUNTING.store(true, Ordering::Relaxed);
 }
 
@@ -24,12 +26,18 @@ pub fn stop_counting() -> u64 {
     REQUESTS.load(Ordering::Relaxed)
 }
 
+/// How many bytes those asked for that were counted last.
+pub fn counted_bytes() -> u64 {
+    BYTES.load(Ordering::Relaxed)
+}
+
 // Relaxed throughout: the numbers publish nothing, and a scene counts between two moments at which its work is
 // quiet, so that a request seen a moment late is not lost between them.
 #[inline]
-fn count() {
+fn count(bytes: usize) {
     if COUNTING.load(Ordering::Relaxed) {
         REQUESTS.fetch_add(1, Ordering::Relaxed);
+        BYTES.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }
 
@@ -38,21 +46,21 @@ fn count() {
 unsafe impl GlobalAlloc for CountingAllocator {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size());
         // SAFETY: the caller keeps the contract of `alloc`, which is the same for `System`.
         unsafe { System.alloc(layout) }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size());
         // SAFETY: the caller keeps the contract of `alloc_zeroed`, which is the same for `System`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
+        count(size);
         // SAFETY: the block came from `System` through this allocator; the rest is the caller's contract.
         unsafe { System.realloc(block, layout, size) }
     }
