@@ -117,8 +117,6 @@ impl Engine {
             limit,
             has_expired: AtomicBool::new(false),
         });
-        let looking = Arc::clone(&watch);
-        runtime.set_interrupt_handler(Some(Box::new(move || looking.look())));
         let context = Context::custom::<Intrinsics>(&runtime).map_err(refused)?;
         // As many as fit into the memory, if they are there.
         let longest = budget.memory / 16;
@@ -134,6 +132,9 @@ impl Engine {
             let _ = ctx.store_userdata(Scripts::default());
             Ok(())
         })?;
+        // From now on: to close the world takes longer than the shortest limit.
+        let looking = Arc::clone(&watch);
+        runtime.set_interrupt_handler(Some(Box::new(move || looking.look())));
         Ok(Self { runtime, context, watch, budget, stack, has_grown: true, is_spoilt: false })
     }
 
@@ -149,6 +150,7 @@ impl Engine {
         source: &str,
         names: &[&str],
     ) -> Result<(), ExpressionError> {
+        self.watch.start();
         let compiled = self.context.with(|ctx| {
             let scripts = ctx.userdata::<Scripts<'_>>().expect("stored at the start");
             let mut scripts = scripts.borrow_mut();
@@ -202,6 +204,7 @@ impl Engine {
 
     /// Whether the clock or chance was looked at since the last time this was asked.
     pub(crate) fn has_looked(&self) -> bool {
+        self.watch.start();
         self.context.with(|ctx| tool(&ctx, 0).call(()).unwrap_or(true))
     }
 
@@ -301,7 +304,7 @@ impl Engine {
             return self.exceeded(Exceeded::Time);
         }
         match &*text {
-            "InternalError: out of memory" | "null" => self.exceeded(Exceeded::Memory),
+            "InternalError: out of memory" | "InternalError: string too long" | "null" => self.exceeded(Exceeded::Memory),
             "RangeError: Maximum call stack size exceeded" => EvaluationError::Stack { bytes: self.stack },
             _ => EvaluationError::Thrown(text),
         }
