@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_path_to_error::{Deserializer as Tracking, Track};
-use serde_saphyr::{Location, Options, Spanned};
+use serde_saphyr::{Location, MessageFormatter, Options, Spanned, UserMessageFormatter};
 
 use crate::config::{ConfigError, ConfigFault};
 
@@ -42,12 +42,12 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, ConfigError> {
         let field: Vec<String> = path
             .iter()
             .map(ToString::to_string)
-            // Beyond the document there is no path.
-            .filter(|key| key != ".")
+            // Beyond the document there is no path, and before a key is known neither.
+            .filter(|key| key != "." && key != "?")
             .collect();
         let field: Vec<&str> = field.iter().map(String::as_str).collect();
         let position = error.location().and_then(Position::of);
-        let message = error.without_snippet().to_string();
+        let message = UserMessageFormatter.format_message(error.without_snippet()).into_owned();
         ConfigError::new(&field, ConfigFault::Format(message)).at(position)
     })
 }

@@ -304,7 +304,9 @@ impl Engine {
             return self.exceeded(Exceeded::Time);
         }
         match &*text {
-            "InternalError: out of memory" | "InternalError: string too long" | "null" => self.exceeded(Exceeded::Memory),
+            "InternalError: out of memory" | "InternalError: string too long" | "null" => {
+                self.exceeded(Exceeded::Memory)
+            }
             "RangeError: Maximum call stack size exceeded" => EvaluationError::Stack { bytes: self.stack },
             _ => EvaluationError::Thrown(text),
         }

@@ -1,0 +1,133 @@
+//! What is wrong with a configuration is told with its field, its line and its column.
+
+use mycelia_stream::{Config, ConfigFault, ExpressionFault, Node, Processor};
+
+/// A configuration whose line 6, and what follows, is this.
+fn text(rest: &str) -> String {
+    format!("mode: timeseries\nmodel:\n  name: pump\n  version: v1\noutput_topic: out\n{rest}")
+}
+
+fn told(text: &str) -> String {
+    Processor::from_text(text).err().expect("it is refused").to_string()
+}
+
+#[test]
+fn each_fault_is_told_with_its_place() {
+    let sources = "sources:\n  press: in.press\n";
+    for (text, expected) in [
+        (
+            "mode: other".to_owned(),
+            "invalid configuration: mode (line 1, column 7): the mode `other` is not supported; `timeseries` is the only one",
+        ),
+        (
+            "mode: ''".to_owned(),
+            "invalid configuration: mode (line 1, column 7): the mode is missing; `timeseries` is the only one",
+        ),
+        (
+            "mode: timeseries\n".to_owned(),
+            "invalid configuration: output_topic (line 1, column 1): the output topic is missing",
+        ),
+        (
+            "output_topic: a\nmodel:\n  version: v1\n".to_owned(),
+            "invalid configuration: model.name (line 3, column 3): the name of the model is missing",
+        ),
+        (text(""), "invalid configuration: sources (line 1, column 1): at least one source is needed"),
+        (
+            text("sources:\n  a-b: in\n"),
+            "invalid configuration: sources.a-b (line 7, column 8): an alias is an identifier of JavaScript: a letter, `_` or `$`, \
+             then these and digits, and no reserved word",
+        ),
+        (
+            text("sources: { ok: a, Math: in }\n"),
+            "invalid configuration: sources.Math (line 6, column 25): an alias must not be the name of a built-in",
+        ),
+        (
+            text(&format!("{sources}mapping:\n  a: press + 1\n  motor:\n    rpm: press +\n")),
+            "invalid configuration: mapping.motor.rpm (line 11, column 10): failed to pre-compile expressions: syntax error: the \
+             expression ends before it is complete (at 1:8 of it)",
+        ),
+        (
+            text(&format!("{sources}mapping:\n  a: |\n    press +\n      * 2\n")),
+            "invalid configuration: mapping.a (line 10, column 5): failed to pre-compile expressions: syntax error: Unexpected token \
+             (at 2:3 of it)",
+        ),
+        (
+            text(&format!("{sources}mapping: {{ 'a b': '1' }}\n")),
+            "invalid configuration: mapping.a b (line 8, column 19): failed to analyze mappings: a topic has no ' ' in it, but \
+             letters, digits, `-` and `_`, and dots between segments",
+        ),
+        (
+            text(&format!("{sources}limits: {{ time_ms: 0 }}\n")),
+            "invalid configuration: limits.time_ms (line 8, column 20): the limit must be from 1 to 86400000",
+        ),
+        (
+            text(&format!("{sources}mapping: {{ a: \"import('x')\" }}")),
+            "invalid configuration: mapping.a (line 8, column 15): failed to pre-compile expressions: `import()` is not allowed",
+        ),
+    ] {
+        assert_eq!(told(&text), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_told_with_its_place() {
+    for (text, field, position) in [
+        ("mode: [timeseries]", "mode", (1, 7)),
+        ("model: { name: a, version: b, color: c }", "model.color", (1, 31)),
+        ("sorces: {}", "sorces", (1, 1)),
+        ("mapping:\n  a:\n    - 1\n", "mapping.a", (2, 3)),
+        ("mapping:\n  a: null\n", "mapping.a", (2, 3)),
+        ("mapping: press", "mapping", (1, 10)),
+        ("limits: { time_ms: soon }", "limits.time_ms", (1, 20)),
+        ("sources:\n  a: b\n  a: c\n", "sources", (3, 3)),
+        ("mode: 'timeseries", "", (1, 7)),
+        ("{\"mode\": \"timeseries\",}}", "", (1, 24)),
+    ] {
+        let error = Config::parse(text).expect_err(text);
+        assert!(matches!(error.fault(), ConfigFault::Format(_)), "{error}");
+        assert_eq!((&*error.field().join("."), error.position()), (field, Some(position)), "{text}: {error}");
+        assert!(!error.fault().to_string().contains(" line "), "{error}");
+    }
+}
+
+#[test]
+fn json_is_read_too() {
+    let text = "{\n\t\"model\": {\"name\": \"a\", \"version\": \"b\"},\n\t\"output_topic\": \"o\",\n\t\"sources\": {\"p\": \"\\u00fc\\/\\ud83d\\ude00\"},\n\t\"mapping\": {\"x\": \"p +\"}\n}";
+    let config = Config::parse(text).unwrap();
+    assert_eq!(config.sources["p"], "ü/😀");
+    assert_eq!(config.mapping["x"], Node::from("p +"));
+    let error = Processor::from_text(text).err().unwrap();
+    assert_eq!((error.field().join("."), error.position()), ("mapping.x".to_owned(), Some((5, 19))));
+    assert!(
+        matches!(error.fault(), ConfigFault::Expression(inner) if inner.fault == ExpressionFault::Incomplete)
+    );
+    // And written, and read again, by any format.
+    let written = serde_json::to_string(&config).unwrap();
+    assert_eq!(serde_json::from_str::<Config>(&written).unwrap(), config);
+    assert_eq!(Config::parse(&written).unwrap(), config);
+}
+
+#[test]
+fn texts_stay_texts() {
+    let config =
+        Config::parse("mapping: { a: on, b: yes, c: '42', d: 42, e: 0.5, f: true, g: ~x, h: \"\\u0041\" }")
+            .unwrap();
+    let found: Vec<_> = config.mapping.values().cloned().collect();
+    assert_eq!(found, ["on", "yes", "42", "42", "0.5", "true", "~x", "A"].map(Node::from));
+}
+
+#[test]
+fn a_large_configuration_is_read() {
+    let mut text = text("sources:\n");
+    for index in 0..1000 {
+        text.push_str(&format!("  s{index}: in.{index}\n"));
+    }
+    text.push_str("mapping:\n");
+    for index in 0..10_000 {
+        text.push_str(&format!("  m{index}: s{} + {index}\n", index % 1000));
+    }
+    assert_eq!(Processor::from_text(&text).unwrap().mappings().count(), 10_000);
+    text = text.replace("m9999: s999 +", "m9999: s999 ++");
+    let error = Processor::from_text(&text).err().unwrap();
+    assert_eq!((error.field().join("."), error.position()), ("mapping.m9999".to_owned(), Some((11_007, 10))));
+}
