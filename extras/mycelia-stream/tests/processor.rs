@@ -1,0 +1,182 @@
+//! What the processor does beside what the cases say.
+
+use std::time::Duration;
+
+use mycelia_stream::{Config, Metadata, Node, Processor, Record};
+
+fn config(sources: &[(&str, &str)], mapping: &[(&str, &str)]) -> Config {
+    let mut config = Config { output_topic: "out".to_owned(), ..Config::default() };
+    config.model.name = "m".to_owned();
+    config.model.version = "v1".to_owned();
+    config.sources = sources.iter().map(|&(alias, topic)| (alias.to_owned(), topic.to_owned())).collect();
+    config.mapping = mapping.iter().map(|&(path, text)| (path.to_owned(), Node::from(text))).collect();
+    config
+}
+
+fn record(topic: &str, value: &str) -> Record {
+    Record::new(topic, format!("{{\"value\":{value},\"timestamp_ms\":1}}"))
+}
+
+fn values(outputs: &[Record]) -> Vec<(String, String)> {
+    outputs
+        .iter()
+        .map(|record| {
+            let payload: serde_json::Value = serde_json::from_slice(&record.payload).unwrap();
+            let path = record.topic.as_deref().unwrap().strip_prefix("out._m_v1.").unwrap();
+            (path.to_owned(), payload["value"].to_string())
+        })
+        .collect()
+}
+
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|&(path, value)| (path.to_owned(), value.to_owned())).collect()
+}
+
+const AB: [(&str, &str); 2] = [("a", "in.a"), ("b", "in.b")];
+
+#[test]
+fn outputs_come_in_the_order_of_the_configuration_static_ones_first() {
+    let mapping = [("z", "b + a"), ("y", "1"), ("x", "a"), ("w", "'s'"), ("v", "a + b"), ("u", "b")];
+    let mut processor = Processor::new(&config(&AB, &mapping)).unwrap();
+    let outputs = processor.process(&[record("in.b", "1"), record("in.a", "2"), record("in.b", "3")]);
+    let expected = [
+        ("y", "1"),
+        ("w", "\"s\""),
+        ("u", "1"), //
+        ("y", "1"),
+        ("w", "\"s\""),
+        ("z", "3"),
+        ("x", "2"),
+        ("v", "3"), //
+        ("y", "1"),
+        ("w", "\"s\""),
+        ("z", "5"),
+        ("v", "5"),
+        ("u", "3"),
+    ];
+    assert_eq!(values(&outputs), pairs(&expected));
+}
+
+#[test]
+fn a_static_result_is_found_out_once_if_it_is_always_the_same() {
+    let mapping = [
+        ("fixed", "[1, 2].map(n => n * 2)"),
+        ("clock", "Date.now()"),
+        ("date", "new Date()"),
+        ("called", "Date()"),
+        ("chance", "Math.random()"),
+        ("hidden", "this['Ma' + 'th']['ran' + 'dom']()"),
+        ("far", "new Date(0).constructor.now()"),
+        ("given", "new Date(86400000)"),
+        ("native", "1 + 1"),
+    ];
+    let mut processor = Processor::new(&config(&AB, &mapping)).unwrap();
+    let fixed: Vec<_> =
+        processor.mappings().filter(|mapping| mapping.is_fixed).map(|mapping| mapping.path).collect();
+    assert_eq!(fixed, ["fixed", "given", "native"]);
+    let outputs = processor.process(&vec![record("in.a", "1"); 3]);
+    let chances: std::collections::BTreeSet<_> =
+        values(&outputs).into_iter().filter(|(path, _)| path == "chance").map(|(_, value)| value).collect();
+    assert_eq!(chances.len(), 3);
+}
+
+#[test]
+fn what_will_not_work_is_a_warning() {
+    let mut config =
+        config(&AB, &[("bad", "nothing_there + 1"), ("none", "null"), ("good", "1"), ("x.y", "1")]);
+    let below = [("y".to_owned(), Node::from("2"))].into_iter().collect();
+    config.mapping.insert("x".to_owned(), Node::Branch(below));
+    let mut processor = Processor::new(&config).unwrap();
+    let warned: Vec<_> = processor.warnings().iter().map(|warning| warning.mapping.as_str()).collect();
+    assert_eq!(warned, ["x.y", "bad", "none"]);
+    assert!(
+        processor.warnings()[1].problem.contains("nothing_there is not defined"),
+        "{:?}",
+        processor.warnings()
+    );
+    // The later one of two is used.
+    assert_eq!(values(&processor.process(&[record("in.a", "1")])), pairs(&[("good", "1"), ("x.y", "2")]));
+}
+
+#[test]
+fn another_configuration_keeps_the_values_of_sources_that_stay() {
+    let mut processor = Processor::new(&config(&AB, &[("sum", "a + b")])).unwrap();
+    processor.process(&[record("in.a", "1"), record("in.b", "2")]);
+
+    let refused = processor.reconfigure(&config(&AB, &[("sum", "a +")])).unwrap_err();
+    assert_eq!(refused.field(), ["mapping", "sum"]);
+    assert_eq!(values(&processor.process(&[record("in.b", "3")])), pairs(&[("sum", "4")]));
+    let counted = processor.counters().snapshot();
+    assert_eq!((counted.active_mappings, counted.active_variables, counted.outputs_generated), (1, 2, 2));
+
+    // `a` stays, `b` is another topic now, `c` is new.
+    let next =
+        config(&[("c", "in.c"), ("b", "in.other"), ("a", "in.a")], &[("two", "a + c"), ("b", "a + b")]);
+    processor.reconfigure(&next).unwrap();
+    let counted = processor.counters().snapshot();
+    assert_eq!((counted.active_mappings, counted.active_variables, counted.outputs_generated), (2, 1, 2));
+    let outputs = processor.process(&[record("in.b", "9"), record("in.c", "10"), record("in.other", "5")]);
+    assert_eq!(values(&outputs), pairs(&[("two", "11"), ("b", "6")]));
+    assert_eq!(processor.counters().snapshot().outputs_generated, 4);
+}
+
+#[test]
+fn metadata_is_shared_not_changed() {
+    let mut processor = Processor::new(&config(&AB, &[("x", "a")])).unwrap();
+    let mut input = record("in.a", "1");
+    input.metadata = [("k", "v"), ("umh_topic_of_old", "x")].into_iter().collect::<Metadata>();
+    let outputs = processor.process(std::slice::from_ref(&input));
+    assert_eq!(outputs[0].metadata, input.metadata);
+    assert_eq!(outputs[0].metadata.get("k"), Some("v"));
+    assert_eq!(outputs[0].metadata.get("none"), None);
+}
+
+#[test]
+fn an_engine_that_is_spoilt_is_replaced() {
+    // Jobs of promises that never end stay behind in the engine.
+    let mapping = [("endless", "((async () => { for (;;) await a })(), a)"), ("after", "(() => a + 1)()")];
+    let mut config = config(&AB, &mapping);
+    config.limits.time_ms = 50;
+    let mut processor = Processor::new(&config).unwrap();
+    for _ in 0..5 {
+        assert_eq!(
+            values(&processor.process(&[record("in.a", "1")])),
+            pairs(&[("endless", "1"), ("after", "2")])
+        );
+    }
+}
+
+#[test]
+fn batches_and_evaluations_are_counted_and_some_are_timed() {
+    let mut processor = Processor::new(&config(&AB, &[("x", "a"), ("y", "1")])).unwrap();
+    for _ in 0..130 {
+        processor.process(&[record("in.a", "1")]);
+    }
+    processor.process(&[]);
+    let counted = processor.counters().snapshot();
+    let counts = [
+        (&counted.batch_processing_time, 131, 3),
+        (&counted.message_processing_time, 130, 3),
+        (&counted.javascript_execution_time, 260, 6),
+    ];
+    for (timer, count, timed) in counts {
+        assert_eq!((timer.count, timer.timed), (count, timed));
+        assert!(timer.max_ns > 0 && Duration::from_nanos(timer.p50_ns) < Duration::from_secs(1));
+    }
+}
+
+/// A source has its own list: what depends on others is not even looked at.
+#[test]
+fn the_number_of_mappings_does_not_matter_to_those_that_run() {
+    let sources: Vec<(String, String)> =
+        (0..1000).map(|index| (format!("s{index}"), format!("in.{index}"))).collect();
+    let mut config = config(&[], &[]);
+    config.sources = sources.into_iter().collect();
+    config.mapping = (0..10_000)
+        .map(|index| (format!("m{index}"), Node::Expression(format!("s{} + {index}", index % 1000))))
+        .collect();
+    let mut processor = Processor::new(&config).unwrap();
+    let outputs = processor.process(&[record("in.7", "1")]);
+    assert_eq!(outputs.len(), 10);
+    assert_eq!(processor.counters().snapshot().javascript_execution_time.count, 10);
+}
