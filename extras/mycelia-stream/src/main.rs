@@ -1,0 +1,91 @@
+//! The stream processor as a program: lines of JSON in, lines of JSON out. See the README.
+#![forbid(unsafe_code)]
+
+mod program {
+    pub(crate) mod run;
+
+    pub(crate) mod input;
+    pub(crate) mod line;
+
+    pub(crate) mod example;
+    pub(crate) mod explain;
+    pub(crate) mod summary;
+}
+
+use std::error::Error;
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgGroup, Parser};
+use mycelia_stream::Processor;
+
+use crate::program::{example, explain, run};
+
+/// Reads records (one JSON object a line) from standard input, evaluates the expressions of a configuration over the last values of its
+/// sources, and writes the outputs, in the same form, to standard output. A summary goes to standard error.
+///
+/// A record is {"topic": "…", "payload": "…", "metadata": {"key": "value"}}; its payload is the JSON {"value": …, "timestamp_ms": …} as
+/// text. A line {"batch_end": true} ends a batch; else a batch is what is there, up to 100 records.
+#[derive(Parser)]
+#[command(version, group = ArgGroup::new("what").required(true).args(["config", "example", "generate"]))]
+struct Arguments {
+    /// The configuration, as YAML or JSON.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Reads records from this file, and shows how far it is.
+    #[arg(long, value_name = "FILE", requires = "config")]
+    input: Option<PathBuf>,
+    /// Checks the configuration and explains each mapping; reads no records.
+    #[arg(long, requires = "config", conflicts_with = "input")]
+    check: bool,
+    /// Prints a configuration to begin with.
+    #[arg(long)]
+    example: bool,
+    /// Prints so many records for that configuration: half of them pressures, the rest temperatures and, one in ten, whether it runs.
+    #[arg(long, value_name = "RECORDS")]
+    generate: Option<u64>,
+    /// Draws their values.
+    #[arg(long, requires = "generate", default_value_t = 0)]
+    seed: u64,
+}
+
+fn main() -> ExitCode {
+    match work(&Arguments::parse()) {
+        Ok(code) => code,
+        Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "mycelia-stream: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn work(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
+    if arguments.example {
+        io::stdout().write_all(example::CONFIG.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(records) = arguments.generate {
+        example::generate(records, arguments.seed, io::stdout().lock())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let path = arguments.config.as_ref().expect("clap has asked for it");
+    let told = |error: &dyn Error| format!("{}: {error}", path.display());
+    let text = fs::read_to_string(path).map_err(|error| told(&error))?;
+    let processor = Processor::from_text(&text).map_err(|error| told(&error))?;
+    if arguments.check {
+        io::stdout().write_all(explain::explain(&processor).as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for warning in processor.warnings() {
+        let _ = writeln!(io::stderr(), "warning: mapping {}: {}", warning.mapping, warning.problem);
+    }
+    run::run(processor, arguments.input.as_deref())
+}
+
+/// Whoever read our output has had enough.
+fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

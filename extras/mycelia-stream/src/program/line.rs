@@ -1,0 +1,72 @@
+//! Records as lines of JSON.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use mycelia_stream::Record;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+
+/// What a line says.
+pub(crate) enum Line {
+    Record(Record),
+    BatchEnd,
+}
+
+/// The fields of a line.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
+    topic: Option<String>,
+    payload: Option<String>,
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
+    #[serde(default)]
+    batch_end: bool,
+}
+
+impl Line {
+    /// Reads one, without its line break.
+    pub(crate) fn read(line: &[u8]) -> Result<Self, String> {
+        let fields: Fields = serde_json::from_slice(line).map_err(|error| {
+            // It is always the first line of itself.
+            error.to_string().replace(" at line 1 column", " at column")
+        })?;
+        if fields.batch_end {
+            return Ok(Self::BatchEnd);
+        }
+        let payload = fields.payload.ok_or("the payload is missing")?;
+        let mut record = Record::new("", payload);
+        record.topic = fields.topic.map(Into::into);
+        record.metadata = fields.metadata.into_iter().collect();
+        Ok(Self::Record(record))
+    }
+}
+
+/// Writes a record, with a line break.
+pub(crate) fn write(out: &mut impl Write, record: &Record) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Written<'r> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        topic: Option<&'r str>,
+        payload: &'r str,
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "pairs")]
+        metadata: Option<&'r Record>,
+    }
+
+    let written = Written {
+        topic: record.topic.as_deref(),
+        payload: std::str::from_utf8(&record.payload).map_err(io::Error::other)?,
+        metadata: (!record.metadata.is_empty()).then_some(record),
+    };
+    serde_json::to_writer(&mut *out, &written)?;
+    out.write_all(b"\n")
+}
+
+fn pairs<S: Serializer>(record: &Option<&Record>, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(None)?;
+    for (key, value) in record.iter().flat_map(|record| record.metadata.iter()) {
+        map.serialize_entry(key, value)?;
+    }
+    map.end()
+}

@@ -1,0 +1,39 @@
+//! What was counted, as text.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use mycelia_stream::{CountersSnapshot, TimerSnapshot};
+
+pub(crate) fn summary(counted: &CountersSnapshot, malformed: u64, took: Duration) -> String {
+    let mut text = String::new();
+    for (name, count) in [
+        ("messages_processed", counted.messages_processed),
+        ("messages_errored", counted.messages_errored),
+        ("messages_dropped", counted.messages_dropped),
+        ("javascript_errors", counted.javascript_errors),
+        ("outputs_generated", counted.outputs_generated),
+        ("invalid_data_type", counted.invalid_data_type),
+        ("malformed_lines", malformed),
+        ("active_mappings", counted.active_mappings),
+        ("active_variables", counted.active_variables),
+    ] {
+        let _ = writeln!(text, "{name:<26}{count:>12}");
+    }
+    for (name, timer) in [
+        ("javascript_execution_time", &counted.javascript_execution_time),
+        ("message_processing_time", &counted.message_processing_time),
+        ("batch_processing_time", &counted.batch_processing_time),
+    ] {
+        let TimerSnapshot { count, timed, p50_ns, p95_ns, max_ns, .. } = timer;
+        let _ = write!(text, "{name:<26}{count:>12}");
+        if *timed > 0 {
+            let _ =
+                write!(text, "   p50 {p50_ns} ns, p95 {p95_ns} ns, longest {max_ns} ns, of {timed} timed");
+        }
+        text.push('\n');
+    }
+    let seconds = took.as_secs_f64();
+    let _ = writeln!(text, "{:<26}{seconds:>12.3} s", "took");
+    text
+}

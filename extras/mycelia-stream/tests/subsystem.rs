@@ -1,0 +1,121 @@
+//! The processor between others: nothing is lost where its recipient is slow, and what is lost where that has ended is counted.
+
+use std::time::Duration;
+
+use mycelia_actors::prelude::*;
+use mycelia_stream::{Batch, Config, Processor, Reconfigure, Record, StreamProcessor};
+
+const CONFIG: &str = "{ model: { name: m, version: v1 }, output_topic: out, sources: { a: in.a, b: in.b }, mapping: { sum: a + b, a: a } }";
+
+fn record(source: &str, value: u64) -> Record {
+    Record::new(format!("in.{source}"), format!("{{\"value\":{value},\"timestamp_ms\":1}}"))
+}
+
+/// Keeps what it gets, each batch after a while.
+#[derive(Default)]
+struct Sink {
+    records: Vec<Record>,
+    batches: usize,
+    pause: Duration,
+}
+
+struct Take;
+
+impl Subsystem for Sink {}
+
+impl Handler<Batch> for Sink {
+    type Reply = ();
+    async fn handle(&mut self, Batch(records): Batch, _cx: &mut Context<Self>) {
+        tokio::time::sleep(self.pause).await;
+        self.batches += 1;
+        self.records.extend(records);
+    }
+}
+
+impl Handler<Take> for Sink {
+    type Reply = (usize, Vec<Record>);
+    async fn handle(&mut self, Take: Take, _cx: &mut Context<Self>) -> Self::Reply {
+        (self.batches, std::mem::take(&mut self.records))
+    }
+}
+
+fn payloads(records: &[Record]) -> Vec<String> {
+    records.iter().map(|record| String::from_utf8_lossy(&record.payload).into_owned()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_recipient_is_slow_senders_wait_and_nothing_is_lost() {
+    let runtime = Runtime::new();
+    let sink = Sink { pause: Duration::from_millis(10), ..Sink::default() };
+    let sink = runtime.configure("sink").mailbox(Mailbox::bounded(2)).spawn(sink).unwrap();
+    let pump = StreamProcessor::new(Processor::from_text(CONFIG).unwrap(), sink.recipient());
+    let counters = pump.counters();
+    let pump = runtime.configure("pump").mailbox(Mailbox::bounded(3)).budget(1).spawn(pump).unwrap();
+    let began = tokio::time::Instant::now();
+    for number in 0..50 {
+        pump.send(Batch(vec![record("a", number)])).await.unwrap();
+    }
+    // All but what the mailboxes hold has been through the sink by now.
+    assert!(began.elapsed() >= Duration::from_millis(10 * 40), "{:?}", began.elapsed());
+    pump.stop();
+    pump.ended().await;
+    let (batches, records) = sink.ask(Take).await.unwrap();
+    assert_eq!((batches, records.len()), (50, 50));
+    let expected: Vec<_> =
+        (0..50).map(|number| format!("{{\"value\":{number},\"timestamp_ms\":1}}")).collect();
+    assert_eq!(payloads(&records), expected);
+    let counted = counters.snapshot();
+    assert_eq!((counted.outputs_generated, counted.outputs_undelivered), (50, 0));
+    let stats = pump.stats();
+    assert_eq!((stats.sent, stats.handled), (50, 50));
+}
+
+#[tokio::test]
+async fn a_batch_without_outputs_sends_nothing() {
+    let runtime = Runtime::new();
+    let sink = runtime.spawn("sink", Sink::default()).unwrap();
+    let pump = StreamProcessor::new(Processor::from_text(CONFIG).unwrap(), sink.recipient());
+    let pump = runtime.spawn("pump", pump).unwrap();
+    pump.send(Batch(vec![record("b", 1), record("c", 1)])).await.unwrap();
+    pump.send(Batch::default()).await.unwrap();
+    pump.stop();
+    pump.ended().await;
+    assert_eq!(sink.ask(Take).await.unwrap(), (0, Vec::new()));
+}
+
+#[tokio::test]
+async fn it_is_reconfigured_between_two_batches() {
+    let runtime = Runtime::new();
+    let sink = runtime.spawn("sink", Sink::default()).unwrap();
+    let pump = StreamProcessor::new(Processor::from_text(CONFIG).unwrap(), sink.recipient());
+    let pump = runtime.spawn("pump", pump).unwrap();
+    pump.send(Batch(vec![record("a", 1)])).await.unwrap();
+    let bad = Config::parse(&CONFIG.replace("a + b", "a +")).unwrap();
+    let refused = pump.ask(Reconfigure(bad)).await.unwrap().unwrap_err();
+    assert_eq!(refused.field(), ["mapping", "sum"]);
+    let good = Config::parse(&CONFIG.replace("a: a }", "b: b * 10 }")).unwrap();
+    pump.ask(Reconfigure(good)).await.unwrap().unwrap();
+    pump.send(Batch(vec![record("b", 2)])).await.unwrap();
+    pump.stop();
+    pump.ended().await;
+    let (_, records) = sink.ask(Take).await.unwrap();
+    let due = [1, 3, 20].map(|value| format!("{{\"value\":{value},\"timestamp_ms\":1}}"));
+    assert_eq!(payloads(&records), due);
+}
+
+#[tokio::test]
+async fn outputs_for_somebody_who_has_ended_are_counted() {
+    let runtime = Runtime::new();
+    let sink = runtime.spawn("sink", Sink::default()).unwrap();
+    let pump = StreamProcessor::new(Processor::from_text(CONFIG).unwrap(), sink.recipient());
+    let counters = pump.counters();
+    let pump = runtime.spawn("pump", pump).unwrap();
+    sink.stop();
+    sink.ended().await;
+    pump.send(Batch(vec![record("a", 1), record("b", 1)])).await.unwrap();
+    pump.send(Batch(vec![record("a", 1)])).await.unwrap();
+    pump.stop();
+    pump.ended().await;
+    let counted = counters.snapshot();
+    assert_eq!((counted.outputs_generated, counted.outputs_undelivered), (4, 4));
+}
