@@ -69,3 +69,7 @@ pub use processor::{MappingInfo, Processor, Warning};
 pub use record::{Metadata, Record};
 pub use subsystem::{Batch, Reconfigure, StreamProcessor};
 pub use topic::{TopicError, UnsTopic};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,6 +1,8 @@
 //! Cases with inputs and expected outputs: those of this crate (`cases.json`, same form), and those beside the specification, where
 //! they are (`../shared/stream/examples.json` beside the project, or the file that `MYCELIA_STREAM_EXAMPLES` names).
 
+#![cfg(feature = "quickjs")]
+
 use std::path::PathBuf;
 
 use mycelia_stream::{

@@ -1,5 +1,7 @@
 //! What the processor does beside what the cases say.
 
+#![cfg(feature = "quickjs")]
+
 use std::time::Duration;
 
 use mycelia_stream::{Config, Metadata, Node, Processor, Record};

@@ -2,7 +2,7 @@
 #![cfg(feature = "program")]
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_mycelia-stream");
@@ -31,7 +31,7 @@ fn example() -> PathBuf {
 }
 
 /// Runs it on some lines.
-fn run(config: &PathBuf, lines: &str) -> Output {
+fn run(config: &Path, lines: &str) -> Output {
     let mut child = program(&["--config", config.to_str().unwrap()]).spawn().unwrap();
     child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
     child.wait_with_output().unwrap()

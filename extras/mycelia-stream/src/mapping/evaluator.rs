@@ -42,11 +42,19 @@ pub struct Evaluator {
 /// A compiled expression. It belongs to its evaluator.
 #[derive(Debug)]
 pub struct Expression {
+    dependencies: Box<[usize]>,
+    code: Option<Code>,
+    #[cfg_attr(not(feature = "quickjs"), allow(dead_code, reason = "there is no engine"))]
+    script: Script,
+}
+
+/// What the engine needs of an expression.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "quickjs"), allow(dead_code, reason = "there is no engine"))]
+struct Script {
     number: usize,
     source: Box<str>,
-    dependencies: Box<[usize]>,
     locals: Box<[String]>,
-    code: Option<Code>,
 }
 
 impl Expression {
@@ -108,13 +116,8 @@ impl Evaluator {
 
     fn finish(&mut self, analysis: Analysis) -> Result<Expression, ExpressionError> {
         let Analysis { source, dependencies, locals, code } = analysis;
-        let expression = Expression {
-            number: self.count,
-            source: source.into(),
-            dependencies: dependencies.into(),
-            locals: locals.into(),
-            code,
-        };
+        let script = Script { number: self.count, source: source.into(), locals: locals.into() };
+        let expression = Expression { dependencies: dependencies.into(), code, script };
         if !expression.is_native() {
             self.compile_script(&expression)?;
         }
@@ -195,9 +198,10 @@ impl Evaluator {
         }
         let dependencies = expression.dependencies.iter().map(|&index| &*self.names[index]);
         // What it assigns to is its own, and gone after each evaluation.
-        let names: Vec<&str> = dependencies.chain(expression.locals.iter().map(String::as_str)).collect();
+        let names: Vec<&str> =
+            dependencies.chain(expression.script.locals.iter().map(String::as_str)).collect();
         let engine = self.engine.as_mut().expect("it was made");
-        engine.compile(expression.number, &expression.source, &names)
+        engine.compile(expression.script.number, &expression.script.source, &names)
     }
 
     #[cold]
@@ -208,7 +212,7 @@ impl Evaluator {
     ) -> Result<Value, EvaluationError> {
         self.compile_script(expression).map_err(|error| EvaluationError::Thrown(error.to_string()))?;
         let engine = self.engine.as_mut().expect("it compiled the script");
-        engine.evaluate(expression.number, expression.dependencies.iter().map(|&index| &values[index]))
+        engine.evaluate(expression.script.number, expression.dependencies.iter().map(|&index| &values[index]))
     }
 }
 
