@@ -11,6 +11,7 @@ use crate::bus::Bus;
 use crate::config::Configure;
 use crate::current;
 use crate::error::{SpawnError, TellError};
+use crate::figures::Figures;
 use crate::handler::Handler;
 use crate::metadata::Metadata;
 use crate::name::Name;
@@ -52,6 +53,12 @@ impl<S: Subsystem> Context<S> {
     #[must_use]
     pub fn paths(&self) -> Paths {
         Paths::new(&self.address.actor().runtime)
+    }
+
+    /// Shows numbers of its own to whoever looks at the runtime ([`SubsystemInfo::figures`](crate::SubsystemInfo::figures), and with
+    /// `mycelia-metrics` the snapshot, `/metrics` and the dashboard): from now on, across restarts, in place of those shown before.
+    pub fn show(&self, figures: Arc<impl Figures>) {
+        self.address.actor().ledger.rare().shown.set(figures);
     }
 
     /// Sends itself the result of a future, which runs beside it on tokio: the subsystem goes on with its messages meanwhile. (What

@@ -8,6 +8,7 @@ use mycelia_core::OverflowPolicy;
 use crate::actor::Actor;
 use crate::ask_stats::AskStats;
 use crate::bus::Bus;
+use crate::figures::{self, Figure, Figures};
 use crate::ledger::Stats;
 use crate::message_pool::PoolStats;
 use crate::name::Name;
@@ -80,7 +81,7 @@ impl Survey {
 }
 
 /// One subsystem, as [`Inspector::survey`] finds it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct SubsystemInfo {
     /// Rises with every spawn.
@@ -103,6 +104,27 @@ pub struct SubsystemInfo {
     pub stats: Stats,
     /// How the asks to it ended.
     pub asks: AskStats,
+    figures: Option<Arc<dyn Figures>>,
+}
+
+impl SubsystemInfo {
+    /// The numbers that it [shows](crate::Context::show), as they are now.
+    #[must_use]
+    pub fn figures(&self) -> Vec<Figure> {
+        self.figures.as_deref().map(figures::read).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for SubsystemInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, name, parent, stats, .. } = self;
+        f.debug_struct("SubsystemInfo")
+            .field("id", id)
+            .field("name", name)
+            .field("parent", parent)
+            .field("stats", stats)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Inspector {
@@ -199,6 +221,7 @@ fn info(id: u64, parent: Option<u64>, actor: &Actor) -> SubsystemInfo {
         in_mailbox: actor.queue.len() as u64,
         stats: actor.stats(),
         asks: actor.ledger.asks(),
+        figures: actor.ledger.rare_if_any().and_then(|rare| rare.shown.get()),
     }
 }
 

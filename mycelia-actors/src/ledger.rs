@@ -9,6 +9,7 @@ use mycelia_core::sync::{Mutex, OnceBox};
 use serde::{Deserialize, Serialize};
 
 use crate::ask_stats::{AskCounters, AskStats};
+use crate::figures::Shown;
 use crate::observer::Last;
 use crate::tasks::Tasks;
 use crate::watch::{Notices, Watches};
@@ -41,6 +42,7 @@ pub(crate) struct Rare {
     pub(crate) notices: Mutex<Notices>,
     pub(crate) watches: Mutex<Watches>,
     pub(crate) tasks: Tasks,
+    pub(crate) shown: Shown,
     // While the runtime is observed.
     pub(crate) asks: AskCounters,
     pub(crate) last_sample: Mutex<Last>,

@@ -93,6 +93,7 @@ mod config;
 mod dead_letters;
 mod error;
 mod faults;
+mod figures;
 mod inspector;
 mod ledger;
 mod life_event;
@@ -145,6 +146,7 @@ pub use error::{
     TellError,
 };
 pub use faults::Faults;
+pub use figures::{Figure, Figures};
 pub use group::{Choice, Group, NoMembers};
 pub use handler::Handler;
 pub use inspector::{AlreadyObserved, Inspector, SubsystemInfo, Survey};

@@ -7,9 +7,12 @@
 //! cargo run --release -p mycelia-metrics --example dashboard -- 127.0.0.1:9100
 //! ```
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mycelia_actors::prelude::*;
+use mycelia_actors::{Figure, Figures};
 use mycelia_metrics::Metrics;
 use tokio::time::{interval, sleep};
 
@@ -62,14 +65,33 @@ impl Handler<Payment> for Bank {
     }
 }
 
-/// Keeps the newest readings.
-struct Gauge(u64);
-impl Subsystem for Gauge {}
+/// Keeps the newest readings, and shows the highest.
+struct Gauge(u64, Arc<Highest>);
+
+#[derive(Default)]
+struct Highest {
+    reading: AtomicU64,
+}
+
+impl Figures for Highest {
+    fn figures(&self) -> Vec<Figure> {
+        vec![Figure::gauge("highest_reading", self.reading.load(Ordering::Relaxed) as f64)]
+    }
+}
+
+impl Subsystem for Gauge {
+    async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+        cx.show(Arc::clone(&self.1));
+        Ok(())
+    }
+}
+
 struct Reading(u64);
 impl Handler<Reading> for Gauge {
     type Reply = ();
     async fn handle(&mut self, Reading(value): Reading, _: &mut Context<Self>) {
         self.0 = self.0.max(value);
+        self.1.reading.store(self.0, Ordering::Relaxed);
         sleep(Duration::from_millis(1)).await;
     }
 }
@@ -96,7 +118,7 @@ async fn main() -> Result<(), BoxError> {
 
     let till = runtime.spawn_with("till", || Till { kitchens: None, bank: None })?;
     let readings = Mailbox::bounded(64).overflow(OverflowPolicy::DropOldest);
-    let gauge = runtime.configure("gauge").mailbox(readings).spawn_with(|| Gauge(0))?;
+    let gauge = runtime.configure("gauge").mailbox(readings).spawn_with(|| Gauge(0, Arc::default()))?;
     let guests: Result<Vec<_>, _> = (0..50).map(|_| runtime.spawn_unnamed(Guest)).collect();
     let guests = guests?;
     let work = async {

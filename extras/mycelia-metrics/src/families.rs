@@ -100,7 +100,16 @@ fn subsystems<'a>(named: &'a [Subsystem], families: &mut Vec<Family<'a>>) {
         };
         named.iter().flat_map(of_one).collect()
     };
+    let shown = |is_counter| {
+        let of_one = |one: &'a Subsystem| {
+            let figures = one.figures.iter().filter(move |figure| figure.is_counter == is_counter);
+            figures.map(|figure| (vec![("subsystem", &*one.name), ("name", &*figure.name)], figure.value))
+        };
+        named.iter().flat_map(of_one).collect()
+    };
     families.extend([
+        counter("mycelia_subsystem_counts", "What a subsystem counts itself, by name", shown(true)),
+        gauge("mycelia_subsystem_figures", "What a subsystem measures itself, by name", shown(false)),
         counter(
             "mycelia_subsystem_messages",
             "Messages to a subsystem, by fate",

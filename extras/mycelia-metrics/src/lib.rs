@@ -28,5 +28,5 @@ pub use quantiles::Quantiles;
 pub use server::{ServeError, Server};
 pub use settings::{Settings, Token};
 pub use snapshot::{Paths, Pool, Snapshot};
-pub use subsystem::{MessageType, State, Subsystem};
+pub use subsystem::{Figure, MessageType, State, Subsystem};
 pub use tokio_runtime::TokioRuntime;

@@ -15,7 +15,7 @@ use crate::process::Process;
 use crate::quantiles::Quantiles;
 use crate::settings::Settings;
 use crate::snapshot::{Paths, Pool, Snapshot};
-use crate::subsystem::{MessageType, State, Subsystem};
+use crate::subsystem::{Figure, MessageType, State, Subsystem};
 use crate::timings::{Listener, Timings};
 use crate::tokio_runtime::TokioRuntime;
 
@@ -268,6 +268,7 @@ impl Inner {
             asks: one.asks,
             waited,
             took,
+            figures: one.name.as_given().map_or_else(Vec::new, |_| figures(one)),
             message_types,
         }
     }
@@ -284,6 +285,11 @@ impl Subsystem {
             (self.health, self.reasons) = (health, reasons);
         }
     }
+}
+
+/// Those that can be shown: JSON and the text formats have no other numbers.
+fn figures(one: &SubsystemInfo) -> Vec<Figure> {
+    one.figures().into_iter().filter(|figure| figure.value.is_finite()).map(Figure::from).collect()
 }
 
 /// The name, or the type of one without.

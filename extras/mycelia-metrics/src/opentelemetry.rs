@@ -111,7 +111,9 @@ fn attributes(labels: Labels<'_>) -> impl Iterator<Item = KeyValue> {
 fn values(snapshot: &Snapshot) -> Values {
     let mut all = Values::new();
     for family in families(snapshot) {
-        let values = family.values.into_iter().filter(|(labels, value)| labels.len() < 2 || *value > 0.0);
+        let is_gauge = family.kind == Kind::Gauge;
+        let values = family.values.into_iter();
+        let values = values.filter(|(labels, value)| is_gauge || labels.len() < 2 || *value > 0.0);
         let values = values.map(|(labels, value)| (attributes(labels).collect(), value));
         all.insert(family.name, values.collect());
     }

@@ -61,9 +61,31 @@ pub struct Subsystem {
     pub waited: Quantiles,
     /// How long handlers took, in the last 5 to 10 seconds.
     pub took: Quantiles,
+    /// What it counts itself, in its order; only of those with names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub figures: Vec<Figure>,
     /// How long handlers took since the beginning, by type of message; where it was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub message_types: Vec<MessageType>,
+}
+
+/// A number that a subsystem [shows](mycelia_actors::Context::show).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Figure {
+    /// What it is called.
+    pub name: String,
+    /// Whether it only rises.
+    pub is_counter: bool,
+    /// The number.
+    pub value: f64,
+}
+
+impl From<mycelia_actors::Figure> for Figure {
+    fn from(figure: mycelia_actors::Figure) -> Self {
+        let mycelia_actors::Figure { name, is_counter, value, .. } = figure;
+        Self { name: name.to_owned(), is_counter, value }
+    }
 }
 
 /// How long messages of one type took.

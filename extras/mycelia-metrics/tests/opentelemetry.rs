@@ -1,13 +1,29 @@
 //! What the SDK of OpenTelemetry collects is what the snapshot says.
 
+use std::sync::Arc;
+
 use mycelia_actors::prelude::*;
+use mycelia_actors::{Figure, Figures};
 use mycelia_metrics::Metrics;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 
 struct Echo;
-impl Subsystem for Echo {}
+impl Subsystem for Echo {
+    async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+        cx.show(Arc::new(Shown));
+        Ok(())
+    }
+}
+
+struct Shown;
+impl Figures for Shown {
+    fn figures(&self) -> Vec<Figure> {
+        vec![Figure::counter("echoes", 3.0), Figure::gauge("loudness", 0.0)]
+    }
+}
+
 impl Handler<u64> for Echo {
     type Reply = u64;
     async fn handle(&mut self, number: u64, _: &mut Context<Self>) -> u64 {
@@ -62,6 +78,9 @@ async fn the_sdk_collects_what_the_snapshot_says() {
     assert_eq!(of("mycelia.subsystem_messages", &[one, ("fate", "failed")]), Some(1.0));
     assert_eq!(of("mycelia.subsystem_asks", &[one, ("end", "replied")]), Some(19.0));
     assert_eq!(of("mycelia.mailbox_capacity", &[one]), Some(1024.0));
+    // What it shows itself; a measurement may be 0.
+    assert_eq!(of("mycelia.subsystem_counts", &[one, ("name", "echoes")]), Some(3.0));
+    assert_eq!(of("mycelia.subsystem_figures", &[one, ("name", "loudness")]), Some(0.0));
     assert!(of("process.resident_memory_bytes", &[]).unwrap() > 1e6);
     assert!(of("mycelia.handling", &[one, ("quantile", "0.99")]).unwrap() > 0.0);
     let (sent, nobody) =

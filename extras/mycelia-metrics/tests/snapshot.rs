@@ -271,3 +271,41 @@ async fn a_message_that_stays_in_hand_is_noticed() {
     worker.ask(Work(Duration::ZERO)).await.unwrap();
     assert_eq!(health(&metrics, "worker").0, Health::Healthy);
 }
+
+struct Level;
+impl mycelia_actors::Figures for Level {
+    fn figures(&self) -> Vec<mycelia_actors::Figure> {
+        use mycelia_actors::Figure;
+        vec![Figure::counter("made", 7.0), Figure::gauge("level", -0.5), Figure::gauge("nowhere", f64::NAN)]
+    }
+}
+
+struct Tank;
+impl Subsystem for Tank {
+    async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+        cx.show(std::sync::Arc::new(Level));
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_a_subsystem_shows_itself_is_in_the_snapshot_and_in_the_text() {
+    let runtime = Runtime::new();
+    let metrics = Metrics::of(&runtime).unwrap();
+    runtime.spawn("tank", Tank).unwrap().started().await.unwrap();
+    runtime.spawn_unnamed(Tank).unwrap().started().await.unwrap();
+    let snapshot = metrics.snapshot();
+    let figures: Vec<_> =
+        find(&snapshot, "tank").figures.iter().map(|one| (&*one.name, one.is_counter, one.value)).collect();
+    assert_eq!(figures, [("made", true, 7.0), ("level", false, -0.5)]);
+    let json = serde_json::to_string(&snapshot).unwrap();
+    assert_eq!(serde_json::from_str::<Snapshot>(&json).unwrap(), snapshot);
+    let text = metrics.openmetrics();
+    for line in [
+        "mycelia_subsystem_counts_total{subsystem=\"tank\",name=\"made\"} 7.0",
+        "mycelia_subsystem_figures{subsystem=\"tank\",name=\"level\"} -0.5",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{text}");
+    }
+    assert_eq!(text.matches("name=\"made\"").count(), 1);
+}

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use mycelia_actors::{Figure, Figures};
 use mycelia_core::Counter;
 use serde::Serialize;
 
@@ -147,6 +148,37 @@ impl Counters {
             active_mappings: self.mappings.get(),
             active_variables: self.variables.get(),
         }
+    }
+}
+
+/// Counts, and of times the mean of those that were timed.
+impl Figures for Counters {
+    fn figures(&self) -> Vec<Figure> {
+        let counted = self.snapshot();
+        let mut figures = Vec::with_capacity(15);
+        for (name, count) in [
+            ("messages_processed", counted.messages_processed),
+            ("messages_errored", counted.messages_errored),
+            ("messages_dropped", counted.messages_dropped),
+            ("javascript_errors", counted.javascript_errors),
+            ("outputs_generated", counted.outputs_generated),
+            ("invalid_data_type", counted.invalid_data_type),
+            ("outputs_undelivered", counted.outputs_undelivered),
+            ("javascript_executions", counted.javascript_execution_time.count),
+            ("batches_processed", counted.batch_processing_time.count),
+        ] {
+            figures.push(Figure::counter(name, count as f64));
+        }
+        for (name, measured) in [
+            ("active_mappings", counted.active_mappings as f64),
+            ("active_variables", counted.active_variables as f64),
+            ("javascript_execution_time_ns", counted.javascript_execution_time.mean_ns),
+            ("message_processing_time_ns", counted.message_processing_time.mean_ns),
+            ("batch_processing_time_ns", counted.batch_processing_time.mean_ns),
+        ] {
+            figures.push(Figure::gauge(name, measured));
+        }
+        figures
     }
 }
 

@@ -1,6 +1,6 @@
 //! The processor as a subsystem.
 
-use mycelia_actors::{Context, Handler, Recipient, Subsystem};
+use mycelia_actors::{BoxError, Context, Handler, Recipient, Subsystem};
 
 use crate::config::{Config, ConfigError};
 use crate::counters::Counters;
@@ -75,7 +75,13 @@ impl StreamProcessor {
     }
 }
 
-impl Subsystem for StreamProcessor {}
+impl Subsystem for StreamProcessor {
+    /// Shows its counters to whoever looks at the runtime: with `mycelia-metrics` they are in the snapshot.
+    async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+        cx.show(self.processor.counters());
+        Ok(())
+    }
+}
 
 impl Handler<Batch> for StreamProcessor {
     type Reply = ();

@@ -78,6 +78,11 @@ async fn a_batch_without_outputs_sends_nothing() {
     let pump = runtime.spawn("pump", pump).unwrap();
     pump.send(Batch(vec![record("b", 1), record("c", 1)])).await.unwrap();
     pump.send(Batch::default()).await.unwrap();
+    pump.started().await.unwrap();
+    let survey = runtime.inspector().survey();
+    let shown = survey.subsystems.iter().find(|one| one.name.as_given() == Some("pump")).unwrap().figures();
+    let names: Vec<_> = shown.iter().map(|figure| figure.name).collect();
+    assert!(names.contains(&"messages_dropped") && names.contains(&"active_mappings"), "{names:?}");
     pump.stop();
     pump.ended().await;
     assert_eq!(sink.ask(Take).await.unwrap(), (0, Vec::new()));

@@ -387,6 +387,10 @@ function fillDetail() {
   const counts = (of) => Object.entries(of).map(([name, n]) => [name.replaceAll("_", " "), exact(n)]);
   fill("detail-ledger", counts(ledger));
   fill("detail-asks", counts(one.asks));
+  const figures = one.figures ?? [];
+  byId("detail-own").hidden = figures.length === 0;
+  const number = (n) => (Number.isInteger(n) ? exact(n) : String(Number(n.toPrecision(4))));
+  fill("detail-figures", figures.map(({ name, value }) => [name.replaceAll("_", " "), number(value)]));
   const times = (name, of) => ["p50", "p95", "p99", "max"].map((at) => [`${name} ${at}`, time(of[at])]);
   fill("detail-times", [...times("took", took), ...times("waited", waited)]);
 }

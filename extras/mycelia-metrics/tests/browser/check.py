@@ -138,7 +138,7 @@ const found = {};
 for (const row of document.querySelectorAll('#subsystems tbody tr')) {
   row.click();
   const read = (id) => Object.fromEntries([...document.querySelectorAll(`#${id} tr`)].map(({ cells }) => [cells[0].textContent, cells[1].textContent]));
-  found[row.dataset.key] = { ledger: read('detail-ledger'), asks: read('detail-asks') };
+  found[row.dataset.key] = { ledger: read('detail-ledger'), asks: read('detail-asks'), figures: read('detail-figures') };
   document.getElementById('close').click();
 }
 return found;
@@ -181,6 +181,8 @@ def check_details(shown, snapshot):
         for part in ["ledger", "asks"]:
             for column, value in one[part].items():
                 assert number(shown[which][part][column.replace("_", " ")]) == value, (which, part, column, value)
+        for figure in one.get("figures", []):
+            assert number(shown[which]["figures"][figure["name"].replace("_", " ")]) == figure["value"], (which, figure)
 
 
 def lost(ledger):
