@@ -87,6 +87,22 @@ fn config(model: &str, mapping: &str) -> String {
     )
 }
 
+/// Ten mappings for each of so many sources.
+fn scaled(sources: usize) -> String {
+    let source = |index| format!("  s{index}: {OUT}._raw.s{index}\n");
+    let mapping = |index| format!("  m{index}: s{} + {index}\n", index % sources);
+    format!(
+        "model: {{ name: m, version: v1 }}\noutput_topic: {OUT}\nsources:\n{}mapping:\n{}",
+        (0..sources).map(source).collect::<String>(),
+        (0..10 * sources).map(mapping).collect::<String>()
+    )
+}
+
+/// A message of one of them.
+fn seventh(sources: usize) -> Record {
+    message(&format!("s{}", 7 % sources), 25.5)
+}
+
 fn workloads() -> Vec<Workload> {
     let pump = || {
         config(
@@ -176,6 +192,9 @@ fn workloads() -> Vec<Workload> {
             .with(realistic),
         Workload::new("Throughput/HighThroughput", pump(), 4, "12 686   11 446   4633   92"),
         Workload::new("Throughput/HighThroughput, primed", pump(), 4, "").primed(primed_pump()),
+        Workload::new("Scale/10 mappings, 1 source", scaled(1), 10, "").with(vec![vec![seventh(1)]]),
+        Workload::new("Scale/10 000 mappings, 1 000 sources", scaled(1000), 10, "")
+            .with(vec![vec![seventh(1000)]]),
         Workload::new("MemoryUsage/MessageCreation", pump(), 4, ""),
         Workload::new("MemoryUsage/StateAccumulation", pump(), 4000, "        12 061   4634   92")
             .with(stepped),

@@ -184,11 +184,13 @@ pub(crate) fn write_value(out: &mut Vec<u8>, value: &Value) {
 }
 
 fn write_number(out: &mut Vec<u8>, number: f64) {
-    // As many digits as are exact without an exponent.
-    if number.fract() == 0.0 && number.abs() < 1e15 && number != 0.0 {
-        out.extend_from_slice(itoa::Buffer::new().format(number as i64).as_bytes());
-    } else if number == 0.0 {
-        out.extend_from_slice(if number.is_sign_negative() { b"-0" } else { b"0" });
+    // Whole numbers up to where the shortest digits are not all of them. (What is larger is as `i64` no longer the same.)
+    let whole = number as i64;
+    if whole as f64 == number && whole.unsigned_abs() < 1 << 53 {
+        if whole == 0 && number.is_sign_negative() {
+            out.push(b'-');
+        }
+        out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
     } else {
         out.extend_from_slice(ryu_js::Buffer::new().format(number).as_bytes());
     }

@@ -9,8 +9,9 @@ use mycelia_stream::{Processor, Record};
 thread_local! {
     static PROCESSOR: RefCell<Processor> = RefCell::new(
         Processor::from_text(
-            "{ model: { name: m, version: v1 }, output_topic: out, sources: { a: in }, mapping: { a: a, b: '`${a}`', c: a.length, \
-             d: a[0], e: 'a + 1', f: (() => a)(), g: JSON.stringify(a), h: a == 1, i: a.slice(1) } }",
+            r#"{ "model": { "name": "m", "version": "v1" }, "output_topic": "out", "sources": { "a": "in" }, "mapping": {
+                "a": "a", "b": "`${a}`", "c": "a.length", "d": "a[0]", "e": "a + 1", "f": "(() => a)()", "g": "JSON.stringify(a)",
+                "h": "a == 1", "i": "a.slice(1)", "j": "a.toUpperCase()", "k": "[a, a].join()" } }"#,
         )
         .expect("the configuration is fine"),
     );
