@@ -23,50 +23,34 @@ pub(crate) fn is_builtin(name: &str) -> bool {
     BUILTIN.contains(&name)
 }
 
+#[rustfmt::skip]
 const BUILTIN: [&str; 43] = [
-    "undefined",
-    "null",
-    "true",
-    "false",
-    "Infinity",
-    "NaN",
-    "eval",
-    "parseInt",
-    "parseFloat",
-    "isNaN",
-    "isFinite",
-    "decodeURI",
-    "decodeURIComponent",
-    "encodeURI",
-    "encodeURIComponent",
-    "escape",
-    "unescape",
-    "Object",
-    "Function",
-    "Array",
-    "String",
-    "Boolean",
-    "Number",
-    "Date",
-    "RegExp",
-    "Error",
-    "EvalError",
-    "RangeError",
-    "ReferenceError",
-    "SyntaxError",
-    "TypeError",
-    "URIError",
-    "Math",
-    "JSON",
-    "Map",
-    "Set",
-    "WeakMap",
-    "WeakSet",
-    "Promise",
-    "Symbol",
-    "Proxy",
-    "Reflect",
-    "console",
+    "undefined", "null", "true", "false", "Infinity", "NaN", "eval", "parseInt", "parseFloat", "isNaN", "isFinite",
+    "decodeURI", "decodeURIComponent", "encodeURI", "encodeURIComponent", "escape", "unescape", "Object", "Function",
+    "Array", "String", "Boolean", "Number", "Date", "RegExp", "Error", "EvalError", "RangeError", "ReferenceError",
+    "SyntaxError", "TypeError", "URIError", "Math", "JSON", "Map", "Set", "WeakMap", "WeakSet", "Promise", "Symbol",
+    "Proxy", "Reflect", "console",
+];
+
+/// Whether numbers, truths, texts, arrays or objects have this from their prototypes (`length` is their own).
+pub(crate) fn is_inherited(key: &str) -> bool {
+    INHERITED.binary_search(&key).is_ok()
+}
+
+/// The names on the prototypes of Object, Array, String, Number and Boolean, in order; `tests/agreement.rs` reads them from the engine.
+#[rustfmt::skip]
+const INHERITED: [&str; 93] = [
+    "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__", "__proto__", "anchor", "at",
+    "big", "blink", "bold", "charAt", "charCodeAt", "codePointAt", "concat", "constructor", "copyWithin", "endsWith",
+    "entries", "every", "fill", "filter", "find", "findIndex", "findLast", "findLastIndex", "fixed", "flat",
+    "flatMap", "fontcolor", "fontsize", "forEach", "hasOwnProperty", "includes", "indexOf", "isPrototypeOf",
+    "isWellFormed", "italics", "join", "keys", "lastIndexOf", "link", "localeCompare", "map", "match", "matchAll",
+    "normalize", "padEnd", "padStart", "pop", "propertyIsEnumerable", "push", "reduce", "reduceRight", "repeat",
+    "replace", "replaceAll", "reverse", "search", "shift", "slice", "small", "some", "sort", "splice", "split",
+    "startsWith", "strike", "sub", "substr", "substring", "sup", "toExponential", "toFixed", "toLocaleLowerCase",
+    "toLocaleString", "toLocaleUpperCase", "toLowerCase", "toPrecision", "toReversed", "toSorted", "toSpliced",
+    "toString", "toUpperCase", "toWellFormed", "trim", "trimEnd", "trimLeft", "trimRight", "trimStart", "unshift",
+    "valueOf", "values", "with",
 ];
 
 #[cfg(test)]
