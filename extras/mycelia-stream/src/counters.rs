@@ -110,6 +110,22 @@ pub struct CountersSnapshot {
     pub active_variables: u64,
 }
 
+impl CountersSnapshot {
+    /// The counts that are no times, by their names.
+    #[must_use]
+    pub fn counts(&self) -> [(&'static str, u64); 7] {
+        [
+            ("messages_processed", self.messages_processed),
+            ("messages_errored", self.messages_errored),
+            ("messages_dropped", self.messages_dropped),
+            ("javascript_errors", self.javascript_errors),
+            ("outputs_generated", self.outputs_generated),
+            ("invalid_data_type", self.invalid_data_type),
+            ("outputs_undelivered", self.outputs_undelivered),
+        ]
+    }
+}
+
 /// How often something was done, and how long it took: of messages and their evaluations one in 64 is timed, of small batches one in 64.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -155,20 +171,12 @@ impl Counters {
 impl Figures for Counters {
     fn figures(&self) -> Vec<Figure> {
         let counted = self.snapshot();
-        let mut figures = Vec::with_capacity(15);
-        for (name, count) in [
-            ("messages_processed", counted.messages_processed),
-            ("messages_errored", counted.messages_errored),
-            ("messages_dropped", counted.messages_dropped),
-            ("javascript_errors", counted.javascript_errors),
-            ("outputs_generated", counted.outputs_generated),
-            ("invalid_data_type", counted.invalid_data_type),
-            ("outputs_undelivered", counted.outputs_undelivered),
+        let timed = [
             ("javascript_executions", counted.javascript_execution_time.count),
             ("batches_processed", counted.batch_processing_time.count),
-        ] {
-            figures.push(Figure::counter(name, count as f64));
-        }
+        ];
+        let counts = counted.counts().into_iter().chain(timed);
+        let mut figures: Vec<_> = counts.map(|(name, count)| Figure::counter(name, count as f64)).collect();
         for (name, measured) in [
             ("active_mappings", counted.active_mappings as f64),
             ("active_variables", counted.active_variables as f64),

@@ -7,17 +7,14 @@ use mycelia_stream::{CountersSnapshot, TimerSnapshot};
 
 pub(crate) fn summary(counted: &CountersSnapshot, malformed: u64, took: Duration) -> String {
     let mut text = String::new();
-    for (name, count) in [
-        ("messages_processed", counted.messages_processed),
-        ("messages_errored", counted.messages_errored),
-        ("messages_dropped", counted.messages_dropped),
-        ("javascript_errors", counted.javascript_errors),
-        ("outputs_generated", counted.outputs_generated),
-        ("invalid_data_type", counted.invalid_data_type),
+    let others = [
         ("malformed_lines", malformed),
         ("active_mappings", counted.active_mappings),
         ("active_variables", counted.active_variables),
-    ] {
+    ];
+    // Nobody else takes them here.
+    let counts = counted.counts().into_iter().filter(|(name, _)| *name != "outputs_undelivered");
+    for (name, count) in counts.chain(others) {
         let _ = writeln!(text, "{name:<26}{count:>12}");
     }
     for (name, timer) in [
