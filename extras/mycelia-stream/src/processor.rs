@@ -131,7 +131,9 @@ impl Processor {
     /// # Errors
     /// If the configuration is not right: see [`ConfigFault`].
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        Self::counting(config, Arc::default())
+        let processor = Self::counting(config, Arc::default())?;
+        processor.set_gauges();
+        Ok(processor)
     }
 
     /// The same, from YAML or JSON: errors have the line and the column then.
@@ -191,8 +193,6 @@ impl Processor {
             }
         }
         let statics = (0..mappings.len()).filter(|&index| mappings[index].missing == 0).collect();
-        set(&counters.mappings, mappings.len());
-        set(&counters.variables, 0);
         let mut processor = Self {
             evaluator,
             topics,
@@ -238,12 +238,7 @@ impl Processor {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn reconfigure(&mut self, config: &Config) -> Result<(), ConfigError> {
-        let counted = |processor: &Self| {
-            set(&processor.counters.mappings, processor.mappings.len());
-            set(&processor.counters.variables, processor.received);
-        };
-        let refused = Self::counting(config, Arc::clone(&self.counters));
-        let mut next = refused.inspect_err(|_| counted(self))?;
+        let mut next = Self::counting(config, Arc::clone(&self.counters))?;
         let kept: HashMap<_, _, RandomState> = (self.aliases.iter().zip(&self.values))
             .map(|(alias, value)| ((&alias.name, &alias.topic), value))
             .collect();
@@ -253,9 +248,14 @@ impl Processor {
                 next.receive(index, value.clone());
             }
         }
-        counted(&next);
+        next.set_gauges();
         *self = next;
         Ok(())
+    }
+
+    fn set_gauges(&self) {
+        set(&self.counters.mappings, self.mappings.len());
+        set(&self.counters.variables, self.received);
     }
 
     /// What the processor counts.

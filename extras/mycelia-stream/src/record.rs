@@ -36,8 +36,13 @@ impl fmt::Debug for Record {
 }
 
 /// Keys and values, in their order, shared by whoever has a copy. Without any it is one word.
+///
+/// The key `umh_topic` is left out: that is [`Record::topic`].
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Metadata(Option<Arc<[Pair]>>);
+
+/// The key of the topic, which is no further metadata.
+pub(crate) const TOPIC: &str = "umh_topic";
 
 /// A key and its value.
 type Pair = (Box<str>, Box<str>);
@@ -63,7 +68,8 @@ impl Metadata {
 
 impl<K: Into<Box<str>>, V: Into<Box<str>>> FromIterator<(K, V)> for Metadata {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        let pairs: Arc<[_]> = pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        let pairs = pairs.into_iter().map(|(key, value)| (key.into(), value.into()));
+        let pairs: Arc<[Pair]> = pairs.filter(|(key, _): &Pair| &**key != TOPIC).collect();
         Self((!pairs.is_empty()).then_some(pairs))
     }
 }

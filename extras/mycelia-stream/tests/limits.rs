@@ -34,6 +34,11 @@ fn time() {
         "({ get a() { for (;;); } })",
         "({ valueOf() { for (;;); } }) * 2",
         "JSON.stringify({ toJSON() { for (;;); } })",
+        "(() => { let x = []; for (let i = 0; i < 34; i++) x = [x, x]; return x.flat(Infinity) })()",
+        "Array(1000).fill(Array(1e6)).flat()",
+        "Array.prototype.concat.apply([], Array(60000).fill(Array(1e6)))",
+        // In a job, after the result.
+        "(Promise.resolve().then(() => { for (;;); }), press)",
         "[3, 1, 2].sort(() => { for (;;); })",
         "({ *[Symbol.iterator]() { for (;;) yield 1 } }) && Array.from({ [Symbol.iterator]: () => ({ next: () => ({ done: false }) }) }, () => { for (;;); })",
     ] {
@@ -71,6 +76,14 @@ fn long_walks() {
         "Array.prototype.includes.call({ length: { valueOf: () => 2 ** 53 } }, 1)",
         "(() => { const a = [1]; a.length = 4e9; return a.indexOf(2) })()",
         "JSON.stringify(1, Array(4e9))",
+        "[[Array(4e9)]].flat(2)",
+        "[1].flatMap(() => Array(4e9))",
+        "[].concat(new (class { get length() { return 2 ** 53 - 1 } get [Symbol.isConcatSpreadable]() { return true } })())",
+        "[].indexOf.call(Array(100).fill().reduce(o => Object.create(o), { length: 9 }), 1)",
+        "String.raw({ raw: { length: 4e9 } })",
+        r"'\u0301\u0316'.repeat(2e5).normalize()",
+        "(() => 'a'.repeat(2e6).indexOf(['a'.repeat(1e5) + 'b']))()",
+        "String.prototype.lastIndexOf.call(['a'.repeat(2e6)], 'a'.repeat(1e5) + 'b')",
         "(() => 'ab'.repeat(2e6).indexOf('b'.repeat(1e6)))()",
         "(() => 'ab'.repeat(2e6).split('b'.repeat(1e6)))()",
         "Array(4e9).values().drop(4e9 - 1)",
@@ -91,7 +104,6 @@ fn memory() {
         "Array.from({ length: 1e8 })",
         "[...Array(1e8)]",
         "new Uint8Array(1e9)",
-        "new Map(Array.from({ length: 1e6 }, (_, i) => [i, {}]))",
         // Natively.
         "'x'.repeat(1e8)",
         "'x'.padStart(1e8)",
@@ -104,6 +116,23 @@ fn memory() {
         // As long as it needs.
         let limits = Limits { time_ms: 60_000, ..LIMITS };
         assert_eq!(evaluate(expression, 1.0, limits), over, "{expression}");
+    }
+    // Where not even an error fits in.
+    let result = evaluate("new Map(Array.from({ length: 1e6 }, (_, i) => [i, {}]))", 1.0, Limits::default());
+    assert!(
+        matches!(&result, Err(EvaluationError::Thrown(text)) if text.contains("no memory")),
+        "{result:?}"
+    );
+    // Of numbers, whose texts are longer than they are.
+    let numbers: Value = serde_json::from_str(&format!("[{}1e20]", "1e20,".repeat(4000))).unwrap();
+    let little = Limits { memory_bytes: 65_536, ..LIMITS };
+    for expression in
+        ["String(press).length", "press.join().length", "(press + '').length", "`${press}`.length"]
+    {
+        let over = Err(EvaluationError::Memory { bytes: 65_536 });
+        let mut evaluator = Evaluator::new(["press"], little);
+        let compiled = evaluator.compile(expression).unwrap();
+        assert_eq!(evaluator.evaluate_with(&compiled, [("press", numbers.clone())]), over, "{expression}");
     }
     // A result that is small, and large as text: each of its parts counts.
     let shared = "(() => { let a = [1]; for (let i = 0; i < 40; i++) a = [a, a]; return a })()";
@@ -195,7 +224,7 @@ fn the_number_of_mappings() {
 
 #[test]
 fn a_limit_is_an_error_of_its_mapping_only() {
-    let config = config(
+    let mut config = config(
         [
             ("before", "press + 1"),
             ("endless", "(() => { for (;;) press; })()"),
@@ -205,7 +234,6 @@ fn a_limit_is_an_error_of_its_mapping_only() {
         ]
         .map(|(path, text)| (path.to_owned(), text)),
     );
-    let mut config = config;
     config.limits.time_ms = 1000;
     let mut processor = Processor::new(&config).unwrap();
     let outputs = processor.process(&[Record::new("in.press", r#"{"value":1,"timestamp_ms":2}"#)]);

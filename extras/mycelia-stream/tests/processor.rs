@@ -126,7 +126,9 @@ fn another_configuration_keeps_the_values_of_sources_that_stay() {
 fn metadata_is_shared_not_changed() {
     let mut processor = Processor::new(&config(&AB, &[("x", "a")])).unwrap();
     let mut input = record("in.a", "1");
-    input.metadata = [("k", "v"), ("umh_topic_of_old", "x")].into_iter().collect::<Metadata>();
+    input.metadata =
+        [("k", "v"), ("umh_topic", "in.a"), ("umh_topic_of_old", "x")].into_iter().collect::<Metadata>();
+    assert_eq!(input.metadata.iter().count(), 2, "the topic is the record's");
     let outputs = processor.process(std::slice::from_ref(&input));
     assert_eq!(outputs[0].metadata, input.metadata);
     assert_eq!(outputs[0].metadata.get("k"), Some("v"));

@@ -97,7 +97,6 @@ fn records_become_records() {
         ("messages_errored", 1),
         ("outputs_generated", 3),
         ("malformed_lines", 1),
-        ("batch_processing_time", 2),
     ] {
         assert_eq!(count(summary, name), times, "{summary}");
     }

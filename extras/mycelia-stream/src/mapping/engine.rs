@@ -193,6 +193,7 @@ impl Engine {
             (done, has_jobs || self.watch.has_expired())
         });
         self.is_spoilt = has_jobs && self.runtime.is_job_pending();
+        let done = if self.watch.has_expired() { Err(self.exceeded(Exceeded::Time)) } else { done };
         if let Some(took) = self.watch.took().filter(|took| *took >= SLOW) {
             tracing::warn!(?took, number, "a slow expression");
         }
@@ -216,8 +217,18 @@ impl Engine {
     ) -> Result<Value, EvaluationError> {
         let called = || {
             let mut arguments = Args::new(ctx.clone(), values.len());
+            // Two aliases of one topic are the same object, not two alike.
+            let mut shared: Vec<(&Value, Js<'_>)> = Vec::new();
             for value in values {
-                arguments.push_arg(import(ctx, value)?)?;
+                let same = shared.iter().find(|(earlier, _)| is_same_object(earlier, value));
+                let argument = match same {
+                    Some((_, argument)) => argument.clone(),
+                    None => import(ctx, value)?,
+                };
+                if argument.is_object() {
+                    shared.push((value, argument.clone()));
+                }
+                arguments.push_arg(argument)?;
             }
             let scripts = ctx.userdata::<Scripts<'_>>().expect("stored at the start");
             let function = scripts.borrow()[number].clone().expect("it was compiled before");
@@ -268,15 +279,20 @@ impl Engine {
                 };
                 let plain: Js<'js> =
                     tool(ctx, 1).call((object.clone(),)).map_err(|error| match self.failed(ctx, error) {
-                        EvaluationError::Thrown(_) => NotSerialisable("an invalid date"),
+                        EvaluationError::Thrown(_) => {
+                            NotSerialisable("an object that cannot be read, such as an invalid date")
+                        }
                         other => other,
                     })?;
                 if plain != value {
                     return self.export(ctx, plain, depth + 1, meter);
                 }
                 let mut fields = Object::with_hasher(RandomState::default());
-                for field in object.own_props::<String, Js<'js>>(Filter::new().string().enum_only()) {
+                // Keys as texts of theirs: as ours they would end at the first U+0000, and could have halves of surrogate pairs.
+                let keys = Filter::new().string().enum_only();
+                for field in object.own_props::<rquickjs::String<'js>, Js<'js>>(keys) {
                     let (key, value) = field.map_err(fails)?;
+                    let key = self.text(ctx, key.into_value()).map_err(fails)?;
                     meter.make(key.len()).map_err(|exceeded| self.exceeded(exceeded))?;
                     fields.insert(key.into(), self.export(ctx, value, depth + 1, meter)?);
                 }
@@ -304,12 +320,22 @@ impl Engine {
             return self.exceeded(Exceeded::Time);
         }
         match &*text {
-            "InternalError: out of memory" | "InternalError: string too long" | "null" => {
+            // The engine throws it itself where it has no memory left for an error.
+            "null" => EvaluationError::Thrown("null, or there is no memory to say what".to_owned()),
+            "InternalError: out of memory" | "InternalError: string too long" => {
                 self.exceeded(Exceeded::Memory)
             }
             "RangeError: Maximum call stack size exceeded" => EvaluationError::Stack { bytes: self.stack },
             _ => EvaluationError::Thrown(text),
         }
+    }
+}
+
+fn is_same_object(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Array(a), Value::Array(b)) => Arc::ptr_eq(a, b),
+        (Value::Object(a), Value::Object(b)) => Arc::ptr_eq(a, b),
+        _ => false,
     }
 }
 
@@ -344,7 +370,7 @@ fn import<'js>(ctx: &Ctx<'js>, value: &Value) -> Result<Js<'js>, Error> {
             for (key, value) in &**fields {
                 // Defined, not set: `__proto__` is a key like all others.
                 let property = Property::from(import(ctx, value)?).writable().enumerable().configurable();
-                object.prop(&**key, property)?;
+                object.prop(rquickjs::String::from_str(ctx.clone(), key)?, property)?;
             }
             object.into_value()
         }

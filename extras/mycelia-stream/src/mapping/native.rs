@@ -151,17 +151,14 @@ fn template(parts: &[Code], scope: &mut Scope<'_>) -> Evaluated {
     let done = parts.iter().try_for_each(|part| match part {
         Code::Constant(Value::String(constant)) => {
             text.push_str(constant);
-            Ok(())
+            Ok(scope.meter.make(constant.len())?)
         }
         _ => {
             let value = part.evaluate(scope)?;
             append(&mut text, &value, &mut scope.meter)
         }
     });
-    let done = done.and_then(|()| {
-        scope.meter.make(text.len())?;
-        Ok(Value::from(&*text))
-    });
+    let done = done.map(|()| Value::from(&*text));
     *scope.text = text;
     done
 }
@@ -169,7 +166,10 @@ fn template(parts: &[Code], scope: &mut Scope<'_>) -> Evaluated {
 /// `ToString` (7.1.17), behind a text.
 fn append(text: &mut String, value: &Value, meter: &mut Meter) -> Result<(), Fault> {
     if let Value::Number(number) = value {
-        text.push_str(ryu_js::Buffer::new().format(*number));
+        let mut buffer = ryu_js::Buffer::new();
+        let digits = buffer.format(*number);
+        meter.make(digits.len())?;
+        text.push_str(digits);
     } else {
         let more = text_of(value, meter)?;
         meter.make(more.len())?;

@@ -75,51 +75,126 @@
             delete Set.prototype[name];
         }
     }
+    // These are kept by the engine itself, whatever is frozen.
+    delete Error.prepareStackTrace;
+    delete Error.stackTraceLimit;
+    delete Error.captureStackTrace;
     delete Array.fromAsync;
     delete Object.groupBy;
     delete Map.groupBy;
 
-    // Built-in functions that walk an array by its length: `Array(4e9)` has one, and nothing in it.
+    // Built-in functions that walk an array by its length: `Array(4e9)` has one, and nothing in it. A length that is computed could be
+    // another when it is read again, and each element that is missing is looked for in all prototypes.
+    const views = getPrototypeOf(Uint8Array.prototype);
+    const { get: viewed } = getOwnPropertyDescriptor(views, Symbol.toStringTag);
     function isShort(list) {
-        if (list === null || typeof list !== 'object' && typeof list !== 'function') {
+        if (Object(list) !== list || apply(viewed, list, []) !== undefined) {
             return;
         }
-        let { length } = list;
-        if (!isArray(list)) {
-            // One that is computed could be another when it is read again.
-            const own = getOwnPropertyDescriptor(list, 'length');
-            length = own === undefined ? length : own.value;
-            if (length !== null && typeof length === 'object' || own !== undefined && !('value' in own)) {
-                throw new RangeError('the length is computed');
+        let length;
+        let prototypes = 0;
+        for (let object = list; object !== null; object = getPrototypeOf(object)) {
+            const own = length === undefined ? getOwnPropertyDescriptor(object, 'length') : undefined;
+            if (own !== undefined) {
+                length = own.value === undefined ? NaN : own.value;
             }
+            if (++prototypes > 100) {
+                throw new RangeError('there are too many prototypes');
+            }
+        }
+        if (Object(length) === length || length !== length) {
+            throw new RangeError('the length is computed');
         }
         if (length > longest) {
             throw new RangeError(`an array of ${length} is too long`);
         }
     }
+    function guard(prototype, name, guarded) {
+        const own = getOwnPropertyDescriptor(prototype, name);
+        fix(guarded, 'length', own.value.length);
+        replace(prototype, name, guarded);
+    }
     const arrays = Array.prototype;
     for (const name of ownKeys(arrays)) {
         const original = arrays[name];
-        if (typeof original !== 'function' || typeof name === 'symbol'
-            || ['constructor', 'at', 'push', 'pop', 'keys', 'values', 'entries'].includes(name)) {
-            continue;
+        if (typeof original === 'function' && typeof name === 'string'
+            && !['constructor', 'at', 'push', 'pop', 'keys', 'values', 'entries'].includes(name)) {
+            guard(arrays, name, { [name](...given) { isShort(this); return apply(original, this, given); } }[name]);
         }
-        const guarded = {
-            [name](...given) {
-                isShort(this);
-                if (name === 'concat' || name === 'flat') {
-                    for (const list of name === 'concat' ? given : isArray(this) ? this : []) {
-                        if (isArray(list) || Object(list) === list && Symbol.isConcatSpreadable in list) {
-                            isShort(list);
-                        }
+    }
+    // These walk several arrays: here, step by step.
+    const { trunc } = Math;
+    function pour(from, level, into) {
+        isShort(from);
+        for (let at = 0; at < from.length; at++) {
+            if (at in from) {
+                const item = from[at];
+                if (level > 0 && isArray(item)) {
+                    pour(item, level - 1, into);
+                } else {
+                    into[into.length] = item;
+                }
+            }
+        }
+        return into;
+    }
+    guard(arrays, 'flat', {
+        flat(depth) { return pour(Object(this), depth === undefined ? 1 : trunc(depth), []); },
+    }.flat);
+    guard(arrays, 'flatMap', {
+        flatMap(made, self) {
+            const from = Object(this);
+            isShort(from);
+            const into = [];
+            for (let at = 0; at < from.length; at++) {
+                if (at in from) {
+                    const item = apply(made, self, [from[at], at, from]);
+                    if (isArray(item)) {
+                        pour(item, 0, into);
+                    } else {
+                        into[into.length] = item;
                     }
                 }
-                return apply(original, this, given);
-            },
-        }[name];
-        fix(guarded, 'length', original.length);
-        replace(arrays, name, guarded);
-    }
+            }
+            return into;
+        },
+    }.flatMap);
+    guard(arrays, 'concat', {
+        concat(...given) {
+            const into = [];
+            let end = 0;
+            for (const list of [Object(this), ...given]) {
+                const isList = Object(list) === list && (list[Symbol.isConcatSpreadable] ?? isArray(list));
+                if (!isList) {
+                    into[end++] = list;
+                    continue;
+                }
+                isShort(list);
+                const { length } = list;
+                for (let at = 0; at < length; at++, end++) {
+                    if (at in list) {
+                        into[end] = list[at];
+                    }
+                }
+            }
+            into.length = end;
+            return into;
+        },
+    }.concat);
+    guard(String, 'raw', {
+        raw(strings, ...given) {
+            const { raw } = strings;
+            isShort(raw);
+            let text = '';
+            for (let at = 0; at < raw.length; at++) {
+                text += `${raw[at]}`;
+                if (at + 1 < raw.length && at < given.length) {
+                    text += `${given[at]}`;
+                }
+            }
+            return text;
+        },
+    }.raw);
     const { stringify } = JSON;
     replace(JSON, 'stringify', {
         stringify(value, replacer, space) {
@@ -148,29 +223,43 @@
     replace(OnceSet.prototype, 'constructor', WalkedSet);
     replace(world, 'Set', WalkedSet);
 
-    // Searches take the product of two lengths.
+    // Searches take the product of two lengths, and marks are put in order by comparing each to those before.
     const texts = String.prototype;
     for (const name of ['indexOf', 'lastIndexOf', 'includes', 'split', 'replace', 'replaceAll']) {
         const original = texts[name];
-        const guarded = {
-            [name](sought, ...given) {
-                if (typeof this === 'string' && typeof sought === 'string' && this.length * sought.length > 1e9) {
-                    throw new RangeError(`a search for ${sought.length} in ${this.length} characters is too long`);
+        guard(texts, name, {
+            [name](...given) {
+                const [sought] = given;
+                const isPattern = Object(sought) === sought
+                    && [Symbol.match, Symbol.replace, Symbol.split].some((method) => method in sought);
+                if (this === undefined || this === null || sought === undefined || isPattern) {
+                    return apply(original, this, given);
                 }
-                return apply(original, this, arguments.length === 0 ? [] : [sought, ...given]);
+                const text = `${this}`;
+                given[0] = `${sought}`;
+                if (text.length * given[0].length > 1e9) {
+                    throw new RangeError(`a search for ${given[0].length} in ${text.length} characters is too long`);
+                }
+                return apply(original, text, given);
             },
-        }[name];
-        fix(guarded, 'length', original.length);
-        replace(texts, name, guarded);
+        }[name]);
     }
+    const { normalize } = texts;
+    guard(texts, 'normalize', {
+        normalize(...given) {
+            const text = `${this}`;
+            if (text.length > 20_000) {
+                throw new RangeError(`a text of ${text.length} is too long to be normalized`);
+            }
+            return apply(normalize, text, given);
+        },
+    }.normalize);
 
     // What an object other than a plain one or an array is for whoever gets it.
     const { getTime, toISOString } = OnceDate.prototype;
     const { forEach: forEachOfMap } = Map.prototype;
     const { forEach: forEachOfSet } = Set.prototype;
     const boxes = [Number, String, Boolean].map((box) => box.prototype.valueOf);
-    const views = getPrototypeOf(Uint8Array.prototype);
-    const { get: viewed } = getOwnPropertyDescriptor(views, Symbol.toStringTag);
     function is(method, value) {
         try {
             apply(method, value, [() => {}]);
@@ -182,7 +271,11 @@
     function plain(object) {
         const items = [];
         if (is(getTime, object)) {
-            return apply(toISOString, object, []).replace(/\.?0*Z$/, 'Z');
+            const text = apply(toISOString, object, []);
+            if (text.length > 24) {
+                throw new RangeError('a year has four digits');
+            }
+            return text.replace(/\.?0*Z$/, 'Z');
         } else if (is(forEachOfMap, object)) {
             apply(forEachOfMap, object, [(value, key) => { items[items.length] = [key, value]; }]);
             return items;
@@ -208,6 +301,7 @@
         ...[Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError]
             .map((error) => [error.prototype, ['name', 'message', 'toString', 'constructor']]),
     ]);
+    const setters = new Set();
     given.forEach((names, prototype) => {
         for (const name of names) {
             const own = getOwnPropertyDescriptor(prototype, name);
@@ -228,6 +322,7 @@
                 enumerable: false,
                 configurable: false,
             });
+            setters.add(getOwnPropertyDescriptor(prototype, name).set);
         }
     });
     const frozen = new WeakSet();
@@ -245,6 +340,11 @@
         reached.push(getPrototypeOf(object));
         for (const key of ownKeys(object)) {
             const { value, get, set } = getOwnPropertyDescriptor(object, key);
+            // Something that can be set could be seen by the next evaluation: but for what throws always (`caller`), and what sets
+            // its receiver only.
+            if (set !== undefined && set !== get && !['__proto__', 'stack'].includes(key) && !setters.has(set)) {
+                throw new TypeError(`${String(key)} can be set`);
+            }
             reached.push(value, get, set);
         }
     }

@@ -37,7 +37,8 @@ impl Line {
         }
         let payload = fields.payload.ok_or("the payload is missing")?;
         let mut record = Record::new("", payload);
-        record.topic = fields.topic.map(Into::into);
+        let topic = fields.topic.or_else(|| fields.metadata.get("umh_topic").cloned());
+        record.topic = topic.map(Into::into);
         record.metadata = fields.metadata.into_iter().collect();
         Ok(Self::Record(record))
     }
