@@ -47,7 +47,7 @@ use mycelia_core::sync::Mutex;
 /// # }
 /// ```
 pub trait Figures: Send + Sync + 'static {
-    /// The numbers as they are. Called from any thread, by whoever looks: it must be quick. If it panics there are none.
+    /// The numbers as they are, each of another name. Called from any thread, by whoever looks: it must be quick. If it panics there are none.
     fn figures(&self) -> Vec<Figure>;
 }
 
@@ -57,7 +57,7 @@ pub trait Figures: Send + Sync + 'static {
 pub struct Figure {
     /// What it is called: lower case, words with `_` between them.
     pub name: &'static str,
-    /// Whether it only rises, as long as the process lives: a count, and no measurement.
+    /// Whether it only rises, until the subsystem is started anew: a count, and no measurement.
     pub is_counter: bool,
     /// The number.
     pub value: f64,

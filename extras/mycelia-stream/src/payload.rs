@@ -18,7 +18,7 @@ pub(crate) struct Reading {
     pub(crate) timestamp_ms: i64,
 }
 
-/// Reads a payload. No error says more than that it is none: it is counted, not shown.
+/// Reads a payload, whose values are at most 126 levels deep. No error says more than that it is none: it is counted, not shown.
 ///
 /// Texts may have halves of surrogate pairs and bytes that are no UTF-8; U+FFFD is in their place then.
 pub(crate) fn read(payload: &[u8]) -> Option<Reading> {

@@ -119,10 +119,8 @@ fn memory() {
     }
     // Where not even an error fits in.
     let result = evaluate("new Map(Array.from({ length: 1e6 }, (_, i) => [i, {}]))", 1.0, Limits::default());
-    assert!(
-        matches!(&result, Err(EvaluationError::Thrown(text)) if text.contains("no memory")),
-        "{result:?}"
-    );
+    let told = result.unwrap_err().to_string();
+    assert!(told.contains("no memory") || told.contains("more memory"), "{told}");
     // Of numbers, whose texts are longer than they are.
     let numbers: Value = serde_json::from_str(&format!("[{}1e20]", "1e20,".repeat(4000))).unwrap();
     let little = Limits { memory_bytes: 65_536, ..LIMITS };

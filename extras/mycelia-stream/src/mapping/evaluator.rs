@@ -97,7 +97,8 @@ impl Evaluator {
         }
     }
 
-    /// Compiles an expression. Costs a thread, as its text may be nested deeply.
+    /// Compiles an expression. Costs a thread, as its text may be nested deeply; and what QuickJS compiles of it is kept for as long as the
+    /// evaluator lives.
     ///
     /// # Errors
     /// If it is no expression, or does what is refused: see [`ExpressionFault`](crate::ExpressionFault).

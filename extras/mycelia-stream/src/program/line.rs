@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 /// What a line says.
 pub(crate) enum Line {
     Record(Record),
+    /// `{"batch_end": true}`, and nothing else.
     BatchEnd,
 }
 
@@ -33,7 +34,12 @@ impl Line {
             error.to_string().replace(" at line 1 column", " at column")
         })?;
         if fields.batch_end {
-            return Ok(Self::BatchEnd);
+            let is_alone = fields.topic.is_none() && fields.payload.is_none() && fields.metadata.is_empty();
+            return if is_alone {
+                Ok(Self::BatchEnd)
+            } else {
+                Err("`batch_end` is a line of its own".to_owned())
+            };
         }
         let payload = fields.payload.ok_or("the payload is missing")?;
         let mut record = Record::new("", payload);
