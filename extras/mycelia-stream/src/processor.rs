@@ -80,6 +80,17 @@ struct Mapping {
     fixed: Option<Result<Box<[u8]>, EvaluationError>>,
     /// Aliases it depends on that have no value yet.
     missing: usize,
+    failures: u64,
+    last_error: Option<EvaluationError>,
+}
+
+impl Mapping {
+    #[cold]
+    fn fail(&mut self, error: EvaluationError) {
+        tracing::debug!(mapping = %self.path, %error, "a mapping failed");
+        self.failures += 1;
+        self.last_error = Some(error);
+    }
 }
 
 /// What is made of one batch.
@@ -118,6 +129,10 @@ pub struct MappingInfo<'p> {
     pub is_native: bool,
     /// Whether its result was found out when the configuration was loaded, and is the same each time.
     pub is_fixed: bool,
+    /// How often it has failed.
+    pub failures: u64,
+    /// Why, the last time.
+    pub last_error: Option<&'p EvaluationError>,
 }
 
 /// One message in so many is timed, with its evaluations.
@@ -163,6 +178,8 @@ impl Processor {
                 topic: topic.into(),
                 expression,
                 fixed: None,
+                failures: 0,
+                last_error: None,
             };
             match places.insert(path.clone(), mappings.len()) {
                 // `a.b` and `b` below `a`.
@@ -284,6 +301,8 @@ impl Processor {
                 .collect(),
             is_native: mapping.expression.is_native(),
             is_fixed: mapping.fixed.is_some(),
+            failures: mapping.failures,
+            last_error: mapping.last_error.as_ref(),
         })
     }
 
@@ -324,29 +343,27 @@ impl Processor {
         let ready = &self.sources[source].ready;
         for &mapping in self.statics.iter().chain(ready) {
             let began = is_timed.then(Instant::now);
-            let mapping_of = &self.mappings[mapping];
             self.counters.evaluations.count(1);
-            let done = match &mapping_of.fixed {
+            let Mapping { expression, fixed, .. } = &self.mappings[mapping];
+            let failed = match fixed {
                 Some(Ok(json)) => {
                     self.outbox.put(index, mapping, |payload| payload.extend_from_slice(json));
-                    Ok(())
+                    None
                 }
-                Some(Err(error)) => Err(error.is_of_result()),
-                None => match self.evaluator.evaluate(&mapping_of.expression, &self.values) {
+                Some(Err(error)) => Some(error.clone()),
+                None => match self.evaluator.evaluate(expression, &self.values) {
                     Ok(value) => {
                         self.outbox.put(index, mapping, |payload| payload::write_value(payload, &value));
-                        Ok(())
+                        None
                     }
-                    Err(error) => {
-                        tracing::debug!(mapping = %mapping_of.path, %error, "a mapping failed");
-                        Err(error.is_of_result())
-                    }
+                    Err(error) => Some(error),
                 },
             };
             self.counters.evaluations.record_since(began);
-            if let Err(is_of_result) = done {
+            if let Some(error) = failed {
                 self.counters.errored.add_owned(1);
-                self.counters.javascript_errors.add_owned(u64::from(!is_of_result));
+                self.counters.javascript_errors.add_owned(u64::from(!error.is_of_result()));
+                self.mappings[mapping].fail(error);
             }
         }
         if self.outbox.outputs.len() == outputs_before {

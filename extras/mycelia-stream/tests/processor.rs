@@ -96,8 +96,12 @@ fn what_will_not_work_is_a_warning() {
         "{:?}",
         processor.warnings()
     );
-    // The later one of two is used.
+    // The later one of two is used; what fails is counted by mapping as well.
     assert_eq!(values(&processor.process(&[record("in.a", "1")])), pairs(&[("good", "1"), ("x.y", "2")]));
+    let failures: Vec<_> = processor.mappings().map(|mapping| (mapping.path, mapping.failures)).collect();
+    assert_eq!(failures, [("bad", 1), ("none", 1), ("good", 0), ("x.y", 0)]);
+    let told = processor.mappings().find_map(|mapping| mapping.last_error).unwrap().to_string();
+    assert_eq!(told, "ReferenceError: nothing_there is not defined");
 }
 
 #[test]

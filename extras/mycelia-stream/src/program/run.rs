@@ -36,7 +36,6 @@ pub(crate) fn run(processor: Processor, file: Option<&Path>) -> Result<ExitCode,
     let events = open.map_err(|error| {
         file.map_or(String::new(), |file| format!("{}: ", file.display())) + &error.to_string()
     })?;
-    let counters = processor.counters();
     let began = Instant::now();
     let mut work = Work {
         processor,
@@ -51,7 +50,7 @@ pub(crate) fn run(processor: Processor, file: Option<&Path>) -> Result<ExitCode,
         (Err(error), _) => End::Failed(error),
         (Ok(()), end) => end.unwrap_or(End::Input),
     };
-    let summary = summary::summary(&counters.snapshot(), work.malformed, began.elapsed());
+    let summary = summary::summary(&work.processor, work.malformed, began.elapsed());
     // What is left in the buffer cannot be written.
     let (_, _) = work.out.into_parts();
     let _ = io::stderr().write_all(summary.as_bytes());

@@ -3,10 +3,18 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use mycelia_stream::{CountersSnapshot, TimerSnapshot};
+use mycelia_stream::{Processor, TimerSnapshot};
 
-pub(crate) fn summary(counted: &CountersSnapshot, malformed: u64, took: Duration) -> String {
+pub(crate) fn summary(processor: &Processor, malformed: u64, took: Duration) -> String {
+    let counted = processor.counters().snapshot();
     let mut text = String::new();
+    for mapping in processor.mappings().filter(|mapping| mapping.failures > 0) {
+        let _ = write!(text, "mapping {} has failed {} times", mapping.path, mapping.failures);
+        if let Some(error) = mapping.last_error {
+            let _ = write!(text, ", the last time: {error}");
+        }
+        text.push('\n');
+    }
     let others = [
         ("malformed_lines", malformed),
         ("active_mappings", counted.active_mappings),
