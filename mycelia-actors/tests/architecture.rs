@@ -15,7 +15,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("mycelia-testkit", &["mycelia-actors", "tokio"]),
     ("mycelia-metrics", &["mycelia-actors", "tokio"]),
     ("mycelia-load", &["mycelia-actors", "mycelia-metrics", "tokio"]),
-    ("mycelia-stream", &["mycelia-actors", "mycelia-core"]),
+    ("mycelia-stream", &["mycelia-actors", "mycelia-core", "tokio"]),
     ("mycelia-examples", &["mycelia-actors", "tokio"]),
     (
         "mycelia-benches",
