@@ -40,10 +40,13 @@ impl Default for Timer {
     }
 }
 
+/// One in so many is timed.
+pub(crate) const TIMED: u64 = 64;
+
 impl Timer {
-    /// Whether the next one is to be timed: one in 64.
+    /// Whether the next one is to be timed.
     pub(crate) fn is_due(&self) -> bool {
-        self.count.get().is_multiple_of(64)
+        self.count.get().is_multiple_of(TIMED)
     }
 
     pub(crate) fn count(&self, times: u64) {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 
 use crate::config::{Config, ConfigError, ConfigFault};
-use crate::counters::{Counters, set};
+use crate::counters::{Counters, TIMED, set};
 use crate::mapping::{EvaluationError, Evaluator, Expression, Value};
 use crate::payload;
 use crate::record::Record;
@@ -135,8 +135,6 @@ pub struct MappingInfo<'p> {
     pub last_error: Option<&'p EvaluationError>,
 }
 
-/// One message in so many is timed, with its evaluations.
-const TIMED: u64 = 64;
 /// A batch of so many records is always timed.
 const MANY: usize = 64;
 

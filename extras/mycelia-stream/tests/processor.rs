@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use mycelia_stream::{Config, Metadata, Node, Processor, Record};
+use mycelia_stream::{Config, EvaluationError, Evaluator, Limits, Metadata, Node, Processor, Record};
 
 fn config(sources: &[(&str, &str)], mapping: &[(&str, &str)]) -> Config {
     let mut config = Config { output_topic: "out".to_owned(), ..Config::default() };
@@ -137,6 +137,15 @@ fn metadata_is_shared_not_changed() {
     assert_eq!(outputs[0].metadata, input.metadata);
     assert_eq!(outputs[0].metadata.get("k"), Some("v"));
     assert_eq!(outputs[0].metadata.get("none"), None);
+}
+
+#[test]
+fn an_expression_of_another_evaluator_is_refused() {
+    let (mut one, mut other) =
+        (Evaluator::new(["a"], Limits::default()), Evaluator::new(["a"], Limits::default()));
+    let expression = one.compile("a + 1").unwrap();
+    assert_eq!(other.evaluate_with(&expression, [("a", 1.0.into())]), Err(EvaluationError::AnotherEvaluator));
+    assert_eq!(one.evaluate_with(&expression, [("a", 1.0.into())]), Ok(2.0.into()));
 }
 
 #[test]

@@ -175,10 +175,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Evaluates a compiled expression.
+    /// Evaluates a compiled expression; its text is for the log.
     pub(crate) fn evaluate<'v>(
         &mut self,
         number: usize,
+        source: &str,
         values: impl ExactSizeIterator<Item = &'v Value>,
     ) -> Result<Value, EvaluationError> {
         if self.has_grown {
@@ -195,7 +196,7 @@ impl Engine {
         self.is_spoilt = has_jobs && self.runtime.is_job_pending();
         let done = if self.watch.has_expired() { Err(self.exceeded(Exceeded::Time)) } else { done };
         if let Some(took) = self.watch.took().filter(|took| *took >= SLOW) {
-            tracing::warn!(?took, number, "a slow expression");
+            tracing::warn!(?took, expression = source.trim(), "a slow expression");
         }
         if matches!(done, Err(EvaluationError::Memory { .. })) {
             self.runtime.run_gc();

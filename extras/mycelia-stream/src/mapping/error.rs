@@ -131,6 +131,9 @@ pub enum EvaluationError {
     /// It was given a value for something that is no alias.
     #[error("`{0}` is no alias of a source")]
     UnknownVariable(String),
+    /// It was compiled by another evaluator.
+    #[error("the expression belongs to another evaluator")]
+    AnotherEvaluator,
     /// A rare case of the language that the native evaluator leaves to QuickJS, which this program was built without.
     #[error("this case needs the feature `quickjs`, which this program was built without")]
     NeedsEngine,

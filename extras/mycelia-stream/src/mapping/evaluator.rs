@@ -1,5 +1,7 @@
 //! Expressions compiled and evaluated: natively where that is possible, else by the engine.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use foldhash::fast::RandomState;
 
 use super::analyze::{Aliases, Analysis, analyze_all};
@@ -27,6 +29,8 @@ use crate::limits::Limits;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Evaluator {
+    /// Its own among all that were ever made.
+    id: u64,
     aliases: Aliases,
     names: Vec<Box<str>>,
     limits: Limits,
@@ -39,9 +43,14 @@ pub struct Evaluator {
     engine: Option<Engine>,
 }
 
-/// A compiled expression. It belongs to its evaluator.
+/// Evaluators made so far.
+static MADE: AtomicU64 = AtomicU64::new(0);
+
+/// A compiled expression. It belongs to its evaluator: another one refuses it.
 #[derive(Debug)]
 pub struct Expression {
+    /// Its evaluator.
+    owner: u64,
     dependencies: Box<[usize]>,
     code: Option<Code>,
     #[cfg_attr(not(feature = "quickjs"), allow(dead_code, reason = "there is no engine"))]
@@ -86,6 +95,8 @@ impl Evaluator {
         aliases.extend(variables.map(|(index, name)| (name.clone(), index)));
         let budget = Budget { time: limits.time(), memory: limits.memory_bytes };
         Self {
+            // Relaxed: only that it is another each time.
+            id: MADE.fetch_add(1, Ordering::Relaxed),
             aliases,
             names,
             limits,
@@ -118,7 +129,7 @@ impl Evaluator {
     fn finish(&mut self, analysis: Analysis) -> Result<Expression, ExpressionError> {
         let Analysis { source, dependencies, locals, code } = analysis;
         let script = Script { number: self.count, source: source.into(), locals: locals.into() };
-        let expression = Expression { dependencies: dependencies.into(), code, script };
+        let expression = Expression { owner: self.id, dependencies: dependencies.into(), code, script };
         if !expression.is_native() {
             self.compile_script(&expression)?;
         }
@@ -160,13 +171,16 @@ impl Evaluator {
     /// Evaluates an expression over the values of some aliases; the others are undefined.
     ///
     /// # Errors
-    /// If a name is no alias, nothing is evaluated. Else if it throws, hits a limit, or results in what is no value: see
+    /// If a name is no alias, or the expression another evaluator's, nothing is evaluated. Else if it throws, hits a limit, or results in what is no value: see
     /// [`EvaluationError`].
     pub fn evaluate_with<'n>(
         &mut self,
         expression: &Expression,
         values: impl IntoIterator<Item = (&'n str, Value)>,
     ) -> Result<Value, EvaluationError> {
+        if expression.owner != self.id {
+            return Err(EvaluationError::AnotherEvaluator);
+        }
         let mut all = vec![Value::Undefined; self.names.len()];
         for (name, value) in values {
             let index = self.aliases.get(name);
@@ -213,7 +227,8 @@ impl Evaluator {
     ) -> Result<Value, EvaluationError> {
         self.compile_script(expression).map_err(|error| EvaluationError::Thrown(error.to_string()))?;
         let engine = self.engine.as_mut().expect("it compiled the script");
-        engine.evaluate(expression.script.number, expression.dependencies.iter().map(|&index| &values[index]))
+        let Script { number, source, .. } = &expression.script;
+        engine.evaluate(*number, source, expression.dependencies.iter().map(|&index| &values[index]))
     }
 }
 

@@ -14,7 +14,7 @@ use super::input::{self, Event};
 use super::line::{self, Line};
 use super::summary;
 
-/// Somebody wants us to end.
+/// Somebody wants us to end. Relaxed: it publishes nothing, and is looked at before each record.
 pub(crate) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// The most records of a batch that nobody ended.
