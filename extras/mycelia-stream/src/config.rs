@@ -6,9 +6,11 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::limits::Limits;
-use crate::locate::{Position, locate, parse};
 use crate::mapping::{ExpressionError, Leaf, Tree, is_builtin, is_identifier, leaves};
+use crate::place::{Place, Places, Position};
 use crate::topic::{TopicError, check_path};
+use crate::warning::Warning;
+use crate::yaml;
 
 /// The configuration of a processor. [`Processor::new`](crate::Processor::new) checks it.
 ///
@@ -83,7 +85,7 @@ impl Config {
     /// # Errors
     /// If it is neither, or has other fields than a configuration: with field, line and column. Whether they make sense is checked later.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        parse(text)
+        yaml::parse(text)
     }
 
     /// The checks before any expression is looked at; the leaves of the mapping.
@@ -150,40 +152,46 @@ const MOST_TIME: u64 = 24 * 3600 * 1000;
 impl Leaf<'_> {
     /// What is wrong with this mapping.
     pub(crate) fn error(&self, fault: ConfigFault) -> ConfigError {
-        let mut field = vec!["mapping"];
-        field.extend(&self.keys);
-        ConfigError::new(&field, fault)
+        ConfigError::new(&self.field(), fault)
+    }
+
+    /// The same, if it is no reason to refuse it.
+    pub(crate) fn warning(&self, problem: impl Into<String>) -> Warning {
+        Warning::new(&self.field(), problem)
+    }
+
+    fn field(&self) -> Vec<&str> {
+        [&["mapping"], &*self.keys].concat()
     }
 }
 
 /// Why a configuration is refused: which field, where it is in the text, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    field: Vec<String>,
-    position: Option<Position>,
+    place: Place,
     fault: ConfigFault,
 }
 
 impl ConfigError {
     pub(crate) fn new(field: &[&str], fault: ConfigFault) -> Self {
-        Self { field: field.iter().map(|&key| key.to_owned()).collect(), position: None, fault }
+        Self { place: Place::of(field), fault }
     }
 
     pub(crate) fn at(mut self, position: Option<Position>) -> Self {
-        self.position = position;
+        self.place.position = position;
         self
     }
 
     /// The keys that lead to the field; none if the text could not be read at all.
     #[must_use]
     pub fn field(&self) -> &[String] {
-        &self.field
+        &self.place.field
     }
 
     /// Line and column of the field's value in the text, from 1, if it was read from one.
     #[must_use]
     pub fn position(&self) -> Option<(u32, u32)> {
-        self.position.map(|Position { line, column }| (line, column))
+        self.place.line_and_column()
     }
 
     /// What is wrong.
@@ -192,28 +200,20 @@ impl ConfigError {
         &self.fault
     }
 
-    /// Looks the field up in the text that the configuration was read from.
-    pub(crate) fn located_in(self, text: &str) -> Self {
-        if self.position.is_some() {
-            return self;
+    /// The same, with the position of the field in the text that the configuration was read from.
+    /// [`Processor::from_text`](crate::Processor::from_text) does this by itself.
+    #[must_use]
+    pub fn located_in(mut self, text: &str) -> Self {
+        if self.place.position.is_none() {
+            self.place.look_up(&Places::read(text));
         }
-        let position = locate(text, &self.field);
-        self.at(position)
+        self
     }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("invalid configuration: ")?;
-        match (self.field.join("."), self.position) {
-            (field, Some(Position { line, column })) if !field.is_empty() => {
-                write!(f, "{field} (line {line}, column {column}): ")?;
-            }
-            (_, Some(Position { line, column })) => write!(f, "line {line}, column {column}: ")?,
-            (field, None) if !field.is_empty() => write!(f, "{field}: ")?,
-            _ => {}
-        }
-        self.fault.fmt(f)
+        write!(f, "invalid configuration: {}{}", self.place, self.fault)
     }
 }
 

@@ -150,6 +150,18 @@ pub struct TimerSnapshot {
 }
 
 impl Counters {
+    /// That of [`CountersSnapshot`] alone: a load.
+    #[must_use]
+    pub fn messages_errored(&self) -> u64 {
+        self.errored.get()
+    }
+
+    /// That of [`CountersSnapshot`] alone: a load.
+    #[must_use]
+    pub fn invalid_data_type(&self) -> u64 {
+        self.invalid.get()
+    }
+
     /// What was counted until now. A batch under way is in it as far as it got.
     #[must_use]
     pub fn snapshot(&self) -> CountersSnapshot {

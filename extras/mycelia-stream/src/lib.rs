@@ -46,14 +46,19 @@
 
 #![forbid(unsafe_code)]
 
+mod outbox;
+mod parts;
 mod processor;
 mod record;
+mod state;
 mod subsystem;
 
 mod config;
 mod limits;
-mod locate;
+mod place;
 mod topic;
+mod warning;
+mod yaml;
 
 mod counters;
 mod mapping;
@@ -65,10 +70,13 @@ pub use limits::Limits;
 pub use mapping::{
     EvaluationError, Evaluator, Expression, ExpressionError, ExpressionFault, Node, Object, Tree, Value,
 };
-pub use processor::{MappingInfo, Processor, Warning};
+pub use parts::Parts;
+pub use payload::PayloadError;
+pub use processor::{MappingInfo, Processor};
 pub use record::{Metadata, Record};
 pub use subsystem::{Batch, Reconfigure, StreamProcessor};
 pub use topic::{TopicError, UnsTopic};
+pub use warning::Warning;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -6,6 +6,8 @@ mod program {
 
     pub(crate) mod input;
     pub(crate) mod line;
+    pub(crate) mod signal;
+    pub(crate) mod told;
 
     pub(crate) mod example;
     pub(crate) mod explain;
@@ -13,9 +15,9 @@ mod program {
 }
 
 use std::error::Error;
-use std::fs;
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{ArgGroup, Parser};
@@ -54,7 +56,6 @@ struct Arguments {
 fn main() -> ExitCode {
     match work(&Arguments::parse()) {
         Ok(code) => code,
-        Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "mycelia-stream: {error}");
             ExitCode::FAILURE
@@ -64,28 +65,42 @@ fn main() -> ExitCode {
 
 fn work(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     if arguments.example {
-        io::stdout().write_all(example::CONFIG.as_bytes())?;
-        return Ok(ExitCode::SUCCESS);
+        return printed(io::stdout().write_all(example::CONFIG.as_bytes()));
     }
     if let Some(records) = arguments.generate {
-        example::generate(records, arguments.seed, io::stdout().lock())?;
-        return Ok(ExitCode::SUCCESS);
+        return printed(example::generate(records, arguments.seed, io::stdout().lock()));
     }
     let path = arguments.config.as_ref().expect("clap has asked for it");
     let told = |error: &dyn Error| format!("{}: {error}", path.display());
-    let text = fs::read_to_string(path).map_err(|error| told(&error))?;
+    let text = read(path).map_err(|error| told(&error))?;
     let processor = Processor::from_text(&text).map_err(|error| told(&error))?;
     if arguments.check {
-        io::stdout().write_all(explain::explain(&processor).as_bytes())?;
-        return Ok(ExitCode::SUCCESS);
+        return printed(io::stdout().write_all(explain::explain(&processor, path).as_bytes()));
     }
     for warning in processor.warnings() {
-        let _ = writeln!(io::stderr(), "warning: mapping {}: {}", warning.mapping, warning.problem);
+        let _ = writeln!(io::stderr(), "warning: {}: {warning}", path.display());
     }
     run::run(processor, arguments.input.as_deref())
 }
 
-/// Whoever read our output has had enough.
-fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+/// The longest configuration, in bytes: 10 000 mappings of 6 KiB.
+const LONGEST: u64 = 64 << 20;
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST {
+        return Err(io::Error::other(format!("it is longer than {LONGEST} bytes")));
+    }
+    Ok(text)
+}
+
+/// Whoever reads standard output may have had enough.
+fn printed(written: io::Result<()>) -> Result<ExitCode, Box<dyn Error>> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("standard output: {error}").into())
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }

@@ -18,15 +18,20 @@ pub(crate) struct Reading {
     pub(crate) timestamp_ms: i64,
 }
 
-/// Reads a payload, whose values are at most 126 levels deep. No error says more than that it is none: it is counted, not shown.
+/// Why a payload is none: see [`Record::check`](crate::Record::check).
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct PayloadError(serde_json::Error);
+
+/// Reads a payload, whose values are at most 126 levels deep.
 ///
 /// Texts may have halves of surrogate pairs and bytes that are no UTF-8; U+FFFD is in their place then.
-pub(crate) fn read(payload: &[u8]) -> Option<Reading> {
-    serde_json::from_slice(payload).ok().or_else(|| {
+pub(crate) fn read(payload: &[u8]) -> Result<Reading, PayloadError> {
+    serde_json::from_slice(payload).or_else(|error| {
         let text = String::from_utf8_lossy(payload);
         match repair_escapes(&text) {
-            Cow::Borrowed(_) if matches!(text, Cow::Borrowed(_)) => None,
-            repaired => serde_json::from_str(&repaired).ok(),
+            Cow::Borrowed(_) if matches!(text, Cow::Borrowed(_)) => Err(PayloadError(error)),
+            repaired => serde_json::from_str(&repaired).map_err(PayloadError),
         }
     })
 }
@@ -48,20 +53,52 @@ impl<'de> Visitor<'de> for ReadingVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Reading, A::Error> {
         // Of two with the same key, the last one counts.
-        let (mut value, mut timestamp_ms) = (Value::Undefined, 0);
+        let (mut value, mut timestamp_ms) = (Value::Undefined, None);
         while let Some(key) = map.next_key()? {
             match key {
                 Key::Value => value = map.next_value()?,
-                Key::Timestamp => timestamp_ms = map.next_value()?,
+                Key::Timestamp => timestamp_ms = Some(map.next_value::<Timestamp>()?.0),
                 Key::Other => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
         }
-        if matches!(value, Value::Undefined | Value::Null) || timestamp_ms == 0 {
-            return Err(de::Error::custom("value or timestamp_ms is missing"));
+        match (value, timestamp_ms) {
+            (Value::Undefined, _) => Err(de::Error::missing_field("value")),
+            (Value::Null, _) => Err(de::Error::custom("`value` is null")),
+            (_, None) => Err(de::Error::missing_field("timestamp_ms")),
+            (_, Some(0)) => Err(de::Error::custom("`timestamp_ms` is 0")),
+            (value, Some(timestamp_ms)) => Ok(Reading { value, timestamp_ms }),
         }
-        Ok(Reading { value, timestamp_ms })
+    }
+}
+
+struct Timestamp(i64);
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TimestampVisitor;
+
+        impl Visitor<'_> for TimestampVisitor {
+            type Value = Timestamp;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`timestamp_ms` as an integer of 64 bits without point or exponent")
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Timestamp, E> {
+                Ok(Timestamp(number))
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Timestamp, E> {
+                match i64::try_from(number) {
+                    Ok(number) => Ok(Timestamp(number)),
+                    Err(_) => Err(E::invalid_value(de::Unexpected::Unsigned(number), &self)),
+                }
+            }
+        }
+
+        deserializer.deserialize_i64(TimestampVisitor)
     }
 }
 
@@ -251,10 +288,6 @@ fn repair_escapes(text: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
-    fn value(payload: &str) -> Option<Value> {
-        read(payload.as_bytes()).map(|reading| reading.value)
-    }
-
     #[test]
     fn payloads_are_read() {
         for (payload, expected, timestamp_ms) in [
@@ -274,46 +307,53 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                read(payload.as_bytes()),
-                Some(Reading { value: expected, timestamp_ms }),
+                read(payload.as_bytes()).unwrap(),
+                Reading { value: expected, timestamp_ms },
                 "{payload}"
             );
         }
         assert_eq!(
-            read(b"{\"value\":\"a\xffb\",\"timestamp_ms\":1}"),
-            Some(Reading { value: Value::from("a\u{fffd}b"), timestamp_ms: 1 })
+            read(b"{\"value\":\"a\xffb\",\"timestamp_ms\":1}").unwrap(),
+            Reading { value: Value::from("a\u{fffd}b"), timestamp_ms: 1 }
         );
     }
 
     #[test]
-    fn what_is_no_payload_is_refused() {
-        for payload in [
-            "",
-            "null",
-            "1",
-            "[]",
-            "{}",
-            r#"{"value":1}"#,
-            r#"{"timestamp_ms":1}"#,
-            r#"{"value":null,"timestamp_ms":1}"#,
-            r#"{"value":1,"timestamp_ms":0}"#,
-            r#"{"value":1,"timestamp_ms":-0}"#,
-            r#"{"value":1,"timestamp_ms":1.5}"#,
-            r#"{"value":1,"timestamp_ms":1.0}"#,
-            r#"{"value":1,"timestamp_ms":1e3}"#,
-            r#"{"value":1,"timestamp_ms":"1"}"#,
-            r#"{"value":1,"timestamp_ms":null}"#,
-            r#"{"value":1,"timestamp_ms":9223372036854775808}"#,
-            r#"{"value":1e400,"timestamp_ms":1}"#,
-            r#"{"VALUE":1,"timestamp_ms":1}"#,
-            r#"{"value":1,"timestamp_ms":1} x"#,
-            r#"{"value":1,"timestamp_ms":1"#,
-            r#"{"value":01,"timestamp_ms":1}"#,
-            r#"{"value":"\ud800","timestamp_ms":1} x"#,
+    fn what_is_no_payload_is_refused_with_a_reason() {
+        for (payload, reason) in [
+            ("", "EOF"),
+            ("null", "invalid type: null, expected an object with `value` and `timestamp_ms`"),
+            ("1", "invalid type: integer `1`"),
+            ("[]", "invalid type: sequence"),
+            ("{}", "missing field `value`"),
+            (r#"{"value":1}"#, "missing field `timestamp_ms`"),
+            (r#"{"timestamp_ms":1}"#, "missing field `value`"),
+            (r#"{"value":null,"timestamp_ms":1}"#, "`value` is null"),
+            (r#"{"value":1,"timestamp_ms":0}"#, "`timestamp_ms` is 0"),
+            (r#"{"value":1,"timestamp_ms":-0}"#, "floating point `-0.0`"),
+            (
+                r#"{"value":1,"timestamp_ms":1.5}"#,
+                "floating point `1.5`, expected `timestamp_ms` as an integer",
+            ),
+            (r#"{"value":1,"timestamp_ms":1.0}"#, "without point or exponent"),
+            (r#"{"value":1,"timestamp_ms":1e3}"#, "without point or exponent"),
+            (r#"{"value":1,"timestamp_ms":"1"}"#, "invalid type: string \"1\", expected `timestamp_ms`"),
+            (r#"{"value":1,"timestamp_ms":null}"#, "invalid type: null, expected `timestamp_ms`"),
+            (
+                r#"{"value":1,"timestamp_ms":9223372036854775808}"#,
+                "`9223372036854775808`, expected `timestamp_ms`",
+            ),
+            (r#"{"value":1e400,"timestamp_ms":1}"#, "number out of range"),
+            (r#"{"VALUE":1,"timestamp_ms":1}"#, "missing field `value`"),
+            (r#"{"value":1,"timestamp_ms":1} x"#, "trailing characters"),
+            (r#"{"value":1,"timestamp_ms":1"#, "EOF"),
+            (r#"{"value":01,"timestamp_ms":1}"#, "invalid number"),
+            (r#"{"value":"\ud800","timestamp_ms":1} x"#, "trailing characters"),
         ] {
-            assert_eq!(value(payload), None, "{payload}");
+            let refused = read(payload.as_bytes()).expect_err(payload).to_string();
+            assert!(refused.contains(reason), "{payload}: {refused}");
         }
-        assert_eq!(read(b"{\"value\":1\xff,\"timestamp_ms\":1}"), None);
+        assert!(read(b"{\"value\":1\xff,\"timestamp_ms\":1}").is_err());
     }
 
     #[test]

@@ -2,16 +2,19 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use foldhash::fast::RandomState;
+use indexmap::IndexMap;
 
 use crate::config::{Config, ConfigError, ConfigFault};
 use crate::counters::{Counters, TIMED, set};
 use crate::mapping::{EvaluationError, Evaluator, Expression, Value};
+use crate::outbox::Outbox;
+use crate::parts::{self, Parts};
 use crate::payload;
 use crate::record::Record;
+use crate::state::State;
+use crate::warning::{self, Warning, unknown_name};
 
 /// Remembers the last value of each source, and evaluates the expressions of whatever arrives.
 ///
@@ -37,38 +40,15 @@ use crate::record::Record;
 /// ```
 pub struct Processor {
     evaluator: Evaluator,
-    /// Sources by their topics.
-    topics: HashMap<Box<str>, usize, RandomState>,
-    sources: Vec<Source>,
-    aliases: Vec<Alias>,
-    /// Their values; those that have none are undefined.
-    values: Vec<Value>,
-    /// How many have one.
-    received: usize,
-    /// Messages of sources so far.
-    messages: u64,
+    state: State,
     mappings: Vec<Mapping>,
     /// Those that run for every message.
     statics: Vec<usize>,
+    /// Messages of sources so far.
+    messages: u64,
     warnings: Vec<Warning>,
-    counters: Arc<Counters>,
-    outbox: Outbox,
-}
-
-/// A topic that messages come from.
-#[derive(Default)]
-struct Source {
-    aliases: Vec<usize>,
-    /// The mappings that depend on it and have all they need, in order.
-    ready: Vec<usize>,
-}
-
-struct Alias {
-    name: Box<str>,
-    topic: Box<str>,
-    source: usize,
-    /// The mappings that depend on it.
-    dependents: Vec<usize>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) outbox: Outbox,
 }
 
 struct Mapping {
@@ -78,39 +58,18 @@ struct Mapping {
     expression: Expression,
     /// Of a static one: what it comes to each time.
     fixed: Option<Result<Box<[u8]>, EvaluationError>>,
-    /// Aliases it depends on that have no value yet.
-    missing: usize,
     failures: u64,
     last_error: Option<EvaluationError>,
 }
 
-impl Mapping {
-    #[cold]
-    fn fail(&mut self, error: EvaluationError) {
-        tracing::debug!(mapping = %self.path, %error, "a mapping failed");
-        self.failures += 1;
-        self.last_error = Some(error);
-    }
-}
-
-/// What is made of one batch.
-#[derive(Default)]
-struct Outbox {
-    /// All payloads, one behind the other.
-    payloads: Vec<u8>,
-    /// Where each ends, its mapping, and the record that brought it about.
-    outputs: Vec<(usize, usize, usize)>,
-    /// What all payloads of one message end with.
-    ending: Vec<u8>,
-}
-
-/// A mapping that will not work, found when the configuration was loaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
-    /// Its path.
-    pub mapping: String,
-    /// What is wrong.
-    pub problem: String,
+/// A record that was accepted, and how far its mappings are.
+pub(crate) struct Message {
+    source: usize,
+    /// Mappings that are done.
+    done: usize,
+    has_outputs: bool,
+    is_timed: bool,
+    began: Option<Instant>,
 }
 
 /// What is known of a mapping.
@@ -131,12 +90,12 @@ pub struct MappingInfo<'p> {
     pub is_fixed: bool,
     /// How often it has failed.
     pub failures: u64,
-    /// Why, the last time.
+    /// Why, the last time; of a static one that fails at once, when the configuration was loaded.
     pub last_error: Option<&'p EvaluationError>,
 }
 
-/// A batch of so many records is always timed.
-const MANY: usize = 64;
+/// So many warnings of unknown names say what may be meant: each costs a look at all aliases.
+const EXPLAINED: usize = 100;
 
 impl Processor {
     /// A processor without values yet. Compiles all expressions, in a thread that it waits for, and evaluates static ones.
@@ -149,100 +108,95 @@ impl Processor {
         Ok(processor)
     }
 
-    /// The same, from YAML or JSON: errors have the line and the column then.
+    /// The same, from YAML or JSON: errors and warnings have the line and the column then.
     ///
     /// # Errors
     /// As [`Config::parse`] and [`new`](Self::new).
     pub fn from_text(text: &str) -> Result<Self, ConfigError> {
-        Self::new(&Config::parse(text)?).map_err(|error| error.located_in(text))
+        let mut processor = Self::new(&Config::parse(text)?).map_err(|error| error.located_in(text))?;
+        warning::look_up(&mut processor.warnings, text);
+        Ok(processor)
     }
 
     fn counting(config: &Config, counters: Arc<Counters>) -> Result<Self, ConfigError> {
         let leaves = config.check()?;
-        let mut evaluator = Evaluator::new(config.sources.keys().map(String::as_str), config.limits);
+        let aliases = || config.sources.keys().map(String::as_str);
+        let mut evaluator = Evaluator::new(aliases(), config.limits);
         let compiled = evaluator.compile_all(leaves.iter().map(|leaf| leaf.expression));
-        let mut mappings: Vec<Mapping> = Vec::with_capacity(leaves.len());
         let mut warnings = Vec::new();
-        let mut places = HashMap::<_, _, RandomState>::default();
+        let mut mappings = IndexMap::with_capacity(leaves.len());
         let Config { model, output_topic, .. } = config;
         for (leaf, compiled) in leaves.iter().zip(compiled) {
             let expression = compiled.map_err(|error| leaf.error(ConfigFault::Expression(error)))?;
+            for name in expression.unknown() {
+                let compared = if warnings.len() < EXPLAINED { usize::MAX } else { 0 };
+                warnings.push(leaf.warning(unknown_name(name, aliases().take(compared))));
+            }
             let path = leaf.path();
-            let topic = format!("{output_topic}._{}_{}.{path}", model.name, model.version);
             let mapping = Mapping {
-                missing: expression.dependencies().len(),
-                path: path.clone().into(),
+                path: path.as_str().into(),
                 text: leaf.expression.into(),
-                topic: topic.into(),
+                topic: format!("{output_topic}._{}_{}.{path}", model.name, model.version).into(),
                 expression,
                 fixed: None,
                 failures: 0,
                 last_error: None,
             };
-            match places.insert(path.clone(), mappings.len()) {
-                // `a.b` and `b` below `a`.
-                Some(earlier) => {
-                    let problem = "there are two mappings of this path; the later one is used".to_owned();
-                    warnings.push(Warning { mapping: path.clone(), problem });
-                    places.insert(path, earlier);
-                    mappings[earlier] = mapping;
+            // `a.b` and `b` below `a`.
+            if mappings.insert(path, (leaf, mapping)).is_some() {
+                warnings.push(
+                    leaf.warning(
+                        "there is another mapping of this path; this one is used, for it comes later",
+                    ),
+                );
+            }
+        }
+        let undefined = vec![Value::Undefined; config.sources.len()];
+        for (leaf, mapping) in mappings.values_mut().filter(|(_, mapping)| mapping.expression.is_static()) {
+            mapping.fix(&mut evaluator, &undefined);
+            if let Some(error) = &mapping.last_error {
+                tracing::warn!(mapping = %mapping.path, %error, "a static mapping fails");
+                // If there is a name that nobody knows, that has been said.
+                if mapping.expression.unknown().is_empty() {
+                    warnings.push(leaf.warning(format!("it fails for every message: {error}")));
                 }
-                None => mappings.push(mapping),
             }
         }
-        let mut topics = HashMap::<Box<str>, usize, RandomState>::default();
-        let mut sources: Vec<Source> = Vec::new();
-        let mut aliases = Vec::with_capacity(config.sources.len());
-        for (name, topic) in &config.sources {
-            let source = *topics.entry(topic.as_str().into()).or_insert(sources.len());
-            if source == sources.len() {
-                sources.push(Source::default());
-            }
-            sources[source].aliases.push(aliases.len());
-            let (name, topic) = (name.as_str().into(), topic.as_str().into());
-            aliases.push(Alias { name, topic, source, dependents: Vec::new() });
-        }
-        for (index, mapping) in mappings.iter().enumerate() {
-            for &alias in mapping.expression.dependencies() {
-                aliases[alias].dependents.push(index);
-            }
-        }
-        let statics = (0..mappings.len()).filter(|&index| mappings[index].missing == 0).collect();
+        let mappings: Vec<Mapping> = mappings.into_values().map(|(_, mapping)| mapping).collect();
+        let state =
+            State::new(&config.sources, mappings.iter().map(|mapping| mapping.expression.dependencies()));
+        let statics = (0..mappings.len()).filter(|&index| mappings[index].expression.is_static()).collect();
         let mut processor = Self {
             evaluator,
-            topics,
-            sources,
-            values: vec![Value::Undefined; aliases.len()],
-            aliases,
-            received: 0,
-            messages: 0,
+            state,
             mappings,
             statics,
+            messages: 0,
             warnings,
             counters,
             outbox: Outbox::default(),
         };
-        processor.fix_statics();
+        processor.warn_of_sources(config);
         Ok(processor)
     }
 
-    /// Evaluates what depends on nothing, once and for all: unless it looks at the clock, or at chance.
-    fn fix_statics(&mut self) {
-        for &index in &self.statics {
-            let mapping = &mut self.mappings[index];
-            self.evaluator.has_looked();
-            let result = self.evaluator.evaluate(&mapping.expression, &self.values);
-            if let Err(error) = &result {
-                let problem = format!("it fails for every message: {error}");
-                tracing::warn!(mapping = %mapping.path, %error, "a static mapping fails");
-                self.warnings.push(Warning { mapping: mapping.path.to_string(), problem });
+    fn warn_of_sources(&mut self, config: &Config) {
+        if self.mappings.is_empty() {
+            self.warnings.push(Warning::new(&["mapping"], "there are no mappings: every record is dropped"));
+            return;
+        }
+        let outputs: HashMap<&str, &str> =
+            self.mappings.iter().map(|mapping| (&*mapping.topic, &*mapping.path)).collect();
+        for (alias, (name, topic)) in config.sources.iter().enumerate() {
+            if !self.state.is_needed(alias) {
+                let problem = "no mapping depends on it: its records bring about the static ones only";
+                self.warnings.push(Warning::new(&["sources", name], problem));
             }
-            if !self.evaluator.has_looked() {
-                mapping.fixed = Some(result.map(|value| {
-                    let mut json = Vec::new();
-                    payload::write_value(&mut json, &value);
-                    json.into()
-                }));
+            if let Some(path) = outputs.get(topic.as_str()) {
+                let problem = format!(
+                    "the mapping `{path}` puts out this topic: outputs come back only if somebody sends them"
+                );
+                self.warnings.push(Warning::new(&["sources", name], problem));
             }
         }
     }
@@ -254,15 +208,7 @@ impl Processor {
     /// As [`new`](Self::new).
     pub fn reconfigure(&mut self, config: &Config) -> Result<(), ConfigError> {
         let mut next = Self::counting(config, Arc::clone(&self.counters))?;
-        let kept: HashMap<_, _, RandomState> = (self.aliases.iter().zip(&self.values))
-            .map(|(alias, value)| ((&alias.name, &alias.topic), value))
-            .collect();
-        for index in 0..next.aliases.len() {
-            let alias = &next.aliases[index];
-            if let Some(&value) = kept.get(&(&alias.name, &alias.topic)) {
-                next.receive(index, value.clone());
-            }
-        }
+        next.state.keep(&self.state);
         next.set_gauges();
         *self = next;
         Ok(())
@@ -270,7 +216,7 @@ impl Processor {
 
     fn set_gauges(&self) {
         set(&self.counters.mappings, self.mappings.len());
-        set(&self.counters.variables, self.received);
+        set(&self.counters.variables, self.state.received());
     }
 
     /// What the processor counts.
@@ -295,7 +241,7 @@ impl Processor {
                 .expression
                 .dependencies()
                 .iter()
-                .map(|&alias| &*self.aliases[alias].name)
+                .map(|&alias| self.state.name(alias))
                 .collect(),
             is_native: mapping.expression.is_native(),
             is_fixed: mapping.fixed.is_some(),
@@ -306,133 +252,137 @@ impl Processor {
 
     /// The outputs of a batch, in the order of the records that brought them about.
     ///
+    /// It takes as long as the evaluations do, each of which has [`Limits::time_ms`](crate::Limits::time_ms); and what all outputs take
+    /// up is in memory at once: [`parts`](Self::parts) bounds that.
+    ///
     /// # Cost
-    /// Three heap requests, and what the values need. The payloads of the outputs share one buffer.
+    /// Three heap requests, and what the values need. The payloads of the outputs share one buffer, which is freed with the last of them.
     pub fn process(&mut self, records: &[Record]) -> Vec<Record> {
-        let is_timed = records.len() >= MANY || self.counters.batches.is_due();
-        let began = is_timed.then(Instant::now);
-        self.outbox.payloads.clear();
-        self.outbox.outputs.clear();
-        for (index, record) in records.iter().enumerate() {
-            self.process_one(index, record);
-        }
-        set(&self.counters.variables, self.received);
-        let outputs = self.outbox.take(records, &self.mappings);
-        self.counters.outputs.add_owned(outputs.len() as u64);
-        self.counters.batches.count(1);
-        self.counters.batches.record_since(began);
-        outputs
+        Parts::new(self, records, usize::MAX).next().unwrap_or_default()
     }
 
-    fn process_one(&mut self, index: usize, record: &Record) {
+    /// The same, in parts of about a MiB of payloads, so that a few records whose mappings make much of them do not fill the memory.
+    ///
+    /// ```
+    /// # use mycelia_stream::{Processor, Record};
+    /// let mut processor = Processor::from_text(
+    ///     "{ model: { name: m, version: v1 }, output_topic: out, sources: { a: in.a }, mapping: { long: 'a.repeat(400000)' } }",
+    /// )?;
+    /// let batch = vec![Record::new("in.a", r#"{"value":"abc","timestamp_ms":1}"#); 3];
+    /// let sizes: Vec<usize> = processor.parts(&batch).map(|outputs| outputs.len()).collect();
+    /// assert_eq!(sizes, [1, 1, 1]);
+    /// # Ok::<(), mycelia_stream::ConfigError>(())
+    /// ```
+    pub fn parts<'p>(&'p mut self, records: &'p [Record]) -> Parts<'p> {
+        Parts::new(self, records, parts::FULL)
+    }
+
+    /// Remembers the value of a record, if it is one of a source. Its mappings are next.
+    pub(crate) fn accept(&mut self, record: &Record) -> Option<Message> {
         let counters = &self.counters;
-        let Some(topic) = &record.topic else { return counters.dropped.add_owned(1) };
-        let Some(reading) = payload::read(&record.payload) else {
-            counters.errored.add_owned(1);
-            return counters.invalid.add_owned(1);
+        let Some(topic) = &record.topic else {
+            counters.dropped.add_owned(1);
+            return None;
         };
-        let Some(&source) = self.topics.get(&**topic) else { return counters.dropped.add_owned(1) };
+        let Ok(reading) = payload::read(&record.payload) else {
+            counters.errored.add_owned(1);
+            counters.invalid.add_owned(1);
+            return None;
+        };
+        let Some(source) = self.state.source(topic) else {
+            counters.dropped.add_owned(1);
+            return None;
+        };
         let is_timed = self.messages.is_multiple_of(TIMED);
         self.messages += 1;
         let began = is_timed.then(Instant::now);
-        self.remember(source, reading.value);
+        self.state.remember(source, reading.value);
         self.outbox.end_with(reading.timestamp_ms);
-        let outputs_before = self.outbox.outputs.len();
-        let ready = &self.sources[source].ready;
-        for &mapping in self.statics.iter().chain(ready) {
-            let began = is_timed.then(Instant::now);
+        Some(Message { source, done: 0, has_outputs: false, is_timed, began })
+    }
+
+    /// Evaluates the mappings of a message, the record of this number: all of them, or until the outbox is full. Then it can go on later.
+    pub(crate) fn evaluate(&mut self, record: usize, message: &mut Message, full: usize) -> bool {
+        let ready = self.state.ready(message.source);
+        for &mapping in self.statics.iter().chain(ready).skip(message.done) {
+            if self.outbox.len() >= full {
+                // It waits for others now.
+                message.began = None;
+                return false;
+            }
+            message.done += 1;
+            let began = message.is_timed.then(Instant::now);
             self.counters.evaluations.count(1);
             let Mapping { expression, fixed, .. } = &self.mappings[mapping];
             let failed = match fixed {
                 Some(Ok(json)) => {
-                    self.outbox.put(index, mapping, |payload| payload.extend_from_slice(json));
+                    self.outbox.put(record, mapping, |payload| payload.extend_from_slice(json));
                     None
                 }
                 Some(Err(error)) => Some(error.clone()),
-                None => match self.evaluator.evaluate(expression, &self.values) {
+                None => match self.evaluator.evaluate(expression, self.state.values()) {
                     Ok(value) => {
-                        self.outbox.put(index, mapping, |payload| payload::write_value(payload, &value));
+                        self.outbox.put(record, mapping, |payload| payload::write_value(payload, &value));
                         None
                     }
                     Err(error) => Some(error),
                 },
             };
             self.counters.evaluations.record_since(began);
-            if let Some(error) = failed {
-                self.counters.errored.add_owned(1);
-                self.counters.javascript_errors.add_owned(u64::from(!error.is_of_result()));
-                self.mappings[mapping].fail(error);
-            }
-        }
-        if self.outbox.outputs.len() == outputs_before {
-            return self.counters.dropped.add_owned(1);
-        }
-        self.counters.processed.add_owned(1);
-        self.counters.messages.count(1);
-        self.counters.messages.record_since(began);
-    }
-
-    /// A value came from a source.
-    fn remember(&mut self, source: usize, value: Value) {
-        for at in 1..self.sources[source].aliases.len() {
-            self.receive(self.sources[source].aliases[at], value.clone());
-        }
-        self.receive(self.sources[source].aliases[0], value);
-    }
-
-    /// An alias has a value. If it is the first one, the mappings that only waited for it are ready.
-    fn receive(&mut self, alias: usize, value: Value) {
-        if matches!(value, Value::Undefined) {
-            return;
-        }
-        let before = std::mem::replace(&mut self.values[alias], value);
-        if !matches!(before, Value::Undefined) {
-            return;
-        }
-        self.received += 1;
-        for &index in &self.aliases[alias].dependents {
-            let mapping = &mut self.mappings[index];
-            mapping.missing -= 1;
-            if mapping.missing > 0 {
-                continue;
-            }
-            for &alias in mapping.expression.dependencies() {
-                let ready = &mut self.sources[self.aliases[alias].source].ready;
-                if let Err(place) = ready.binary_search(&index) {
-                    ready.insert(place, index);
+            match failed {
+                None => message.has_outputs = true,
+                Some(error) => {
+                    self.counters.errored.add_owned(1);
+                    self.counters.javascript_errors.add_owned(u64::from(!error.is_of_result()));
+                    self.mappings[mapping].fail(error);
                 }
             }
+        }
+        if message.has_outputs {
+            self.counters.processed.add_owned(1);
+            self.counters.messages.count(1);
+            self.counters.messages.record_since(message.began);
+        } else {
+            self.counters.dropped.add_owned(1);
+        }
+        true
+    }
+
+    pub(crate) fn take_outputs(&mut self, records: &[Record]) -> Vec<Record> {
+        let mappings = &self.mappings;
+        let outputs = self.outbox.take(records, |mapping| &mappings[mapping].topic);
+        self.counters.outputs.add_owned(outputs.len() as u64);
+        outputs
+    }
+
+    pub(crate) fn end_batch(&self, took: Option<Duration>) {
+        set(&self.counters.variables, self.state.received());
+        self.counters.batches.count(1);
+        if let Some(took) = took {
+            self.counters.batches.record(took);
         }
     }
 }
 
-impl Outbox {
-    fn end_with(&mut self, timestamp_ms: i64) {
-        self.ending.clear();
-        self.ending.extend_from_slice(b",\"timestamp_ms\":");
-        self.ending.extend_from_slice(itoa::Buffer::new().format(timestamp_ms).as_bytes());
-        self.ending.push(b'}');
+impl Mapping {
+    /// Evaluates what depends on nothing, once and for all: unless it looks at the clock, or at chance.
+    fn fix(&mut self, evaluator: &mut Evaluator, values: &[Value]) {
+        evaluator.has_looked();
+        let result = evaluator.evaluate(&self.expression, values);
+        self.last_error = result.as_ref().err().cloned();
+        if !evaluator.has_looked() {
+            self.fixed = Some(result.map(|value| {
+                let mut json = Vec::new();
+                payload::write_value(&mut json, &value);
+                json.into()
+            }));
+        }
     }
 
-    fn put(&mut self, record: usize, mapping: usize, write_value: impl FnOnce(&mut Vec<u8>)) {
-        self.payloads.extend_from_slice(b"{\"value\":");
-        write_value(&mut self.payloads);
-        self.payloads.extend_from_slice(&self.ending);
-        self.outputs.push((self.payloads.len(), mapping, record));
-    }
-
-    fn take(&mut self, records: &[Record], mappings: &[Mapping]) -> Vec<Record> {
-        let payloads = Bytes::copy_from_slice(&self.payloads);
-        let mut from = 0;
-        let record = |&(to, mapping, record): &(usize, usize, usize)| {
-            let payload = payloads.slice(from..to);
-            from = to;
-            Record {
-                topic: Some(Arc::clone(&mappings[mapping].topic)),
-                payload,
-                metadata: records[record].metadata.clone(),
-            }
-        };
-        self.outputs.iter().map(record).collect()
+    #[cold]
+    fn fail(&mut self, error: EvaluationError) {
+        tracing::debug!(mapping = %self.path, %error, "a mapping failed");
+        self.failures += 1;
+        self.last_error = Some(error);
     }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::payload::{self, PayloadError};
+
 /// One message of a topic. Cloning it copies no text: three reference counts at most.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
@@ -12,7 +14,7 @@ pub struct Record {
     pub topic: Option<Arc<str>>,
     /// A JSON object with `value` and `timestamp_ms`.
     ///
-    /// Those of one batch of outputs share one buffer, which is freed with the last of them.
+    /// Those of outputs share one buffer for each part of a batch, which is freed with the last of them.
     pub payload: Bytes,
     /// All other metadata: every output has that of the record which brought it about.
     pub metadata: Metadata,
@@ -22,6 +24,21 @@ impl Record {
     /// A record without further metadata.
     pub fn new(topic: impl Into<Arc<str>>, payload: impl Into<Bytes>) -> Self {
         Self { topic: Some(topic.into()), payload: payload.into(), metadata: Metadata::default() }
+    }
+
+    /// Reads the payload, and forgets it: a processor only counts what it refuses.
+    ///
+    /// # Errors
+    /// If a processor would refuse it: this is why.
+    ///
+    /// ```
+    /// use mycelia_stream::Record;
+    ///
+    /// let late = Record::new("in.press", r#"{"value": 3, "timestamp_ms": 0}"#);
+    /// assert!(late.check().unwrap_err().to_string().starts_with("`timestamp_ms` is 0"));
+    /// ```
+    pub fn check(&self) -> Result<(), PayloadError> {
+        payload::read(&self.payload).map(drop)
     }
 }
 

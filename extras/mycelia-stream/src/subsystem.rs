@@ -6,6 +6,7 @@ use crate::config::{Config, ConfigError};
 use crate::counters::Counters;
 use crate::processor::Processor;
 use crate::record::Record;
+use crate::warning::Warning;
 
 /// Records that travel together, in both directions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,8 +18,8 @@ impl From<Vec<Record>> for Batch {
     }
 }
 
-/// A [`Processor`] with a mailbox: takes [`Batch`]es, and sends the outputs of each as one batch to whoever takes them. A batch without
-/// outputs sends nothing.
+/// A [`Processor`] with a mailbox: takes [`Batch`]es, and sends the outputs of each to whoever takes them: as one batch, or as several
+/// where they have more than about a MiB of payloads ([`Processor::parts`]). A batch without outputs sends nothing.
 ///
 /// It waits where its recipient has no room; so its own mailbox fills, and whoever sends to it waits as well. Nothing is lost on the way
 /// but what a policy of the mailboxes drops, which their ledgers count. If the recipient has ended, outputs are counted as
@@ -87,28 +88,30 @@ impl Handler<Batch> for StreamProcessor {
     type Reply = ();
 
     async fn handle(&mut self, Batch(records): Batch, _cx: &mut Context<Self>) {
-        let outputs = self.processor.process(&records);
-        drop(records);
-        if outputs.is_empty() {
-            return;
-        }
-        if let Err(error) = self.outputs.send(Batch(outputs)).await {
-            let lost = error.message.0.len();
-            self.processor.counters().undelivered.add_owned(lost as u64);
-            tracing::warn!(to = %error.subsystem, why = %error.refusal, lost, "outputs were not taken");
+        let counters = self.processor.counters();
+        for outputs in self.processor.parts(&records) {
+            if let Err(error) = self.outputs.send(Batch(outputs)).await {
+                let lost = error.message.0.len();
+                counters.undelivered.add_owned(lost as u64);
+                tracing::warn!(to = %error.subsystem, why = %error.refusal, lost, "outputs were not taken");
+            }
         }
     }
 }
 
 /// Another configuration for a running [`StreamProcessor`]: see [`Processor::reconfigure`]. Batches sent before it are processed by the
 /// old one.
+///
+/// The reply is what is wrong with it: errors, with which nothing has changed, or warnings. Both can be looked up in the text that it was
+/// read from ([`ConfigError::located_in`], [`Warning::located_in`]).
 #[derive(Clone, Debug)]
 pub struct Reconfigure(pub Config);
 
 impl Handler<Reconfigure> for StreamProcessor {
-    type Reply = Result<(), ConfigError>;
+    type Reply = Result<Vec<Warning>, ConfigError>;
 
     async fn handle(&mut self, Reconfigure(config): Reconfigure, _cx: &mut Context<Self>) -> Self::Reply {
-        self.processor.reconfigure(&config)
+        self.processor.reconfigure(&config)?;
+        Ok(self.processor.warnings().to_vec())
     }
 }

@@ -63,6 +63,25 @@ fn what_prototypes_have_is_left_to_the_engine() {
     }
 }
 
+/// Names that the engine has are no slips of the finger.
+#[test]
+fn global_names_are_known() {
+    let mut evaluator = Evaluator::new(["a"], Limits::default());
+    let listed = evaluator.compile("Object.getOwnPropertyNames(this)").unwrap();
+    let Value::Array(names) = evaluator.evaluate_with(&listed, []).unwrap() else { panic!() };
+    assert!(names.len() > 80, "{names:?}");
+    for name in names.iter() {
+        let Value::String(name) = name else { panic!() };
+        let expression = evaluator.compile(&format!("this[a] + this.{name}")).unwrap();
+        assert_eq!(expression.unknown(), [] as [&str; 0]);
+        if ["import", "undefined"].contains(&&**name) {
+            continue;
+        }
+        let expression = evaluator.compile(name).unwrap();
+        assert_eq!(expression.unknown(), [] as [&str; 0], "{name}");
+    }
+}
+
 fn number() -> impl Strategy<Value = f64> {
     prop_oneof![
         Just(0.0),

@@ -75,8 +75,8 @@ fn what_cannot_be_read_is_told_with_its_place() {
         ("mode: [timeseries]", "mode", (1, 7)),
         ("model: { name: a, version: b, color: c }", "model.color", (1, 31)),
         ("sorces: {}", "sorces", (1, 1)),
-        ("mapping:\n  a:\n    - 1\n", "mapping.a", (2, 3)),
-        ("mapping:\n  a: null\n", "mapping.a", (2, 3)),
+        ("mapping:\n  a:\n    - 1\n", "mapping.a", (3, 5)),
+        ("mapping:\n  a: null\n", "mapping.a", (2, 6)),
         ("mapping: press", "mapping", (1, 10)),
         ("limits: { time_ms: soon }", "limits.time_ms", (1, 20)),
         ("sources:\n  a: b\n  a: c\n", "sources", (3, 3)),
@@ -88,6 +88,47 @@ fn what_cannot_be_read_is_told_with_its_place() {
         assert_eq!((&*error.field().join("."), error.position()), (field, Some(position)), "{text}: {error}");
         assert!(!error.fault().to_string().contains(" line "), "{error}");
     }
+}
+
+/// What is JavaScript to the author is something else to YAML.
+#[test]
+fn expressions_that_want_quotes_are_told_so() {
+    for (expression, problem) in [
+        ("a ? 1 : 2", "mapping values are not allowed"),
+        ("`${a}`", "unexpected character"),
+        ("\"t\" + a", "trailing content"),
+        ("*a", "unknown value"),
+        ("@a", "unexpected character"),
+        ("> a", "block scalar"),
+    ] {
+        let error =
+            Config::parse(&format!("mapping:\n  x: {expression}\n")).expect_err(expression).to_string();
+        assert!(error.contains(problem) && error.ends_with("goes into '…', or below |"), "{error}");
+    }
+    for (text, problem) in [
+        ("mapping:\n  x: !a\n", "there is no expression (in YAML, one that begins with `!` is quoted: '!a')"),
+        ("mapping: { x: [a] }", "a list is no expression (in YAML, an array is quoted: '[a, b]')"),
+        ("mapping: [a]", "fields are expected, each `name: value`"),
+        ("model: 3", "fields are expected, each `name: value`"),
+        ("output_topic: {}", "a text is expected"),
+        ("sources: { a: }", "a text is expected"),
+        ("limits: { time_ms: -1 }", "a whole number is expected"),
+    ] {
+        let error = Config::parse(text).expect_err(text);
+        assert_eq!(error.fault().to_string(), problem, "{text}");
+    }
+}
+
+#[test]
+fn warnings_have_a_place() {
+    let text = text("sources: { press: in.press }\nmapping:\n  motor:\n    rpm: presss / 4\n  x: press\n");
+    let processor = Processor::from_text(&text).unwrap();
+    let [warning] = processor.warnings() else { panic!("{:?}", processor.warnings()) };
+    assert_eq!(
+        warning.to_string(),
+        "mapping.motor.rpm (line 9, column 10): `presss` is neither a source nor a name of the language; did you mean `press`?"
+    );
+    assert_eq!((warning.position(), warning.field().len()), (Some((9, 10)), 3));
 }
 
 #[test]

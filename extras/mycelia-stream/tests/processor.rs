@@ -84,24 +84,91 @@ fn a_static_result_is_found_out_once_if_it_is_always_the_same() {
 
 #[test]
 fn what_will_not_work_is_a_warning() {
-    let mut config =
-        config(&AB, &[("bad", "nothing_there + 1"), ("none", "null"), ("good", "1"), ("x.y", "1")]);
+    let mapping =
+        [("bad", "presz + 1"), ("none", "null"), ("good", "1"), ("x.y", "1"), ("later", "press + other")];
+    let sources = [("press", "in.a"), ("b", "in.b"), ("own", "out._m_v1.good"), ("B", "in.b")];
+    let mut config = config(&sources, &mapping);
     let below = [("y".to_owned(), Node::from("2"))].into_iter().collect();
     config.mapping.insert("x".to_owned(), Node::Branch(below));
     let mut processor = Processor::new(&config).unwrap();
-    let warned: Vec<_> = processor.warnings().iter().map(|warning| warning.mapping.as_str()).collect();
-    assert_eq!(warned, ["x.y", "bad", "none"]);
-    assert!(
-        processor.warnings()[1].problem.contains("nothing_there is not defined"),
-        "{:?}",
-        processor.warnings()
+    let warned: Vec<_> = processor.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warned,
+        [
+            "mapping.bad: `presz` is neither a source nor a name of the language; did you mean `press`?",
+            "mapping.later: `other` is neither a source nor a name of the language",
+            "mapping.x.y: there is another mapping of this path; this one is used, for it comes later",
+            "mapping.none: it fails for every message: the result is null, which is no value",
+            "sources.b: no mapping depends on it: its records bring about the static ones only",
+            "sources.own: no mapping depends on it: its records bring about the static ones only",
+            "sources.own: the mapping `good` puts out this topic: outputs come back only if somebody sends them",
+            "sources.B: no mapping depends on it: its records bring about the static ones only",
+        ]
     );
     // The later one of two is used; what fails is counted by mapping as well.
-    assert_eq!(values(&processor.process(&[record("in.a", "1")])), pairs(&[("good", "1"), ("x.y", "2")]));
+    assert_eq!(values(&processor.process(&[record("in.b", "1")])), pairs(&[("good", "1"), ("x.y", "2")]));
     let failures: Vec<_> = processor.mappings().map(|mapping| (mapping.path, mapping.failures)).collect();
-    assert_eq!(failures, [("bad", 1), ("none", 1), ("good", 0), ("x.y", 0)]);
+    assert_eq!(failures, [("bad", 1), ("none", 1), ("good", 0), ("x.y", 0), ("later", 0)]);
     let told = processor.mappings().find_map(|mapping| mapping.last_error).unwrap().to_string();
-    assert_eq!(told, "ReferenceError: nothing_there is not defined");
+    assert_eq!(told, "ReferenceError: presz is not defined");
+}
+
+#[test]
+fn a_name_that_is_known_is_no_warning() {
+    let expressions = [
+        "process",
+        "globalThis",
+        "typeof require",
+        "[Math, JSON, BigInt, Uint8Array, InternalError].length",
+        "(function () { return arguments.length })()",
+        "(x => x + 1)(1)",
+        "(y = 1, y + 1)",
+        "a.unknown",
+        "({ q: 1 }).q",
+        "(() => { var z = 1; return z })()",
+        "(() => { try { a() } catch (e) { return e.name } })()",
+    ];
+    for expression in expressions {
+        let expression = Evaluator::new(["a"], Limits::default()).compile(expression).unwrap();
+        assert_eq!(expression.unknown(), [] as [&str; 0], "{expression:?}");
+    }
+    let mut evaluator = Evaluator::new(["a"], Limits::default());
+    let unknown = evaluator.compile("`${b}` + (c => c + d)(() => e) + a.f").unwrap();
+    assert_eq!(unknown.unknown(), ["b", "d", "e"]);
+}
+
+#[test]
+fn many_outputs_come_in_parts() {
+    let mapping = [("one", "a.repeat(300000)"), ("two", "'2'"), ("three", "a.repeat(300000)"), ("four", "b")];
+    let batch: Vec<Record> = (0..5)
+        .flat_map(|number| [record("in.a", &format!("\"{number}\"")), record("in.b", "1"), record("no", "1")])
+        .collect();
+    let mut whole = Processor::new(&config(&AB, &mapping)).unwrap();
+    let expected = whole.process(&batch);
+    assert_eq!(expected.len(), 5 * 3 + 5 * 2);
+
+    let mut processor = Processor::new(&config(&AB, &mapping)).unwrap();
+    let parts: Vec<Vec<Record>> = processor.parts(&batch).collect();
+    let bytes = |part: &[Record]| part.iter().map(|record| record.payload.len()).sum::<usize>();
+    let largest = 300_100;
+    assert!(parts.len() > 2 && parts.iter().all(|part| !part.is_empty()), "{}", parts.len());
+    assert!(parts.iter().all(|part| bytes(part) < (1 << 20) + largest));
+    assert_eq!(parts.concat(), expected);
+    // They are one batch, and each message is counted once.
+    let (counted, expected) = (processor.counters().snapshot(), whole.counters().snapshot());
+    assert_eq!(counted.counts(), expected.counts());
+    assert_eq!((counted.message_processing_time.count, counted.batch_processing_time.count), (10, 1));
+    assert_eq!(counted.javascript_execution_time.count, expected.javascript_execution_time.count);
+    assert_eq!(counted.active_variables, 2);
+    assert_eq!(processor.parts(&[record("no", "1")]).count(), 0);
+
+    // Whoever has enough leaves the rest, and what was made of it is not put out later.
+    let first = processor.parts(&batch).next().unwrap();
+    assert_eq!(processor.process(&[record("in.b", "7")]).len(), 2);
+    assert_eq!(
+        processor.counters().snapshot().outputs_generated,
+        (expected.outputs_generated as usize + first.len() + 2) as u64
+    );
 }
 
 #[test]

@@ -69,7 +69,9 @@ fn what_needs_the_engine_and_what_fails_is_explained() {
     for part in [
         "x\n  a.map(n => n)\n  dynamic: for every message of a, once all of them have a value\n  QuickJS\n",
         "static: evaluated for every message, for it looks at the clock or at chance",
-        "warning: mapping bad: it fails for every message: ReferenceError: nothing_there is not defined",
+        "bad\n  nothing_there\n  static: fails for every message\n",
+        "engine.yaml: mapping.bad (line 1, column 113): `nothing_there` is neither a source nor a name of the language\n",
+        "the configuration can be used: 3 mappings, 1 warning\n",
     ] {
         assert!(explained.contains(part), "{explained}");
     }
@@ -99,6 +101,68 @@ fn records_become_records() {
         ("malformed_lines", 1),
     ] {
         assert_eq!(count(summary, name), times, "{summary}");
+    }
+}
+
+#[test]
+fn what_is_refused_is_told_with_its_line() {
+    let record = |payload: &str| {
+        format!("{{\"topic\":\"umh.v1.corpA.plant-A.aawd._raw.press\",\"payload\":\"{payload}\"}}\n")
+    };
+    let good = record("{\\\"value\\\":\\\"x\\\",\\\"timestamp_ms\\\":1}");
+    let late = record("{\\\"value\\\":1,\\\"timestamp_ms\\\":1.5}");
+    // A mark of UTF-8 before all, a list, metadata that are none.
+    let lines = format!(
+        "\u{feff}{good}[null, \"x\"]\n{}{late}{}",
+        good.replace("}\n", ",\"metadata\":null}\n"),
+        record("{}").repeat(20)
+    );
+    let ran = run(&example(), &lines);
+    let told = text(&ran.stderr);
+    for part in [
+        "line 2 is no record: it is no object, which begins with `{`\n",
+        "line 4: the payload is refused: invalid type: floating point `1.5`, expected `timestamp_ms` as an integer",
+        "line 13: the payload is refused: missing field `value`",
+        "more payloads are refused; they are only counted\n",
+    ] {
+        assert_eq!(told.matches(part).count(), 1, "{part}: {told}");
+    }
+    assert!(!told.contains("line 14"), "{told}");
+    assert_eq!((count(told, "messages_processed"), count(told, "invalid_data_type")), (2, 21), "{told}");
+}
+
+#[test]
+fn a_mapping_that_fails_is_told_at_once() {
+    let config = "{ model: { name: m, version: v1 }, output_topic: out, sources: { a: in.a }, mapping: { x: a.b.c, y: a } }";
+    let config = file("fails.yaml", config.as_bytes());
+    let mut child = program(&["--config", config.to_str().unwrap()]).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"{\"topic\":\"in.a\",\"payload\":\"{\\\"value\\\":1,\\\"timestamp_ms\\\":1}\"}\n").unwrap();
+    let mut told = String::new();
+    BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut told).unwrap();
+    assert!(told.starts_with("mapping x fails: TypeError: "), "{told}");
+    drop(input);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn files_are_named_in_errors() {
+    let config = example();
+    let config = config.to_str().unwrap();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut unwritable = program(&["--example"]);
+    unwritable.stdout(full);
+    for (mut command, expected) in [
+        (program(&["--config", config, "--input", "/"]), "mycelia-stream: /: Is a directory"),
+        (program(&["--config", config, "--input", "/nowhere"]), "mycelia-stream: /nowhere: No such file"),
+        (program(&["--config", "/"]), "mycelia-stream: /: Is a directory"),
+        (program(&["--config", "/dev/zero"]), "mycelia-stream: /dev/zero: it is longer than 67108864 bytes"),
+        (unwritable, "mycelia-stream: standard output: No space left"),
+    ] {
+        let ran = command.output().unwrap();
+        assert_eq!(ran.status.code(), Some(1));
+        assert!(text(&ran.stderr).contains(expected), "{expected}: {}", text(&ran.stderr));
     }
 }
 
@@ -180,15 +244,19 @@ fn whoever_has_read_enough_and_whoever_interrupts_gets_the_summary() {
         text(&ended.stderr)
     );
 
-    let mut child = program(&["--config", config.to_str().unwrap()]).spawn().unwrap();
-    let mut input = child.stdin.take().unwrap();
-    input.write_all(line).unwrap();
-    let mut outputs = BufReader::new(child.stdout.take().unwrap());
-    outputs.read_line(&mut String::new()).unwrap();
-    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(interrupted.success());
-    let ended = child.wait_with_output().unwrap();
-    assert_eq!(ended.status.code(), Some(130));
-    assert_eq!(count(text(&ended.stderr), "messages_processed"), 1);
-    drop(input);
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let mut child = program(&["--config", config.to_str().unwrap()]).spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(line).unwrap();
+        let mut outputs = BufReader::new(child.stdout.take().unwrap());
+        outputs.read_line(&mut String::new()).unwrap();
+        let asked = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        assert!(asked.success());
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(code));
+        let told = text(&ended.stderr);
+        assert!(told.starts_with("ending; once more to end at once\n"), "{told}");
+        assert_eq!(count(told, "messages_processed"), 1);
+        drop(input);
+    }
 }

@@ -88,6 +88,31 @@ async fn a_batch_without_outputs_sends_nothing() {
     assert_eq!(sink.ask(Take).await.unwrap(), (0, Vec::new()));
 }
 
+/// As many batches as it takes, while the recipient is slow.
+#[tokio::test(start_paused = true)]
+async fn large_outputs_of_one_batch_go_out_in_several() {
+    let runtime = Runtime::new();
+    let sink = Sink { pause: Duration::from_millis(10), ..Sink::default() };
+    let sink = runtime.configure("sink").mailbox(Mailbox::bounded(1)).spawn(sink).unwrap();
+    let config = CONFIG.replace("a: a }", "long: 'String(a).repeat(400000)' }");
+    let pump = StreamProcessor::new(Processor::from_text(&config).unwrap(), sink.recipient());
+    let counters = pump.counters();
+    let pump = runtime.spawn("pump", pump).unwrap();
+    let records = (0..10).map(|value| record(if value == 0 { "b" } else { "a" }, value)).collect();
+    pump.send(Batch(records)).await.unwrap();
+    pump.send(Batch(vec![record("b", 1)])).await.unwrap();
+    pump.stop();
+    pump.ended().await;
+    let (batches, records) = sink.ask(Take).await.unwrap();
+    assert_eq!((batches, records.len()), (4, 9 * 2 + 1));
+    let sums = payloads(&records).into_iter().filter(|payload| payload.len() < 100);
+    let due =
+        [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map(|value| format!("{{\"value\":{value},\"timestamp_ms\":1}}"));
+    assert_eq!(sums.collect::<Vec<_>>(), due);
+    let counted = counters.snapshot();
+    assert_eq!((counted.outputs_generated, counted.batch_processing_time.count), (19, 2));
+}
+
 #[tokio::test]
 async fn it_is_reconfigured_between_two_batches() {
     let runtime = Runtime::new();
@@ -95,11 +120,17 @@ async fn it_is_reconfigured_between_two_batches() {
     let pump = StreamProcessor::new(Processor::from_text(CONFIG).unwrap(), sink.recipient());
     let pump = runtime.spawn("pump", pump).unwrap();
     pump.send(Batch(vec![record("a", 1)])).await.unwrap();
-    let bad = Config::parse(&CONFIG.replace("a + b", "a +")).unwrap();
-    let refused = pump.ask(Reconfigure(bad)).await.unwrap().unwrap_err();
-    assert_eq!(refused.field(), ["mapping", "sum"]);
-    let good = Config::parse(&CONFIG.replace("a: a }", "b: b * 10 }")).unwrap();
-    pump.ask(Reconfigure(good)).await.unwrap().unwrap();
+    let bad = CONFIG.replace("a + b", "a +");
+    let refused = pump.ask(Reconfigure(Config::parse(&bad).unwrap())).await.unwrap().unwrap_err();
+    assert_eq!((refused.field(), refused.position()), (&["mapping".to_owned(), "sum".to_owned()][..], None));
+    let column = bad.find("a +,").unwrap() as u32 + 1;
+    assert_eq!(refused.located_in(&bad).position(), Some((1, column)));
+    let good = CONFIG.replace("a: a }", "b: b * 10, odd: c }");
+    let warnings = pump.ask(Reconfigure(Config::parse(&good).unwrap())).await.unwrap().unwrap();
+    let [warning] = &*warnings else { panic!("{warnings:?}") };
+    let column = good.find("c }").unwrap() as u32 + 1;
+    assert_eq!(warning.clone().located_in(&good).position(), Some((1, column)));
+    assert_eq!(warning.field(), ["mapping", "odd"]);
     pump.send(Batch(vec![record("b", 2)])).await.unwrap();
     pump.stop();
     pump.ended().await;

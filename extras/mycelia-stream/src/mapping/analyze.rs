@@ -15,7 +15,7 @@ use oxc_syntax::reference::ReferenceId;
 
 use super::compile::compile;
 use super::error::{ExpressionError, ExpressionFault};
-use super::names::is_builtin;
+use super::names::{is_builtin, is_global};
 use super::native::Code;
 
 /// The longest expression, in bytes.
@@ -32,6 +32,8 @@ pub(crate) struct Analysis {
     pub(crate) dependencies: Vec<usize>,
     /// Names it assigns to without having declared them.
     pub(crate) locals: Vec<String>,
+    /// Names that nobody knows: neither aliases nor the language's, in order.
+    pub(crate) unknown: Vec<String>,
     /// If it is in the native subset.
     pub(crate) code: Option<Code>,
 }
@@ -160,13 +162,20 @@ fn examine(
     let is_assigned = |references: &[ReferenceId]| {
         references.iter().any(|&reference| scoping.get_reference(reference).is_write())
     };
-    let locals = (free.iter())
+    let locals: Vec<_> = (free.iter())
         .filter(|(name, references)| {
             is_assigned(references) && !is_builtin(name) && !aliases.contains_key(name.as_str())
         })
         .map(|(name, _)| name.to_string())
         .collect();
-    Ok(Analysis { source: source.to_owned(), dependencies, locals, code: compile(tree, aliases) })
+    let mut unknown: Vec<_> = (free.keys().map(|name| name.as_str()))
+        .filter(|name| {
+            !aliases.contains_key(*name) && !is_global(name) && !locals.iter().any(|local| local == name)
+        })
+        .map(str::to_owned)
+        .collect();
+    unknown.sort_unstable();
+    Ok(Analysis { source: source.to_owned(), dependencies, locals, unknown, code: compile(tree, aliases) })
 }
 
 /// Looks for `import()`.

@@ -52,6 +52,7 @@ pub struct Expression {
     /// Its evaluator.
     owner: u64,
     dependencies: Box<[usize]>,
+    unknown: Box<[String]>,
     code: Option<Code>,
     #[cfg_attr(not(feature = "quickjs"), allow(dead_code, reason = "there is no engine"))]
     script: Script,
@@ -71,6 +72,12 @@ impl Expression {
     #[must_use]
     pub fn dependencies(&self) -> &[usize] {
         &self.dependencies
+    }
+
+    /// Names in it that are neither aliases nor of the language, in order: an evaluation that comes to one of them throws.
+    #[must_use]
+    pub fn unknown(&self) -> &[String] {
+        &self.unknown
     }
 
     /// Whether it depends on none.
@@ -127,9 +134,15 @@ impl Evaluator {
     }
 
     fn finish(&mut self, analysis: Analysis) -> Result<Expression, ExpressionError> {
-        let Analysis { source, dependencies, locals, code } = analysis;
+        let Analysis { source, dependencies, locals, unknown, code } = analysis;
         let script = Script { number: self.count, source: source.into(), locals: locals.into() };
-        let expression = Expression { owner: self.id, dependencies: dependencies.into(), code, script };
+        let expression = Expression {
+            owner: self.id,
+            dependencies: dependencies.into(),
+            unknown: unknown.into(),
+            code,
+            script,
+        };
         if !expression.is_native() {
             self.compile_script(&expression)?;
         }

@@ -32,6 +32,24 @@ const BUILTIN: [&str; 43] = [
     "Proxy", "Reflect", "console",
 ];
 
+/// Whether expressions have this name without an alias.
+pub(crate) fn is_global(name: &str) -> bool {
+    is_builtin(name) || OTHERS.contains(&name)
+}
+
+/// The other names of the engine, those that only throw among them; `tests/agreement.rs` reads them from it. And `arguments`, which
+/// functions have.
+#[rustfmt::skip]
+const OTHERS: [&str; 47] = [
+    "arguments", "InternalError", "AggregateError", "SuppressedError", "DisposableStack", "AsyncDisposableStack",
+    "globalThis", "BigInt", "ArrayBuffer", "Uint8ClampedArray", "Int8Array", "Uint8Array", "Int16Array", "Uint16Array",
+    "Int32Array", "Uint32Array", "BigInt64Array", "BigUint64Array", "Float16Array", "Float32Array", "Float64Array",
+    "DataView", "require", "module", "exports", "__dirname", "__filename", "global", "process", "setTimeout",
+    "setInterval", "setImmediate", "clearTimeout", "clearInterval", "clearImmediate", "__proto__", "__defineGetter__",
+    "__defineSetter__", "__lookupGetter__", "__lookupSetter__", "constructor", "import", "importScripts",
+    "defineProperty", "getOwnPropertyDescriptor", "getPrototypeOf", "setPrototypeOf",
+];
+
 /// Whether numbers, truths, texts, arrays or objects have this from their prototypes (`length` is their own).
 pub(crate) fn is_inherited(key: &str) -> bool {
     INHERITED.binary_search(&key).is_ok()

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use indexmap::IndexMap;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
 /// Mappings by their names, or by the first part of them.
@@ -58,6 +58,14 @@ impl<'de> Deserialize<'de> for Node {
                     return Err(E::invalid_value(de::Unexpected::Float(number), &self));
                 }
                 Ok(Node::Expression(ryu_js::Buffer::new().format(number).to_owned()))
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Node, E> {
+                Err(E::custom("there is no expression (in YAML, one that begins with `!` is quoted: '!a')"))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Node, A::Error> {
+                Err(de::Error::custom("a list is no expression (in YAML, an array is quoted: '[a, b]')"))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {

@@ -1,13 +1,15 @@
 //! What a configuration will do.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use mycelia_stream::Processor;
 
-pub(crate) fn explain(processor: &Processor) -> String {
+pub(crate) fn explain(processor: &Processor, path: &Path) -> String {
     let mut text = String::new();
     for mapping in processor.mappings() {
         let when = match (&*mapping.dependencies, mapping.is_fixed) {
+            ([], true) if mapping.last_error.is_some() => "static: fails for every message".to_owned(),
             ([], true) => "static: the same for every message".to_owned(),
             ([], false) => {
                 "static: evaluated for every message, for it looks at the clock or at chance".to_owned()
@@ -26,9 +28,16 @@ pub(crate) fn explain(processor: &Processor) -> String {
         );
     }
     for warning in processor.warnings() {
-        let _ = writeln!(text, "warning: mapping {}: {}", warning.mapping, warning.problem);
+        let _ = writeln!(text, "warning: {}: {warning}", path.display());
     }
-    let _ = writeln!(text, "the configuration is fine: {} mappings", processor.mappings().count());
+    let count = |number, noun| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
+    let mappings = count(processor.mappings().count(), "mapping");
+    let _ = match processor.warnings().len() {
+        0 => writeln!(text, "the configuration is fine: {mappings}"),
+        warnings => {
+            writeln!(text, "the configuration can be used: {mappings}, {}", count(warnings, "warning"))
+        }
+    };
     text
 }
 

@@ -1,4 +1,4 @@
-//! Whatever comes from outside: lines, their end, an interrupt.
+//! Lines from outside.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -9,12 +9,12 @@ use flume::{Receiver, Sender};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::line::Line;
+use super::signal;
 
 /// What happens.
 pub(crate) enum Event {
-    Line(Line),
-    /// The number of a line that is none, and why.
-    Malformed(u64, String),
+    /// Lines that were there together.
+    Lines(Vec<Numbered>),
     /// There is no more.
     End,
     /// It cannot be read.
@@ -23,55 +23,64 @@ pub(crate) enum Event {
     Interrupted,
 }
 
-/// Lines that are read ahead.
-const AHEAD: usize = 1024;
+/// A line, or why it is none, and its number.
+pub(crate) type Numbered = (u64, Result<Line, String>);
+
+/// Bytes that are read at once. No more lines than these have in them travel together, and one that was cut off by their end.
+const BUFFER: usize = 1 << 18;
+/// Such lots of lines that are read ahead.
+const AHEAD: usize = 4;
 /// The longest line, in bytes.
 const LONGEST: u64 = 16 << 20;
 
 /// Reads the file, or standard input, in a thread of its own.
 pub(crate) fn open(file: Option<&Path>) -> io::Result<Receiver<Event>> {
     let (events, receiver) = flume::bounded(AHEAD);
-    watch_signals(events.clone())?;
+    signal::watch(events.clone())?;
     match file {
         Some(path) => {
             let file = File::open(path)?;
             let bar = ProgressBar::new(file.metadata()?.len());
             let template = "{wide_bar} {bytes} of {total_bytes}, {binary_bytes_per_sec}, {eta} left";
             bar.set_style(ProgressStyle::with_template(template).expect("it is a template"));
-            thread::spawn(move || read(BufReader::with_capacity(1 << 18, bar.wrap_read(file)), &events));
+            thread::spawn(move || read(bar.wrap_read(file), &events));
         }
         None => {
-            thread::spawn(move || read(BufReader::with_capacity(1 << 18, io::stdin()), &events));
+            thread::spawn(move || read(io::stdin(), &events));
         }
     }
     Ok(receiver)
 }
 
 /// Until the end, or until nobody listens.
-fn read(mut input: impl BufRead, events: &Sender<Event>) {
+fn read(input: impl Read, events: &Sender<Event>) {
+    let mut input = BufReader::with_capacity(BUFFER, input);
     let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        let event = match read_line(&mut input, &mut line) {
-            Err(error) => Event::Failed(error),
-            Ok(false) => Event::End,
-            Ok(true) if line.trim_ascii().is_empty() => continue,
-            Ok(true) if line.len() as u64 > LONGEST => {
-                Event::Malformed(number, format!("it is longer than {LONGEST} bytes"))
-            }
-            Ok(true) => match Line::read(&line) {
-                Ok(line) => Event::Line(line),
-                Err(error) => Event::Malformed(number, error),
-            },
-        };
-        let is_last = matches!(event, Event::End | Event::Failed(_));
-        if events.send(event).is_err() || is_last {
+    let mut lines = Vec::new();
+    let mut number = 0;
+    let last = loop {
+        // To wait for more, they must not wait with us.
+        let would_wait = !input.buffer().contains(&b'\n');
+        if would_wait && !lines.is_empty() && events.send(Event::Lines(std::mem::take(&mut lines))).is_err() {
             return;
         }
-    }
+        line.clear();
+        match read_line(&mut input, &mut line) {
+            Ok(true) => {
+                number += 1;
+                let text = without_mark(&line, number);
+                if !text.trim_ascii().is_empty() {
+                    lines.push((number, Line::read(text)));
+                }
+            }
+            Ok(false) => break Event::End,
+            Err(error) => break Event::Failed(error),
+        }
+    };
+    let _ = events.send(last);
 }
 
-/// Whether there is a line. Of one that is too long, all but the beginning is left out.
+/// Whether there is a line. Of one that is too long, no more than the beginning is kept.
 fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     if input.take(LONGEST + 1).read_until(b'\n', line)? == 0 {
         return Ok(false);
@@ -82,42 +91,57 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Tells of an interrupt, or of being asked to end; the second time there is no mercy.
-fn watch_signals(events: Sender<Event>) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    thread::spawn(move || {
-        runtime.block_on(async {
-            if asked_to_end().await.is_ok() {
-                // Lines may fill the queue: this one waits behind them, or else the flag is seen.
-                super::run::INTERRUPTED.store(true, std::sync::atomic::Ordering::Relaxed);
-                let _ = events.try_send(Event::Interrupted);
-            }
-            if asked_to_end().await.is_ok() {
-                std::process::exit(130);
-            }
-        });
-    });
-    Ok(())
+/// What some editors put before everything: the mark of UTF-8.
+fn without_mark(line: &[u8], number: u64) -> &[u8] {
+    match line.strip_prefix(b"\xef\xbb\xbf") {
+        Some(rest) if number == 1 => rest,
+        _ => line,
+    }
 }
 
-#[cfg(unix)]
-async fn asked_to_end() -> io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    std::future::poll_fn(|cx| {
-        if interrupt.poll_recv(cx).is_ready() {
-            std::task::Poll::Ready(())
-        } else {
-            terminate.poll_recv(cx).map(drop)
+    /// The lines of each event, and whether they were records.
+    fn all(input: &[u8]) -> Vec<Vec<(u64, bool)>> {
+        let (events, receiver) = flume::unbounded();
+        read(input, &events);
+        drop(events);
+        let mut lots = Vec::new();
+        for event in receiver {
+            match event {
+                Event::Lines(lines) => {
+                    lots.push(lines.into_iter().map(|(number, line)| (number, line.is_ok())).collect());
+                }
+                Event::End => lots.push(Vec::new()),
+                Event::Failed(_) | Event::Interrupted => panic!(),
+            }
         }
-    })
-    .await;
-    Ok(())
-}
+        lots
+    }
 
-#[cfg(not(unix))]
-async fn asked_to_end() -> io::Result<()> {
-    tokio::signal::ctrl_c().await
+    #[test]
+    fn lines_that_are_there_travel_together() {
+        let input = b"{\"payload\":\"\"}\r\n\n  \nx\n\xef\xbb\xbf{}\n{\"batch_end\":true}";
+        let expected = [vec![(1, true), (4, false), (5, false)], vec![(6, true)], vec![]];
+        assert_eq!(all(input), expected);
+        assert_eq!(all(b""), [vec![]]);
+    }
+
+    #[test]
+    fn what_is_read_ahead_is_bounded_in_bytes() {
+        let mut input = b"{\"payload\":\"\"}\n".repeat(100_000);
+        let long = format!("{{\"payload\":\"{}\"}}\n", "x".repeat(BUFFER));
+        input.extend_from_slice(long.as_bytes());
+        input.extend_from_slice(&b"y".repeat(LONGEST as usize + 5));
+        input.extend_from_slice(b"\n{\"payload\":\"\"}\n");
+        let lots = all(&input);
+        assert!(lots.iter().all(|lot| lot.len() <= BUFFER / 15 + 1), "{:?}", lots.iter().map(Vec::len).max());
+        let lines = lots.concat();
+        assert!(lines.iter().zip(1..).all(|(&(number, is_record), expected)| {
+            number == expected && is_record == (number != 100_002)
+        }));
+        assert_eq!(lines.len(), 100_003);
+    }
 }

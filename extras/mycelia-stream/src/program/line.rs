@@ -16,12 +16,11 @@ pub(crate) enum Line {
 
 /// The fields of a line.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a record")]
 struct Fields {
     topic: Option<String>,
     payload: Option<String>,
-    #[serde(default)]
-    metadata: BTreeMap<String, String>,
+    metadata: Option<BTreeMap<String, String>>,
     #[serde(default)]
     batch_end: bool,
 }
@@ -29,12 +28,16 @@ struct Fields {
 impl Line {
     /// Reads one, without its line break.
     pub(crate) fn read(line: &[u8]) -> Result<Self, String> {
+        if !line.trim_ascii_start().starts_with(b"{") {
+            return Err("it is no object, which begins with `{`".to_owned());
+        }
         let fields: Fields = serde_json::from_slice(line).map_err(|error| {
             // It is always the first line of itself.
             error.to_string().replace(" at line 1 column", " at column")
         })?;
+        let metadata = fields.metadata.unwrap_or_default();
         if fields.batch_end {
-            let is_alone = fields.topic.is_none() && fields.payload.is_none() && fields.metadata.is_empty();
+            let is_alone = fields.topic.is_none() && fields.payload.is_none() && metadata.is_empty();
             return if is_alone {
                 Ok(Self::BatchEnd)
             } else {
@@ -43,9 +46,8 @@ impl Line {
         }
         let payload = fields.payload.ok_or("the payload is missing")?;
         let mut record = Record::new("", payload);
-        let topic = fields.topic.or_else(|| fields.metadata.get("umh_topic").cloned());
-        record.topic = topic.map(Into::into);
-        record.metadata = fields.metadata.into_iter().collect();
+        record.topic = fields.topic.or_else(|| metadata.get("umh_topic").cloned()).map(Into::into);
+        record.metadata = metadata.into_iter().collect();
         Ok(Self::Record(record))
     }
 }

@@ -4,84 +4,102 @@ use std::error::Error;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+use std::vec;
 
 use flume::{Receiver, TryRecvError};
 use mycelia_stream::{Processor, Record};
 
-use super::input::{self, Event};
+use super::input::{self, Event, Numbered};
 use super::line::{self, Line};
-use super::summary;
-
-/// Somebody wants us to end. Relaxed: it publishes nothing, and is looked at before each record.
-pub(crate) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+use super::told::Told;
+use super::{signal, summary};
 
 /// The most records of a batch that nobody ended.
 const MOST: usize = 100;
-/// So many malformed lines are told one by one.
-const TOLD: u64 = 10;
+/// Bytes of payloads that make one a batch as well.
+const MOST_BYTES: usize = 1 << 20;
 
 /// Why it ended.
 enum End {
     Input,
-    Interrupt,
+    /// By this signal.
+    Interrupt(i32),
     /// Nobody reads the outputs any more.
     BrokenPipe,
-    Failed(io::Error),
+    Unreadable(io::Error),
+    Unwritable(io::Error),
 }
 
 pub(crate) fn run(processor: Processor, file: Option<&Path>) -> Result<ExitCode, Box<dyn Error>> {
-    let open = input::open(file);
-    let events = open.map_err(|error| {
-        file.map_or(String::new(), |file| format!("{}: ", file.display())) + &error.to_string()
-    })?;
+    let name = file.map_or("standard input".to_owned(), |file| file.display().to_string());
+    let events = input::open(file).map_err(|error| format!("{name}: {error}"))?;
     let began = Instant::now();
     let mut work = Work {
         processor,
         events,
+        lines: Vec::new().into_iter(),
         out: BufWriter::with_capacity(1 << 16, io::stdout().lock()),
-        malformed: 0,
+        told: Told::default(),
         end: None,
     };
     let written = work.run();
     let end = match (written, work.end.take()) {
         (Err(error), _) if error.kind() == io::ErrorKind::BrokenPipe => End::BrokenPipe,
-        (Err(error), _) => End::Failed(error),
+        (Err(error), _) => End::Unwritable(error),
         (Ok(()), end) => end.unwrap_or(End::Input),
     };
-    let summary = summary::summary(&work.processor, work.malformed, began.elapsed());
+    let mut summary = summary::summary(&work.processor, work.told.malformed(), began.elapsed());
+    if matches!(end, End::BrokenPipe | End::Unwritable(_)) {
+        summary.push_str("the last outputs could not be written\n");
+    }
     // What is left in the buffer cannot be written.
     let (_, _) = work.out.into_parts();
     let _ = io::stderr().write_all(summary.as_bytes());
     match end {
         End::Input | End::BrokenPipe => Ok(ExitCode::SUCCESS),
-        End::Interrupt => Ok(ExitCode::from(130)),
-        End::Failed(error) => Err(error.into()),
+        End::Interrupt(signal) => Ok(ExitCode::from(signal::exit_code(signal))),
+        End::Unreadable(error) => Err(format!("{name}: {error}").into()),
+        End::Unwritable(error) => Err(format!("standard output: {error}").into()),
     }
 }
 
 struct Work<W: Write> {
     processor: Processor,
     events: Receiver<Event>,
+    /// Those of the last event.
+    lines: vec::IntoIter<Numbered>,
     out: W,
-    malformed: u64,
+    told: Told,
     end: Option<End>,
+}
+
+/// What is next.
+enum Next {
+    Line(u64, Result<Line, String>),
+    /// Nothing, for now.
+    Nothing,
+    End(End),
 }
 
 impl<W: Write> Work<W> {
     fn run(&mut self) -> io::Result<()> {
         let mut batch = Vec::with_capacity(MOST);
+        let mut numbers = Vec::with_capacity(MOST);
         while self.end.is_none() {
-            self.fill(&mut batch);
+            self.fill(&mut batch, &mut numbers);
             if !batch.is_empty() {
-                for output in self.processor.process(&batch) {
-                    line::write(&mut self.out, &output)?;
+                for outputs in self.processor.parts(&batch) {
+                    for output in outputs {
+                        line::write(&mut self.out, &output)?;
+                    }
                 }
+                self.told.look(&self.processor, &batch, &numbers);
                 batch.clear();
+                numbers.clear();
             }
             // Whoever reads the outputs gets them before we wait.
-            if self.events.is_empty() {
+            if self.lines.len() == 0 && self.events.is_empty() {
                 self.out.flush()?;
             }
         }
@@ -89,38 +107,43 @@ impl<W: Write> Work<W> {
     }
 
     /// Waits for one record, and takes what else is there.
-    fn fill(&mut self, batch: &mut Vec<Record>) {
-        while batch.len() < MOST {
-            if INTERRUPTED.load(Ordering::Relaxed) {
-                self.end = Some(End::Interrupt);
-                return;
-            }
-            let event = match self.events.try_recv() {
-                Ok(event) => event,
-                Err(TryRecvError::Empty) if batch.is_empty() => match self.events.recv() {
-                    Ok(event) => event,
-                    Err(_) => Event::End,
-                },
-                Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Disconnected) => Event::End,
-            };
-            match event {
-                Event::Line(Line::Record(record)) => batch.push(record),
-                Event::Line(Line::BatchEnd) => return,
-                Event::Malformed(number, error) => self.tell(number, &error),
-                Event::End => return self.end = Some(End::Input),
-                Event::Failed(error) => return self.end = Some(End::Failed(error)),
-                Event::Interrupted => return self.end = Some(End::Interrupt),
+    fn fill(&mut self, batch: &mut Vec<Record>, numbers: &mut Vec<u64>) {
+        let mut bytes = 0;
+        while batch.len() < MOST && bytes < MOST_BYTES {
+            match self.next(batch.is_empty()) {
+                Next::Line(number, Ok(Line::Record(record))) => {
+                    bytes += record.payload.len();
+                    batch.push(record);
+                    numbers.push(number);
+                }
+                Next::Line(_, Ok(Line::BatchEnd)) | Next::Nothing => return,
+                Next::Line(number, Err(error)) => self.told.of_line(number, &error),
+                Next::End(end) => return self.end = Some(end),
             }
         }
     }
 
-    fn tell(&mut self, number: u64, error: &str) {
-        self.malformed += 1;
-        if self.malformed <= TOLD {
-            let _ = writeln!(io::stderr(), "line {number} is no record: {error}");
-        } else if self.malformed == TOLD + 1 {
-            let _ = writeln!(io::stderr(), "more lines are no records; they are only counted");
+    /// The next line. If there is none, it may wait.
+    fn next(&mut self, waits: bool) -> Next {
+        loop {
+            if let Some(signal) = signal::asked() {
+                return Next::End(End::Interrupt(signal));
+            }
+            if let Some((number, line)) = self.lines.next() {
+                return Next::Line(number, line);
+            }
+            let event = match self.events.try_recv() {
+                Err(TryRecvError::Empty) if waits => self.events.recv().unwrap_or(Event::End),
+                Err(TryRecvError::Empty) => return Next::Nothing,
+                event => event.unwrap_or(Event::End),
+            };
+            match event {
+                Event::Lines(lines) => self.lines = lines.into_iter(),
+                Event::End => return Next::End(End::Input),
+                Event::Failed(error) => return Next::End(End::Unreadable(error)),
+                // The signal says which.
+                Event::Interrupted => {}
+            }
         }
     }
 }

@@ -9,7 +9,9 @@ pub(crate) fn summary(processor: &Processor, malformed: u64, took: Duration) -> 
     let counted = processor.counters().snapshot();
     let mut text = String::new();
     for mapping in processor.mappings().filter(|mapping| mapping.failures > 0) {
-        let _ = write!(text, "mapping {} has failed {} times", mapping.path, mapping.failures);
+        let times =
+            if mapping.failures == 1 { "once".to_owned() } else { format!("{} times", mapping.failures) };
+        let _ = write!(text, "mapping {} has failed {times}", mapping.path);
         if let Some(error) = mapping.last_error {
             let _ = write!(text, ", the last time: {error}");
         }

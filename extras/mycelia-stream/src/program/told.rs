@@ -1,0 +1,73 @@
+//! What goes wrong while it works, told once, and no more than somebody reads.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+
+use mycelia_stream::{Processor, Record};
+
+/// Lines, payloads and mappings that are told one by one.
+const MOST: u64 = 10;
+
+/// What was told.
+#[derive(Default)]
+pub(crate) struct Told {
+    malformed: u64,
+    /// Refused payloads that were looked for.
+    refused: u64,
+    /// Mappings are looked at again when there are more errors than these. It doubles each time, for there may be many mappings.
+    next_look: u64,
+    /// Mappings that have failed.
+    failed: BTreeSet<String>,
+}
+
+impl Told {
+    /// Lines that are no records.
+    pub(crate) fn malformed(&self) -> u64 {
+        self.malformed
+    }
+
+    pub(crate) fn of_line(&mut self, number: u64, error: &str) {
+        self.malformed += 1;
+        if self.malformed <= MOST {
+            tell(&format!("line {number} is no record: {error}"));
+        } else if self.malformed == MOST + 1 {
+            tell("more lines are no records; they are only counted");
+        }
+    }
+
+    /// Looks at what became of a batch, whose records are from the lines of these numbers.
+    pub(crate) fn look(&mut self, processor: &Processor, batch: &[Record], numbers: &[u64]) {
+        let counters = processor.counters();
+        if self.refused <= MOST && counters.invalid_data_type() > self.refused {
+            self.of_payloads(batch, numbers);
+        }
+        if counters.messages_errored() > self.next_look {
+            self.next_look = counters.messages_errored() * 2;
+            self.of_mappings(processor);
+        }
+    }
+
+    fn of_payloads(&mut self, batch: &[Record], numbers: &[u64]) {
+        for (record, number) in batch.iter().zip(numbers).filter(|(record, _)| record.topic.is_some()) {
+            let Err(error) = record.check() else { continue };
+            self.refused += 1;
+            if self.refused > MOST {
+                return tell("more payloads are refused; they are only counted");
+            }
+            tell(&format!("line {number}: the payload is refused: {error}"));
+        }
+    }
+
+    fn of_mappings(&mut self, processor: &Processor) {
+        for mapping in processor.mappings().filter(|mapping| !mapping.is_fixed) {
+            let Some(error) = mapping.last_error else { continue };
+            if (self.failed.len() as u64) < MOST && self.failed.insert(mapping.path.to_owned()) {
+                tell(&format!("mapping {} fails: {error}", mapping.path));
+            }
+        }
+    }
+}
+
+fn tell(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
