@@ -26,7 +26,7 @@ impl From<Vec<Record>> for Batch {
 /// `outputs_undelivered`, and the processor goes on: its values are as they would be.
 ///
 /// Evaluations run in the subsystem's task, and block it for as long as they take: that is up to
-/// [`Limits::time_ms`](crate::Limits::time_ms). Where expressions are not one's own, a thread of its own is a good idea
+/// [`Limits::time_ms`](crate::Limits::time_ms) for each record and mapping. Where expressions are not one's own, a thread of its own is a good idea
 /// ([`Configure::own_thread`](mycelia_actors::Configure::own_thread)).
 ///
 /// ```
