@@ -55,14 +55,15 @@ impl Outbox {
         records: &[Record],
         topic: impl Fn(usize) -> &'t Arc<str>,
     ) -> Vec<Record> {
-        let payloads = if self.payloads.len() > KEPT {
+        let mut payloads = if self.payloads.len() > KEPT {
             Bytes::from(mem::take(&mut self.payloads))
         } else {
             Bytes::copy_from_slice(&self.payloads)
         };
         let mut from = 0;
         let record = |output: &Output| {
-            let payload = payloads.slice(from..output.end);
+            // Not `slice`: what is left for the last one is not counted again, and a single one not at all.
+            let payload = payloads.split_to(output.end - from);
             from = output.end;
             Record {
                 topic: Some(Arc::clone(topic(output.mapping))),

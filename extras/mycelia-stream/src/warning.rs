@@ -69,15 +69,17 @@ pub(crate) fn unknown_name<'a>(name: &str, aliases: impl Iterator<Item = &'a str
     format!("`{name}` is neither a source nor a name of the language{meant}")
 }
 
-/// The first alias that is much like a name.
-fn nearest<'a>(name: &str, mut aliases: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    if name.len() > COMPARED {
-        return None;
-    }
-    aliases.find(|alias| {
-        alias.eq_ignore_ascii_case(name)
-            || alias.len() <= COMPARED && normalized_damerau_levenshtein(name, alias) >= ALIKE
-    })
+/// The alias that is most like a name, if one is.
+fn nearest<'a>(name: &str, aliases: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let likeness = |alias: &str| {
+        if alias.eq_ignore_ascii_case(name) { 1.0 } else { normalized_damerau_levenshtein(name, alias) }
+    };
+    aliases
+        .filter(|alias| alias.len().max(name.len()) <= COMPARED)
+        .map(|alias| (likeness(alias), alias))
+        .filter(|&(likeness, _)| likeness >= ALIKE)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, alias)| alias)
 }
 
 /// Names that are longer than this are nobody's slip of the finger.

@@ -137,7 +137,9 @@ fn a_mapping_that_fails_is_told_at_once() {
     let config = file("fails.yaml", config.as_bytes());
     let mut child = program(&["--config", config.to_str().unwrap()]).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
-    input.write_all(b"{\"topic\":\"in.a\",\"payload\":\"{\\\"value\\\":1,\\\"timestamp_ms\\\":1}\"}\n").unwrap();
+    input
+        .write_all(b"{\"topic\":\"in.a\",\"payload\":\"{\\\"value\\\":1,\\\"timestamp_ms\\\":1}\"}\n")
+        .unwrap();
     let mut told = String::new();
     BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut told).unwrap();
     assert!(told.starts_with("mapping x fails: TypeError: "), "{told}");
