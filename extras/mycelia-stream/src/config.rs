@@ -110,10 +110,10 @@ impl Config {
         }
         for alias in self.sources.keys() {
             if !is_identifier(alias) {
-                return fails(&["sources", alias], ConfigFault::AliasIsNoIdentifier);
+                return Err(ConfigError::of_key(&["sources", alias], ConfigFault::AliasIsNoIdentifier));
             }
             if is_builtin(alias) {
-                return fails(&["sources", alias], ConfigFault::AliasIsBuiltIn);
+                return Err(ConfigError::of_key(&["sources", alias], ConfigFault::AliasIsBuiltIn));
             }
         }
         self.check_limits()?;
@@ -123,7 +123,8 @@ impl Config {
             return fails(&["mapping"], fault);
         }
         for leaf in &leaves {
-            check_path(&leaf.path()).map_err(|error| leaf.error(ConfigFault::Path(error)))?;
+            check_path(&leaf.path())
+                .map_err(|error| ConfigError::of_key(&leaf.field(), ConfigFault::Path(error)))?;
         }
         Ok(leaves)
     }
@@ -160,7 +161,7 @@ impl Leaf<'_> {
         Warning::new(&self.field(), problem)
     }
 
-    fn field(&self) -> Vec<&str> {
+    pub(crate) fn field(&self) -> Vec<&str> {
         [&["mapping"], &*self.keys].concat()
     }
 }
@@ -170,15 +171,28 @@ impl Leaf<'_> {
 pub struct ConfigError {
     place: Place,
     fault: ConfigFault,
+    /// The position is that of a mistake in the expression.
+    is_inside: bool,
+    others: Vec<ConfigError>,
 }
 
 impl ConfigError {
     pub(crate) fn new(field: &[&str], fault: ConfigFault) -> Self {
-        Self { place: Place::of(field), fault }
+        Self { place: Place::of(field), fault, is_inside: false, others: Vec::new() }
+    }
+
+    /// It is the key that is wrong, not the value.
+    fn of_key(field: &[&str], fault: ConfigFault) -> Self {
+        Self { place: Place::of_key(field), ..Self::new(field, fault) }
     }
 
     pub(crate) fn at(mut self, position: Option<Position>) -> Self {
         self.place.position = position;
+        self
+    }
+
+    pub(crate) fn with(mut self, others: impl Iterator<Item = Self>) -> Self {
+        self.others.extend(others);
         self
     }
 
@@ -188,7 +202,8 @@ impl ConfigError {
         &self.place.field
     }
 
-    /// Line and column of the field's value in the text, from 1, if it was read from one.
+    /// Line and column, from 1, of the field's value in the text, if it was read from one; of a mistake inside of an expression, if
+    /// the text has that line of the expression as it is.
     #[must_use]
     pub fn position(&self) -> Option<(u32, u32)> {
         self.place.line_and_column()
@@ -200,22 +215,47 @@ impl ConfigError {
         &self.fault
     }
 
+    /// The other expressions that are wrong, when this is one.
+    #[must_use]
+    pub fn others(&self) -> &[Self] {
+        &self.others
+    }
+
     /// The same, with the position of the field in the text that the configuration was read from.
     /// [`Processor::from_text`](crate::Processor::from_text) does this by itself.
     #[must_use]
     pub fn located_in(mut self, text: &str) -> Self {
-        if self.place.position.is_none() {
-            self.place.look_up(&Places::read(text));
-        }
+        self.look_up(&Places::read(text));
         self
+    }
+
+    fn look_up(&mut self, places: &Places<'_>) {
+        if self.place.position.is_none() {
+            let inside = match &self.fault {
+                ConfigFault::Expression(error) => places.find_in(&self.place.field, error.line, error.column),
+                _ => None,
+            };
+            self.is_inside = inside.is_some();
+            self.place.position = inside.or_else(|| places.find(&self.place));
+        }
+        for other in &mut self.others {
+            other.look_up(places);
+        }
     }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "invalid configuration: {}{}", self.place, self.fault)
+        write!(f, "invalid configuration: {}", self.place)?;
+        match &self.fault {
+            ConfigFault::Expression(error) if self.is_inside => write!(f, "{COMPILING}{}", error.fault),
+            fault => fault.fmt(f),
+        }
     }
 }
+
+/// What errors of expressions begin with.
+const COMPILING: &str = "failed to pre-compile expressions: ";
 
 impl std::error::Error for ConfigError {}
 
@@ -275,6 +315,6 @@ pub enum ConfigFault {
     #[error("failed to analyze mappings: {0}")]
     Path(TopicError),
     /// Its expression is none.
-    #[error("failed to pre-compile expressions: {0}")]
+    #[error("{COMPILING}{0}")]
     Expression(ExpressionError),
 }

@@ -129,7 +129,7 @@ impl CountersSnapshot {
     }
 }
 
-/// How often something was done, and how long it took: of messages and their evaluations one in 64 is timed, of small batches one in 64.
+/// How often something was done, and how long it took, to two digits: of messages and their evaluations one in 64 is timed, of small batches one in 64.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct TimerSnapshot {
@@ -154,6 +154,12 @@ impl Counters {
     #[must_use]
     pub fn messages_errored(&self) -> u64 {
         self.errored.get()
+    }
+
+    /// That of [`CountersSnapshot`] alone: a load.
+    #[must_use]
+    pub fn messages_dropped(&self) -> u64 {
+        self.dropped.get()
     }
 
     /// That of [`CountersSnapshot`] alone: a load.

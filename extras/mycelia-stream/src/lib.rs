@@ -69,7 +69,8 @@ pub use config::{Config, ConfigError, ConfigFault, Model};
 pub use counters::{Counters, CountersSnapshot, TimerSnapshot};
 pub use limits::Limits;
 pub use mapping::{
-    EvaluationError, Evaluator, Expression, ExpressionError, ExpressionFault, Node, Object, Tree, Value,
+    Doubt, EvaluationError, Evaluator, Expression, ExpressionError, ExpressionFault, Node, Object, Tree,
+    Value,
 };
 pub use parts::Parts;
 pub use payload::PayloadError;

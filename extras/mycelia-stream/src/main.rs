@@ -17,6 +17,7 @@ mod program {
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -37,10 +38,10 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Reads records from this file, and shows how far it is.
-    #[arg(long, value_name = "FILE", requires = "config")]
+    #[arg(long, value_name = "FILE", requires = "config", conflicts_with_all = ["example", "generate"])]
     input: Option<PathBuf>,
     /// Checks the configuration and explains each mapping; reads no records.
-    #[arg(long, requires = "config", conflicts_with = "input")]
+    #[arg(long, requires = "config", conflicts_with_all = ["input", "example", "generate"])]
     check: bool,
     /// Prints a configuration to begin with.
     #[arg(long)]
@@ -73,7 +74,10 @@ fn work(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let path = arguments.config.as_ref().expect("clap has asked for it");
     let told = |error: &dyn Error| format!("{}: {error}", path.display());
     let text = read(path).map_err(|error| told(&error))?;
-    let processor = Processor::from_text(&text).map_err(|error| told(&error))?;
+    let processor = Processor::from_text(&text).map_err(|error| {
+        let all = iter::once(&error).chain(error.others());
+        all.map(|error| told(error)).collect::<Vec<_>>().join("\n")
+    })?;
     if arguments.check {
         return printed(io::stdout().write_all(explain::explain(&processor, path).as_bytes()));
     }

@@ -6,6 +6,7 @@ mod evaluator;
 
 mod analyze;
 mod compile;
+mod doubt;
 mod error;
 mod names;
 
@@ -18,9 +19,10 @@ mod value;
 #[cfg(feature = "quickjs")]
 mod engine;
 
+pub use doubt::Doubt;
 pub use error::{EvaluationError, ExpressionError, ExpressionFault};
 pub use evaluator::{Evaluator, Expression};
-pub(crate) use names::{is_builtin, is_identifier};
+pub(crate) use names::{BUILTIN, is_builtin, is_identifier};
 pub(crate) use tree::{Leaf, leaves};
 pub use tree::{Node, Tree};
 pub use value::{Object, Value};

@@ -19,9 +19,20 @@ pub(crate) struct Reading {
 }
 
 /// Why a payload is none: see [`Record::check`](crate::Record::check).
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
+#[derive(Debug)]
 pub struct PayloadError(serde_json::Error);
+
+impl fmt::Display for PayloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_eof() && self.0.column() == 0 {
+            return f.write_str("it is empty");
+        }
+        // Payloads are lines, but for those that somebody wrote by hand.
+        f.write_str(&self.0.to_string().replace(" at line 1 column", " at column"))
+    }
+}
+
+impl std::error::Error for PayloadError {}
 
 /// Reads a payload, whose values are at most 126 levels deep.
 ///
@@ -321,7 +332,8 @@ mod tests {
     #[test]
     fn what_is_no_payload_is_refused_with_a_reason() {
         for (payload, reason) in [
-            ("", "EOF"),
+            ("", "it is empty"),
+            ("{", "EOF while parsing an object at column 1"),
             ("null", "invalid type: null, expected an object with `value` and `timestamp_ms`"),
             ("1", "invalid type: integer `1`"),
             ("[]", "invalid type: sequence"),

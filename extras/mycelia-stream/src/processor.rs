@@ -1,5 +1,6 @@
 //! Records in, records out.
 
+use std::cell::LazyCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,9 +13,10 @@ use crate::mapping::{EvaluationError, Evaluator, Expression, Value};
 use crate::outbox::Outbox;
 use crate::parts::{self, Parts};
 use crate::payload;
+use crate::place::Places;
 use crate::record::Record;
 use crate::state::State;
-use crate::warning::{self, Warning, unknown_name};
+use crate::warning::{self, Warning};
 
 /// Remembers the last value of each source, and evaluates the expressions of whatever arrives.
 ///
@@ -88,13 +90,15 @@ pub struct MappingInfo<'p> {
     pub is_native: bool,
     /// Whether its result was found out when the configuration was loaded, and is the same each time.
     pub is_fixed: bool,
+    /// The JSON of that.
+    pub fixed: Option<&'p str>,
     /// How often it has failed.
     pub failures: u64,
     /// Why, the last time; of a static one that fails at once, when the configuration was loaded.
     pub last_error: Option<&'p EvaluationError>,
 }
 
-/// So many warnings of unknown names say what may be meant: each costs a look at all aliases.
+/// So many warnings say what may be meant: each costs a look at all aliases.
 const EXPLAINED: usize = 100;
 
 impl Processor {
@@ -103,7 +107,7 @@ impl Processor {
     /// # Errors
     /// If the configuration is not right: see [`ConfigFault`].
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        let processor = Self::counting(config, Arc::default())?;
+        let processor = Self::counting(config, Arc::default(), None)?;
         processor.set_gauges();
         Ok(processor)
     }
@@ -113,24 +117,39 @@ impl Processor {
     /// # Errors
     /// As [`Config::parse`] and [`new`](Self::new).
     pub fn from_text(text: &str) -> Result<Self, ConfigError> {
-        let mut processor = Self::new(&Config::parse(text)?).map_err(|error| error.located_in(text))?;
-        warning::look_up(&mut processor.warnings, text);
+        let processor = Self::counting(&Config::parse(text)?, Arc::default(), Some(text));
+        let processor = processor.map_err(|error| error.located_in(text))?;
+        processor.set_gauges();
         Ok(processor)
     }
 
-    fn counting(config: &Config, counters: Arc<Counters>) -> Result<Self, ConfigError> {
+    /// `text` is what the configuration was read from.
+    fn counting(config: &Config, counters: Arc<Counters>, text: Option<&str>) -> Result<Self, ConfigError> {
+        let places = LazyCell::new(|| text.map(Places::read));
         let leaves = config.check()?;
         let aliases = || config.sources.keys().map(String::as_str);
         let mut evaluator = Evaluator::new(aliases(), config.limits);
         let compiled = evaluator.compile_all(leaves.iter().map(|leaf| leaf.expression));
+        let mut wrong = leaves.iter().zip(&compiled).filter_map(|(leaf, compiled)| {
+            let error = compiled.as_ref().err()?;
+            Some(leaf.error(ConfigFault::Expression(error.clone())))
+        });
+        if let Some(first) = wrong.next() {
+            return Err(first.with(wrong));
+        }
         let mut warnings = Vec::new();
         let mut mappings = IndexMap::with_capacity(leaves.len());
         let Config { model, output_topic, .. } = config;
-        for (leaf, compiled) in leaves.iter().zip(compiled) {
-            let expression = compiled.map_err(|error| leaf.error(ConfigFault::Expression(error)))?;
-            for name in expression.unknown() {
+        for (leaf, expression) in leaves.iter().zip(compiled.into_iter().flatten()) {
+            for doubt in expression.doubts() {
                 let compared = if warnings.len() < EXPLAINED { usize::MAX } else { 0 };
-                warnings.push(leaf.warning(unknown_name(name, aliases().take(compared))));
+                warnings.push(leaf.warning(warning::of_doubt(doubt, aliases().take(compared))));
+            }
+            if expression.has_line_comment()
+                && places.as_ref().is_some_and(|places| places.is_joined(&leaf.field()))
+            {
+                let problem = "YAML has joined its lines, and what follows `//` is a comment; | keeps lines";
+                warnings.push(leaf.warning(problem));
             }
             let path = leaf.path();
             let mapping = Mapping {
@@ -144,20 +163,16 @@ impl Processor {
             };
             // `a.b` and `b` below `a`.
             if mappings.insert(path, (leaf, mapping)).is_some() {
-                warnings.push(
-                    leaf.warning(
-                        "there is another mapping of this path; this one is used, for it comes later",
-                    ),
-                );
+                let problem = "there is another mapping of this path; this one is used, for it comes later";
+                warnings.push(leaf.warning(problem));
             }
         }
         let undefined = vec![Value::Undefined; config.sources.len()];
         for (leaf, mapping) in mappings.values_mut().filter(|(_, mapping)| mapping.expression.is_static()) {
             mapping.fix(&mut evaluator, &undefined);
             if let Some(error) = &mapping.last_error {
-                tracing::warn!(mapping = %mapping.path, %error, "a static mapping fails");
-                // If there is a name that nobody knows, that has been said.
-                if mapping.expression.unknown().is_empty() {
+                // Of doubts, something has been said.
+                if mapping.expression.doubts().is_empty() {
                     warnings.push(leaf.warning(format!("it fails for every message: {error}")));
                 }
             }
@@ -177,6 +192,12 @@ impl Processor {
             outbox: Outbox::default(),
         };
         processor.warn_of_sources(config);
+        for warning in &mut processor.warnings {
+            if let Some(places) = &*places {
+                warning.look_up(places);
+            }
+            tracing::warn!(%warning, "a configuration that may not do what was meant");
+        }
         Ok(processor)
     }
 
@@ -189,7 +210,10 @@ impl Processor {
             self.mappings.iter().map(|mapping| (&*mapping.topic, &*mapping.path)).collect();
         for (alias, (name, topic)) in config.sources.iter().enumerate() {
             if !self.state.is_needed(alias) {
-                let problem = "no mapping depends on it: its records bring about the static ones only";
+                self.warnings.push(Warning::new(&["sources", name], "no mapping uses it"));
+            }
+            if topic.contains(['#', '+', '*']) {
+                let problem = "topics are compared as they are: there are no wildcards";
                 self.warnings.push(Warning::new(&["sources", name], problem));
             }
             if let Some(path) = outputs.get(topic.as_str()) {
@@ -207,7 +231,7 @@ impl Processor {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn reconfigure(&mut self, config: &Config) -> Result<(), ConfigError> {
-        let mut next = Self::counting(config, Arc::clone(&self.counters))?;
+        let mut next = Self::counting(config, Arc::clone(&self.counters), None)?;
         next.state.keep(&self.state);
         next.set_gauges();
         *self = next;
@@ -245,6 +269,7 @@ impl Processor {
                 .collect(),
             is_native: mapping.expression.is_native(),
             is_fixed: mapping.fixed.is_some(),
+            fixed: mapping.fixed.as_ref().and_then(|result| str::from_utf8(result.as_ref().ok()?).ok()),
             failures: mapping.failures,
             last_error: mapping.last_error.as_ref(),
         })
@@ -275,6 +300,12 @@ impl Processor {
     /// ```
     pub fn parts<'p>(&'p mut self, records: &'p [Record]) -> Parts<'p> {
         Parts::new(self, records, parts::FULL)
+    }
+
+    /// Whether records of this topic are those of a source.
+    #[must_use]
+    pub fn is_source(&self, topic: &str) -> bool {
+        self.state.source(topic).is_some()
     }
 
     /// Remembers the value of a record, if it is one of a source. Its mappings are next.
@@ -381,7 +412,10 @@ impl Mapping {
 
     #[cold]
     fn fail(&mut self, error: EvaluationError) {
-        tracing::debug!(mapping = %self.path, %error, "a mapping failed");
+        match self.failures {
+            0 => tracing::warn!(mapping = %self.path, %error, "a mapping failed for the first time"),
+            _ => tracing::debug!(mapping = %self.path, %error, "a mapping failed"),
+        }
         self.failures += 1;
         self.last_error = Some(error);
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use strsim::normalized_damerau_levenshtein;
 
+use crate::mapping::{BUILTIN, Doubt};
 use crate::place::{Place, Places};
 
 /// Something in a configuration that will hardly do what was meant: see [`Processor::warnings`](crate::Processor::warnings).
@@ -40,19 +41,12 @@ impl Warning {
     /// [`Processor::from_text`](crate::Processor::from_text) does this by itself.
     #[must_use]
     pub fn located_in(mut self, text: &str) -> Self {
-        look_up(std::slice::from_mut(&mut self), text);
+        self.look_up(&Places::read(text));
         self
     }
-}
 
-/// Looks up the positions of all.
-pub(crate) fn look_up(warnings: &mut [Warning], text: &str) {
-    if warnings.is_empty() {
-        return;
-    }
-    let places = Places::read(text);
-    for warning in warnings {
-        warning.place.look_up(&places);
+    pub(crate) fn look_up(&mut self, places: &Places<'_>) {
+        self.place.position = places.find(&self.place);
     }
 }
 
@@ -63,23 +57,27 @@ impl fmt::Display for Warning {
     }
 }
 
-/// What to say of a name that is neither an alias nor one of the language.
-pub(crate) fn unknown_name<'a>(name: &str, aliases: impl Iterator<Item = &'a str>) -> String {
-    let meant = nearest(name, aliases).map_or(String::new(), |alias| format!("; did you mean `{alias}`?"));
-    format!("`{name}` is neither a source nor a name of the language{meant}")
+/// What to say of a doubt about an expression.
+pub(crate) fn of_doubt<'a>(doubt: &Doubt, aliases: impl Iterator<Item = &'a str>) -> String {
+    let name = match doubt {
+        Doubt::UnknownName(name) => name,
+        doubt => return doubt.to_string(),
+    };
+    let meant = nearest(name, aliases.chain(BUILTIN));
+    doubt.to_string() + &meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"))
 }
 
-/// The alias that is most like a name, if one is.
-fn nearest<'a>(name: &str, aliases: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let likeness = |alias: &str| {
-        if alias.eq_ignore_ascii_case(name) { 1.0 } else { normalized_damerau_levenshtein(name, alias) }
+/// The one that is most like a name, if one is.
+fn nearest<'a>(name: &str, others: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let likeness = |other: &str| {
+        if other.eq_ignore_ascii_case(name) { 1.0 } else { normalized_damerau_levenshtein(name, other) }
     };
-    aliases
-        .filter(|alias| alias.len().max(name.len()) <= COMPARED)
-        .map(|alias| (likeness(alias), alias))
+    others
+        .filter(|other| other.len().max(name.len()) <= COMPARED)
+        .map(|other| (likeness(other), other))
         .filter(|&(likeness, _)| likeness >= ALIKE)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, alias)| alias)
+        .map(|(_, other)| other)
 }
 
 /// Names that are longer than this are nobody's slip of the finger.

@@ -7,10 +7,12 @@ use serde_saphyr::{Error, MessageFormatter, Options, UserMessageFormatter};
 use crate::config::{ConfigError, ConfigFault};
 use crate::place::Position;
 
-/// `yes` and `on` are texts, as they are in JSON.
+/// `yes` and `on` are texts, as they are in JSON; nothing is lost without a word.
 fn options() -> Options {
     let mut options = Options::default();
     options.strict_booleans = true;
+    // `!press` is an expression to its author.
+    options.reject_unsupported_tags = true;
     options.with_snippet = false;
     options
 }
@@ -38,7 +40,7 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, ConfigError> {
         let position = error.location().and_then(Position::of);
         let mut message = problem(error.without_snippet());
         if field.first() == Some(&"mapping") && is_of_syntax(error.without_snippet()) {
-            message.push_str("; an expression that is something else in YAML goes into '…', or below |");
+            message.push_str("; if this is an expression, quote it ('…'), or write it below a |");
         }
         ConfigError::new(&field, ConfigFault::Format(message)).at(position)
     })
@@ -53,12 +55,20 @@ fn problem(error: &Error) -> String {
         Error::Unexpected { expected: "string scalar", .. } | Error::NullIntoString { .. } => {
             "a text is expected".to_owned()
         }
-        Error::InvalidScalar { .. } => "a whole number is expected".to_owned(),
-        other => UserMessageFormatter.format_message(other).into_owned(),
+        Error::InvalidScalar { .. } => "a whole number is expected, such as 5000".to_owned(),
+        Error::UnsupportedTag { tag, .. } => format!("`{tag}` is a tag to YAML"),
+        Error::Budget { .. } => "it is too large, or more than 63 levels deep".to_owned(),
+        other => {
+            let message = UserMessageFormatter.format_message(other).into_owned();
+            message.replace("mapping values are not allowed in this context", "`: ` cannot be here")
+        }
     }
 }
 
-/// Whether it is no YAML.
+/// Whether it is YAML's own.
 fn is_of_syntax(error: &Error) -> bool {
-    matches!(error, Error::ExternalMessage { .. } | Error::UnknownAnchor { .. })
+    matches!(
+        error,
+        Error::ExternalMessage { .. } | Error::UnknownAnchor { .. } | Error::UnsupportedTag { .. }
+    )
 }

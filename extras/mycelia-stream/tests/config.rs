@@ -34,26 +34,25 @@ fn each_fault_is_told_with_its_place() {
         (text(""), "invalid configuration: sources (line 1, column 1): at least one source is needed"),
         (
             text("sources:\n  a-b: in\n"),
-            "invalid configuration: sources.a-b (line 7, column 8): an alias is an identifier of JavaScript: a letter, `_` or `$`, \
+            "invalid configuration: sources.a-b (line 7, column 3): an alias is an identifier of JavaScript: a letter, `_` or `$`, \
              then these and digits, and no reserved word",
         ),
         (
             text("sources: { ok: a, Math: in }\n"),
-            "invalid configuration: sources.Math (line 6, column 25): an alias must not be the name of a built-in",
+            "invalid configuration: sources.Math (line 6, column 19): an alias must not be the name of a built-in",
         ),
         (
             text(&format!("{sources}mapping:\n  a: press + 1\n  motor:\n    rpm: press +\n")),
-            "invalid configuration: mapping.motor.rpm (line 11, column 10): failed to pre-compile expressions: syntax error: the \
-             expression ends before it is complete (at 1:8 of it)",
+            "invalid configuration: mapping.motor.rpm (line 11, column 17): failed to pre-compile expressions: syntax error: the \
+             expression ends before it is complete",
         ),
         (
             text(&format!("{sources}mapping:\n  a: |\n    press +\n      * 2\n")),
-            "invalid configuration: mapping.a (line 10, column 5): failed to pre-compile expressions: syntax error: Unexpected token \
-             (at 2:3 of it)",
+            "invalid configuration: mapping.a (line 11, column 7): failed to pre-compile expressions: syntax error: Unexpected token",
         ),
         (
             text(&format!("{sources}mapping: {{ 'a b': '1' }}\n")),
-            "invalid configuration: mapping.a b (line 8, column 19): failed to analyze mappings: a topic has no ' ' in it, but \
+            "invalid configuration: mapping.a b (line 8, column 12): failed to analyze mappings: a topic has no ' ' in it, but \
              letters, digits, `-` and `_`, and dots between segments",
         ),
         (
@@ -62,7 +61,7 @@ fn each_fault_is_told_with_its_place() {
         ),
         (
             text(&format!("{sources}mapping: {{ a: \"import('x')\" }}")),
-            "invalid configuration: mapping.a (line 8, column 15): failed to pre-compile expressions: `import()` is not allowed",
+            "invalid configuration: mapping.a (line 8, column 16): failed to pre-compile expressions: `import()` is not allowed",
         ),
     ] {
         assert_eq!(told(&text), expected, "{text}");
@@ -94,7 +93,9 @@ fn what_cannot_be_read_is_told_with_its_place() {
 #[test]
 fn expressions_that_want_quotes_are_told_so() {
     for (expression, problem) in [
-        ("a ? 1 : 2", "mapping values are not allowed"),
+        ("a ? 1 : 2", "`: ` cannot be here"),
+        ("!a", "`!a` is a tag to YAML"),
+        ("!a + 3", "`!a` is a tag to YAML"),
         ("`${a}`", "unexpected character"),
         ("\"t\" + a", "trailing content"),
         ("*a", "unknown value"),
@@ -103,19 +104,82 @@ fn expressions_that_want_quotes_are_told_so() {
     ] {
         let error =
             Config::parse(&format!("mapping:\n  x: {expression}\n")).expect_err(expression).to_string();
-        assert!(error.contains(problem) && error.ends_with("goes into '…', or below |"), "{error}");
+        assert!(
+            error.contains(problem) && error.ends_with("quote it ('…'), or write it below a |"),
+            "{error}"
+        );
     }
     for (text, problem) in [
-        ("mapping:\n  x: !a\n", "there is no expression (in YAML, one that begins with `!` is quoted: '!a')"),
+        (
+            "mapping:\n  x:\n  y: 1\n",
+            "there is no expression here, and nothing that stands further to the right below",
+        ),
         ("mapping: { x: [a] }", "a list is no expression (in YAML, an array is quoted: '[a, b]')"),
         ("mapping: [a]", "fields are expected, each `name: value`"),
         ("model: 3", "fields are expected, each `name: value`"),
         ("output_topic: {}", "a text is expected"),
         ("sources: { a: }", "a text is expected"),
-        ("limits: { time_ms: -1 }", "a whole number is expected"),
+        ("limits: { time_ms: -1 }", "a whole number is expected, such as 5000"),
     ] {
         let error = Config::parse(text).expect_err(text);
         assert_eq!(error.fault().to_string(), problem, "{text}");
+    }
+}
+
+/// A mistake is told where it is in the text, if the text has that line as it is.
+#[test]
+fn mistakes_in_expressions_have_their_own_place() {
+    let sources = "sources: { press: in.press }\n";
+    for (mapping, line, column, rest) in [
+        ("  a: press +* 2\n", 8, 13, "Unexpected token"),
+        ("  a: 'press +* 2'\n", 8, 14, "Unexpected token"),
+        ("  a: \"press +* 2\"\n", 8, 14, "Unexpected token"),
+        ("  ä: 1\n", 8, 3, "'ä'"),
+        ("  a: '\"ä\" +* 2'\n", 8, 12, "Unexpected token"),
+        ("  a: |\n    press +\n      1 +*\n    2\n", 10, 10, "Unexpected token"),
+        ("  a: |\n\n    press\n      +*\n    2\n", 11, 8, "Unexpected token"),
+        ("  a: |-\n\n\n    press +* 2", 11, 12, "Unexpected token"),
+        ("  a: return press\n", 8, 6, "called: `(() => { … })()`"),
+        ("  a: const b = 1; b\n", 8, 19, "called: `(() => { … })()`"),
+        // Here it has not.
+        ("  a: >\n    press +\n    +* 2\n", 9, 5, "Unexpected token (at 1:10 of it)"),
+        ("  a: press\n    +* 2\n", 8, 6, "Unexpected token (at 1:8 of it)"),
+        ("  a: \"press\\x20+* 2\"\n", 8, 6, "Unexpected token (at 1:8 of it)"),
+    ] {
+        let text = text(&format!("{sources}mapping:\n{mapping}"));
+        let error = Processor::from_text(&text).err().expect(mapping);
+        assert_eq!(error.position(), Some((line, column)), "{mapping}: {error}");
+        assert!(
+            error.to_string().contains(rest) && error.to_string().contains("(at") == rest.contains("(at"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn all_expressions_that_are_wrong_are_told() {
+    let text = text("sources: { press: in.press }\nmapping: { a: press +, b: press, c: '' }\n");
+    let error = Processor::from_text(&text).err().unwrap();
+    let [other] = error.others() else { panic!("{:?}", error.others()) };
+    assert_eq!((error.position(), other.position()), (Some((7, 22)), Some((7, 37))));
+    assert_eq!((&*error.field().join("."), &*other.field().join(".")), ("mapping.a", "mapping.c"));
+}
+
+#[test]
+fn a_comment_that_eats_joined_lines_is_a_warning() {
+    for (mapping, is_warned) in [
+        ("  a: >\n    press // half\n    / 2\n", true),
+        ("  a: press // half\n    / 2\n", true),
+        ("  a: |\n    press // half\n    / 2\n", false),
+        ("  a: press // half\n", false),
+        ("  a: >\n    press // half\n", false),
+        ("  a: >\n    '//' +\n    press\n", false),
+    ] {
+        let text = text(&format!("sources: {{ press: in.press }}\nmapping:\n{mapping}"));
+        let processor = Processor::from_text(&text).unwrap();
+        let warned: Vec<_> = processor.warnings().iter().map(|warning| warning.problem()).collect();
+        let due = "YAML has joined its lines, and what follows `//` is a comment; | keeps lines";
+        assert_eq!(warned, if is_warned { vec![due] } else { vec![] }, "{mapping}");
     }
 }
 
@@ -138,7 +202,7 @@ fn json_is_read_too() {
     assert_eq!(config.sources["p"], "ü/😀");
     assert_eq!(config.mapping["x"], Node::from("p +"));
     let error = Processor::from_text(text).err().unwrap();
-    assert_eq!((error.field().join("."), error.position()), ("mapping.x".to_owned(), Some((5, 19))));
+    assert_eq!((error.field().join("."), error.position()), ("mapping.x".to_owned(), Some((5, 23))));
     assert!(
         matches!(error.fault(), ConfigFault::Expression(inner) if inner.fault == ExpressionFault::Incomplete)
     );
@@ -170,5 +234,5 @@ fn a_large_configuration_is_read() {
     assert_eq!(Processor::from_text(&text).unwrap().mappings().count(), 10_000);
     text = text.replace("m9999: s999 +", "m9999: s999 ++");
     let error = Processor::from_text(&text).err().unwrap();
-    assert_eq!((error.field().join("."), error.position()), ("mapping.m9999".to_owned(), Some((11_007, 10))));
+    assert_eq!((error.field().join("."), error.position()), ("mapping.m9999".to_owned(), Some((11_007, 18))));
 }

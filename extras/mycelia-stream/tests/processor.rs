@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use mycelia_stream::{Config, EvaluationError, Evaluator, Limits, Metadata, Node, Processor, Record};
+use mycelia_stream::{Config, Doubt, EvaluationError, Evaluator, Limits, Metadata, Node, Processor, Record};
 
 fn config(sources: &[(&str, &str)], mapping: &[(&str, &str)]) -> Config {
     let mut config = Config { output_topic: "out".to_owned(), ..Config::default() };
@@ -86,7 +86,7 @@ fn a_static_result_is_found_out_once_if_it_is_always_the_same() {
 fn what_will_not_work_is_a_warning() {
     let mapping =
         [("bad", "presz + 1"), ("none", "null"), ("good", "1"), ("x.y", "1"), ("later", "press + other")];
-    let sources = [("press", "in.a"), ("b", "in.b"), ("own", "out._m_v1.good"), ("B", "in.b")];
+    let sources = [("press", "in.a"), ("b", "in.b"), ("own", "out._m_v1.good"), ("B", "in.#")];
     let mut config = config(&sources, &mapping);
     let below = [("y".to_owned(), Node::from("2"))].into_iter().collect();
     config.mapping.insert("x".to_owned(), Node::Branch(below));
@@ -99,10 +99,11 @@ fn what_will_not_work_is_a_warning() {
             "mapping.later: `other` is neither a source nor a name of the language",
             "mapping.x.y: there is another mapping of this path; this one is used, for it comes later",
             "mapping.none: it fails for every message: the result is null, which is no value",
-            "sources.b: no mapping depends on it: its records bring about the static ones only",
-            "sources.own: no mapping depends on it: its records bring about the static ones only",
+            "sources.b: no mapping uses it",
+            "sources.own: no mapping uses it",
             "sources.own: the mapping `good` puts out this topic: outputs come back only if somebody sends them",
-            "sources.B: no mapping depends on it: its records bring about the static ones only",
+            "sources.B: no mapping uses it",
+            "sources.B: topics are compared as they are: there are no wildcards",
         ]
     );
     // The later one of two is used; what fails is counted by mapping as well.
@@ -130,11 +131,20 @@ fn a_name_that_is_known_is_no_warning() {
     ];
     for expression in expressions {
         let expression = Evaluator::new(["a"], Limits::default()).compile(expression).unwrap();
-        assert_eq!(expression.unknown(), [] as [&str; 0], "{expression:?}");
+        assert_eq!(expression.doubts(), [], "{expression:?}");
     }
     let mut evaluator = Evaluator::new(["a"], Limits::default());
-    let unknown = evaluator.compile("`${b}` + (c => c + d)(() => e) + a.f").unwrap();
-    assert_eq!(unknown.unknown(), ["b", "d", "e"]);
+    let unknown =
+        |names: &[&str]| names.iter().map(|name| Doubt::UnknownName((*name).to_owned())).collect::<Vec<_>>();
+    for (expression, doubts) in [
+        ("`${b}` + (c => c + d)(() => e) + a.f", unknown(&["b", "d", "e"])),
+        ("a = 5", vec![Doubt::Assignment("a".to_owned())]),
+        ("a++ + f", vec![unknown(&["f"])[0].clone(), Doubt::Assignment("a".to_owned())]),
+        ("(() => a)", vec![Doubt::Function]),
+        ("(() => { a = 1 })()", vec![Doubt::Assignment("a".to_owned())]),
+    ] {
+        assert_eq!(evaluator.compile(expression).unwrap().doubts(), doubts, "{expression}");
+    }
 }
 
 #[test]

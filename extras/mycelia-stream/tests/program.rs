@@ -50,7 +50,7 @@ fn the_example_is_explained() {
     assert!(checked.status.success(), "{}", text(&checked.stderr));
     let explained = text(&checked.stdout);
     for part in [
-        "serialNumber\n  \"SN-P42-008\"\n  static: the same for every message\n  native\n",
+        "serialNumber\n  \"SN-P42-008\"\n  static: always \"SN-P42-008\"\n  native\n",
         "report\n  `${press.toFixed(1)} hPa at ${tF} °F`\n  dynamic: for every message of press, tF,",
         "to umh.v1.corpA.plant-A.aawd._pump_v1.motor.rpm\n",
         "the configuration is fine: 6 mappings\n",
@@ -67,7 +67,7 @@ fn what_needs_the_engine_and_what_fails_is_explained() {
     let checked = program(&["--config", config.to_str().unwrap(), "--check"]).output().unwrap();
     let explained = text(&checked.stdout);
     for part in [
-        "x\n  a.map(n => n)\n  dynamic: for every message of a, once all of them have a value\n  QuickJS\n",
+        "x\n  a.map(n => n)\n  dynamic: for every message of a\n  QuickJS\n",
         "static: evaluated for every message, for it looks at the clock or at chance",
         "bad\n  nothing_there\n  static: fails for every message\n",
         "engine.yaml: mapping.bad (line 1, column 113): `nothing_there` is neither a source nor a name of the language\n",
@@ -113,21 +113,27 @@ fn what_is_refused_is_told_with_its_line() {
     let late = record("{\\\"value\\\":1,\\\"timestamp_ms\\\":1.5}");
     // A mark of UTF-8 before all, a list, metadata that are none.
     let lines = format!(
-        "\u{feff}{good}[null, \"x\"]\n{}{late}{}",
+        "\u{feff}{good}[null, \"x\"]\n{}{late}{}{}",
         good.replace("}\n", ",\"metadata\":null}\n"),
+        "{\"topic\":\"umh.v1.corpA.plant-A.aawd._raw.press\",\"payload\":{}}\n\
+         {\"payload\":\"\",\"metadata\":{\"a\":1}}\n{\n{\"topic\":\"other\",\"payload\":\"{\\\"value\\\":1,\\\"timestamp_ms\\\":1}\"}\n",
         record("{}").repeat(20)
     );
     let ran = run(&example(), &lines);
     let told = text(&ran.stderr);
     for part in [
-        "line 2 is no record: it is no object, which begins with `{`\n",
+        "line 2 is no record: it is no JSON object, which begins with `{`\n",
+        "line 5 is no record: payload: invalid type: map, expected a string at column 58; it is JSON as a text: \"{\\\"value",
+        "line 6 is no record: metadata.a: invalid type: integer `1`, expected a string at column",
+        "line 7 is no record: EOF while parsing an object at column 1\n",
+        "line 8: no source has the topic `other`; its records are dropped\n",
         "line 4: the payload is refused: invalid type: floating point `1.5`, expected `timestamp_ms` as an integer",
-        "line 13: the payload is refused: missing field `value`",
+        "line 17: the payload is refused: missing field `value`",
         "more payloads are refused; they are only counted\n",
     ] {
         assert_eq!(told.matches(part).count(), 1, "{part}: {told}");
     }
-    assert!(!told.contains("line 14"), "{told}");
+    assert!(!told.contains("line 18"), "{told}");
     assert_eq!((count(told, "messages_processed"), count(told, "invalid_data_type")), (2, 21), "{told}");
 }
 
@@ -199,7 +205,7 @@ fn a_configuration_that_is_refused_is_told_with_its_place() {
     assert_eq!(refused.status.code(), Some(1));
     let told = text(&refused.stderr);
     assert!(
-        told.contains("mapping.x (line 5, column 6)") && told.contains("before it is complete"),
+        told.contains("mapping.x (line 5, column 9)") && told.contains("before it is complete"),
         "{told}"
     );
     let missing = program(&["--config", "nowhere.yaml"]).output().unwrap();

@@ -123,7 +123,7 @@ async fn it_is_reconfigured_between_two_batches() {
     let bad = CONFIG.replace("a + b", "a +");
     let refused = pump.ask(Reconfigure(Config::parse(&bad).unwrap())).await.unwrap().unwrap_err();
     assert_eq!((refused.field(), refused.position()), (&["mapping".to_owned(), "sum".to_owned()][..], None));
-    let column = bad.find("a +,").unwrap() as u32 + 1;
+    let column = bad.find("a +,").unwrap() as u32 + 1 + 3;
     assert_eq!(refused.located_in(&bad).position(), Some((1, column)));
     let good = CONFIG.replace("a: a }", "b: b * 10, odd: c }");
     let warnings = pump.ask(Reconfigure(Config::parse(&good).unwrap())).await.unwrap().unwrap();

@@ -11,9 +11,9 @@ use oxc_diagnostics::Diagnostics;
 use oxc_parser::Parser;
 use oxc_semantic::SemanticBuilder;
 use oxc_span::{GetSpan, SourceType, Span};
-use oxc_syntax::reference::ReferenceId;
 
 use super::compile::compile;
+use super::doubt::Doubt;
 use super::error::{ExpressionError, ExpressionFault};
 use super::names::{is_builtin, is_global};
 use super::native::Code;
@@ -32,8 +32,9 @@ pub(crate) struct Analysis {
     pub(crate) dependencies: Vec<usize>,
     /// Names it assigns to without having declared them.
     pub(crate) locals: Vec<String>,
-    /// Names that nobody knows: neither aliases nor the language's, in order.
-    pub(crate) unknown: Vec<String>,
+    pub(crate) doubts: Vec<Doubt>,
+    /// Whether it has a comment that goes to the end of its line.
+    pub(crate) has_line_comment: bool,
     /// If it is in the native subset.
     pub(crate) code: Option<Code>,
 }
@@ -132,8 +133,22 @@ fn first_error(errors: &Diagnostics, text: &str, further: u32) -> ExpressionErro
     if at as usize >= text.trim_end().len() {
         return ExpressionFault::Incomplete.at(text, text.trim_end().len() as u32);
     }
-    ExpressionFault::Syntax { message: error.message.clone().into_owned() }.at(text, at)
+    let first = text.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next();
+    if first.is_some_and(|word| STATEMENTS.contains(&word)) {
+        return ExpressionFault::Statement.at_start();
+    }
+    let mut message = error.message.clone().into_owned();
+    if text.get(..at as usize).is_some_and(|before| before.ends_with('#'))
+        || text[at as usize..].starts_with('#')
+    {
+        message.push_str("; a comment begins with `//`");
+    }
+    ExpressionFault::Syntax { message }.at(text, at)
 }
+
+/// Words that statements begin with.
+const STATEMENTS: [&str; 11] =
+    ["return", "const", "let", "var", "if", "for", "while", "do", "switch", "try", "throw"];
 
 fn examine(
     program: &Program<'_>,
@@ -159,23 +174,30 @@ fn examine(
     let mut dependencies: Vec<_> =
         free.keys().filter_map(|name| aliases.get(name.as_str()).copied()).collect();
     dependencies.sort_unstable();
-    let is_assigned = |references: &[ReferenceId]| {
-        references.iter().any(|&reference| scoping.get_reference(reference).is_write())
-    };
-    let locals: Vec<_> = (free.iter())
-        .filter(|(name, references)| {
-            is_assigned(references) && !is_builtin(name) && !aliases.contains_key(name.as_str())
-        })
-        .map(|(name, _)| name.to_string())
-        .collect();
-    let mut unknown: Vec<_> = (free.keys().map(|name| name.as_str()))
-        .filter(|name| {
-            !aliases.contains_key(*name) && !is_global(name) && !locals.iter().any(|local| local == name)
-        })
-        .map(str::to_owned)
-        .collect();
-    unknown.sort_unstable();
-    Ok(Analysis { source: source.to_owned(), dependencies, locals, unknown, code: compile(tree, aliases) })
+    let mut doubts = Vec::new();
+    let mut locals = Vec::new();
+    for (name, references) in free {
+        let name = name.as_str();
+        let is_assigned = references.iter().any(|&reference| scoping.get_reference(reference).is_write());
+        match (is_assigned, aliases.contains_key(name)) {
+            (true, true) => doubts.push(Doubt::Assignment(name.to_owned())),
+            (true, false) if !is_builtin(name) => locals.push(name.to_owned()),
+            (false, false) if !is_global(name) => doubts.push(Doubt::UnknownName(name.to_owned())),
+            _ => {}
+        }
+    }
+    doubts.sort_by_cached_key(ToString::to_string);
+    if matches!(tree.without_parentheses(), Tree::ArrowFunctionExpression(_)) {
+        doubts.push(Doubt::Function);
+    }
+    Ok(Analysis {
+        source: source.to_owned(),
+        dependencies,
+        locals,
+        doubts,
+        has_line_comment: program.comments.iter().any(|comment| comment.is_line()),
+        code: compile(tree, aliases),
+    })
 }
 
 /// Looks for `import()`.

@@ -51,10 +51,12 @@ pub enum ExpressionFault {
     #[error("syntax error: the expression ends before it is complete")]
     Incomplete,
     /// It is one statement, but no expression.
-    #[error("a statement is no expression")]
+    #[error(
+        "a statement is no expression; statements go into a function that is called: `(() => {{ … }})()`"
+    )]
     Statement,
     /// There is more than one statement.
-    #[error("there is more than one statement; one expression is allowed")]
+    #[error("there is more than one statement; they go into a function that is called: `(() => {{ … }})()`")]
     Several,
     /// It is a function that nobody calls.
     #[error("a function is no value; call it: `(function () {{ … }})()`")]

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use foldhash::fast::RandomState;
 
 use super::analyze::{Aliases, Analysis, analyze_all};
+use super::doubt::Doubt;
 #[cfg(feature = "quickjs")]
 use super::engine::Engine;
 use super::error::{EvaluationError, ExpressionError};
@@ -52,7 +53,8 @@ pub struct Expression {
     /// Its evaluator.
     owner: u64,
     dependencies: Box<[usize]>,
-    unknown: Box<[String]>,
+    doubts: Box<[Doubt]>,
+    has_line_comment: bool,
     code: Option<Code>,
     #[cfg_attr(not(feature = "quickjs"), allow(dead_code, reason = "there is no engine"))]
     script: Script,
@@ -74,10 +76,15 @@ impl Expression {
         &self.dependencies
     }
 
-    /// Names in it that are neither aliases nor of the language, in order: an evaluation that comes to one of them throws.
+    /// What in it will hardly do what was meant.
     #[must_use]
-    pub fn unknown(&self) -> &[String] {
-        &self.unknown
+    pub fn doubts(&self) -> &[Doubt] {
+        &self.doubts
+    }
+
+    /// Whether it has a comment that goes to the end of its line.
+    pub(crate) fn has_line_comment(&self) -> bool {
+        self.has_line_comment
     }
 
     /// Whether it depends on none.
@@ -134,12 +141,13 @@ impl Evaluator {
     }
 
     fn finish(&mut self, analysis: Analysis) -> Result<Expression, ExpressionError> {
-        let Analysis { source, dependencies, locals, unknown, code } = analysis;
+        let Analysis { source, dependencies, locals, doubts, has_line_comment, code } = analysis;
         let script = Script { number: self.count, source: source.into(), locals: locals.into() };
         let expression = Expression {
             owner: self.id,
             dependencies: dependencies.into(),
-            unknown: unknown.into(),
+            doubts: doubts.into(),
+            has_line_comment,
             code,
             script,
         };

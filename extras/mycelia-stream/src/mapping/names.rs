@@ -23,8 +23,9 @@ pub(crate) fn is_builtin(name: &str) -> bool {
     BUILTIN.contains(&name)
 }
 
+/// Those that an alias cannot have.
 #[rustfmt::skip]
-const BUILTIN: [&str; 43] = [
+pub(crate) const BUILTIN: [&str; 43] = [
     "undefined", "null", "true", "false", "Infinity", "NaN", "eval", "parseInt", "parseFloat", "isNaN", "isFinite",
     "decodeURI", "decodeURIComponent", "encodeURI", "encodeURIComponent", "escape", "unescape", "Object", "Function",
     "Array", "String", "Boolean", "Number", "Date", "RegExp", "Error", "EvalError", "RangeError", "ReferenceError",

@@ -61,7 +61,9 @@ impl<'de> Deserialize<'de> for Node {
             }
 
             fn visit_unit<E: de::Error>(self) -> Result<Node, E> {
-                Err(E::custom("there is no expression (in YAML, one that begins with `!` is quoted: '!a')"))
+                Err(E::custom(
+                    "there is no expression here, and nothing that stands further to the right below",
+                ))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Node, A::Error> {

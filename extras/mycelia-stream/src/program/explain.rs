@@ -8,12 +8,13 @@ use mycelia_stream::Processor;
 pub(crate) fn explain(processor: &Processor, path: &Path) -> String {
     let mut text = String::new();
     for mapping in processor.mappings() {
-        let when = match (&*mapping.dependencies, mapping.is_fixed) {
-            ([], true) if mapping.last_error.is_some() => "static: fails for every message".to_owned(),
-            ([], true) => "static: the same for every message".to_owned(),
-            ([], false) => {
+        let when = match (&*mapping.dependencies, mapping.fixed) {
+            ([], Some(value)) => format!("static: always {}", shortened(value)),
+            ([], None) if mapping.is_fixed => "static: fails for every message".to_owned(),
+            ([], None) => {
                 "static: evaluated for every message, for it looks at the clock or at chance".to_owned()
             }
+            ([name], _) => format!("dynamic: for every message of {name}"),
             (names, _) => {
                 format!("dynamic: for every message of {}, once all of them have a value", names.join(", "))
             }
@@ -45,3 +46,14 @@ pub(crate) fn explain(processor: &Processor, path: &Path) -> String {
 fn lines(expression: &str) -> String {
     expression.trim_end().lines().map(str::trim_end).collect::<Vec<_>>().join("\n  ")
 }
+
+/// The beginning of a value.
+fn shortened(value: &str) -> String {
+    match value.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value.to_owned(),
+    }
+}
+
+/// Characters of a value.
+const LONGEST: usize = 60;

@@ -30,7 +30,7 @@ pub(crate) type Numbered = (u64, Result<Line, String>);
 const BUFFER: usize = 1 << 18;
 /// Such lots of lines that are read ahead.
 const AHEAD: usize = 4;
-/// The longest line, in bytes.
+/// The longest line, in bytes, with what ends it.
 const LONGEST: u64 = 16 << 20;
 
 /// Reads the file, or standard input, in a thread of its own.
@@ -68,8 +68,10 @@ fn read(input: impl Read, events: &Sender<Event>) {
         match read_line(&mut input, &mut line) {
             Ok(true) => {
                 number += 1;
-                let text = without_mark(&line, number);
-                if !text.trim_ascii().is_empty() {
+                let text = without_mark(&line, number).trim_ascii();
+                if line.len() as u64 > LONGEST {
+                    lines.push((number, Err(format!("it is longer than {LONGEST} bytes"))));
+                } else if !text.is_empty() {
                     lines.push((number, Line::read(text)));
                 }
             }
@@ -103,8 +105,8 @@ fn without_mark(line: &[u8], number: u64) -> &[u8] {
 mod tests {
     use super::*;
 
-    /// The lines of each event, and whether they were records.
-    fn all(input: &[u8]) -> Vec<Vec<(u64, bool)>> {
+    /// The lines of each event, and why they are none.
+    fn all(input: &[u8]) -> Vec<Vec<(u64, Option<String>)>> {
         let (events, receiver) = flume::unbounded();
         read(input, &events);
         drop(events);
@@ -112,7 +114,7 @@ mod tests {
         for event in receiver {
             match event {
                 Event::Lines(lines) => {
-                    lots.push(lines.into_iter().map(|(number, line)| (number, line.is_ok())).collect());
+                    lots.push(lines.into_iter().map(|(number, line)| (number, line.err())).collect());
                 }
                 Event::End => lots.push(Vec::new()),
                 Event::Failed(_) | Event::Interrupted => panic!(),
@@ -124,8 +126,11 @@ mod tests {
     #[test]
     fn lines_that_are_there_travel_together() {
         let input = b"{\"payload\":\"\"}\r\n\n  \nx\n\xef\xbb\xbf{}\n{\"batch_end\":true}";
-        let expected = [vec![(1, true), (4, false), (5, false)], vec![(6, true)], vec![]];
-        assert_eq!(all(input), expected);
+        let found: Vec<Vec<_>> = all(input)
+            .iter()
+            .map(|lot| lot.iter().map(|(number, error)| (*number, error.is_none())).collect())
+            .collect();
+        assert_eq!(found, [vec![(1, true), (4, false), (5, false)], vec![(6, true)], vec![]]);
         assert_eq!(all(b""), [vec![]]);
     }
 
@@ -139,9 +144,10 @@ mod tests {
         let lots = all(&input);
         assert!(lots.iter().all(|lot| lot.len() <= BUFFER / 15 + 1), "{:?}", lots.iter().map(Vec::len).max());
         let lines = lots.concat();
-        assert!(lines.iter().zip(1..).all(|(&(number, is_record), expected)| {
-            number == expected && is_record == (number != 100_002)
-        }));
         assert_eq!(lines.len(), 100_003);
+        for ((number, error), expected) in lines.into_iter().zip(1..) {
+            let due = (number == 100_002).then(|| "it is longer than 16777216 bytes".to_owned());
+            assert_eq!((number, error), (expected, due));
+        }
     }
 }

@@ -26,15 +26,12 @@ struct Fields {
 }
 
 impl Line {
-    /// Reads one, without its line break.
+    /// Reads one, without spaces around it.
     pub(crate) fn read(line: &[u8]) -> Result<Self, String> {
-        if !line.trim_ascii_start().starts_with(b"{") {
-            return Err("it is no object, which begins with `{`".to_owned());
+        if !line.starts_with(b"{") {
+            return Err("it is no JSON object, which begins with `{`".to_owned());
         }
-        let fields: Fields = serde_json::from_slice(line).map_err(|error| {
-            // It is always the first line of itself.
-            error.to_string().replace(" at line 1 column", " at column")
-        })?;
+        let fields: Fields = serde_json::from_slice(line).map_err(|_| problem(line))?;
         let metadata = fields.metadata.unwrap_or_default();
         if fields.batch_end {
             let is_alone = fields.topic.is_none() && fields.payload.is_none() && metadata.is_empty();
@@ -49,6 +46,27 @@ impl Line {
         record.topic = fields.topic.or_else(|| metadata.get("umh_topic").cloned()).map(Into::into);
         record.metadata = metadata.into_iter().collect();
         Ok(Self::Record(record))
+    }
+}
+
+/// What is wrong with a line, and with which field of it.
+#[cold]
+fn problem(line: &[u8]) -> String {
+    let mut deserializer = serde_json::Deserializer::from_slice(line);
+    let error = match serde_path_to_error::deserialize::<_, Fields>(&mut deserializer) {
+        Err(error) => error,
+        // It is what comes after.
+        Ok(_) => return "there is more than one object in it".to_owned(),
+    };
+    let field = error.path().to_string();
+    // It is always the first line of itself.
+    let problem = error.into_inner().to_string().replace(" at line 1 column", " at column");
+    match &*field {
+        "." | "?" => problem,
+        "payload" => format!(
+            r#"payload: {problem}; it is JSON as a text: "{{\"value\":1,\"timestamp_ms\":1700000000000}}""#
+        ),
+        field => format!("{field}: {problem}"),
     }
 }
 

@@ -35,8 +35,8 @@ pub(crate) fn summary(processor: &Processor, malformed: u64, took: Duration) -> 
         let TimerSnapshot { count, timed, p50_ns, p95_ns, max_ns, .. } = timer;
         let _ = write!(text, "{name:<26}{count:>12}");
         if *timed > 0 {
-            let _ =
-                write!(text, "   p50 {p50_ns} ns, p95 {p95_ns} ns, longest {max_ns} ns, of {timed} timed");
+            let [p50, p95, longest] = [p50_ns, p95_ns, max_ns].map(|nanos| Duration::from_nanos(*nanos));
+            let _ = write!(text, "   p50 {p50:.1?}, p95 {p95:.1?}, longest {longest:.1?}, of {timed} timed");
         }
         text.push('\n');
     }

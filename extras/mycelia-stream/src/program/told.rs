@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use mycelia_stream::{Processor, Record};
 
-/// Lines, payloads and mappings that are told one by one.
+/// Lines, payloads, topics and mappings that are told one by one.
 const MOST: u64 = 10;
 
 /// What was told.
@@ -18,6 +19,10 @@ pub(crate) struct Told {
     next_look: u64,
     /// Mappings that have failed.
     failed: BTreeSet<String>,
+    /// Topics that no source has.
+    topics: BTreeSet<Arc<str>>,
+    /// Drops when topics were last looked at.
+    dropped: u64,
 }
 
 impl Told {
@@ -41,6 +46,10 @@ impl Told {
         if self.refused <= MOST && counters.invalid_data_type() > self.refused {
             self.of_payloads(batch, numbers);
         }
+        if self.topics.len() as u64 <= MOST && counters.messages_dropped() > self.dropped {
+            self.dropped = counters.messages_dropped();
+            self.of_topics(processor, batch, numbers);
+        }
         if counters.messages_errored() > self.next_look {
             self.next_look = counters.messages_errored() * 2;
             self.of_mappings(processor);
@@ -55,6 +64,20 @@ impl Told {
                 return tell("more payloads are refused; they are only counted");
             }
             tell(&format!("line {number}: the payload is refused: {error}"));
+        }
+    }
+
+    fn of_topics(&mut self, processor: &Processor, batch: &[Record], numbers: &[u64]) {
+        for (record, number) in batch.iter().zip(numbers) {
+            let Some(topic) = record.topic.as_ref().filter(|topic| !processor.is_source(topic)) else {
+                continue;
+            };
+            if self.topics.insert(Arc::clone(topic)) {
+                if self.topics.len() as u64 > MOST {
+                    return tell("more topics are those of no source; their records are only counted");
+                }
+                tell(&format!("line {number}: no source has the topic `{topic}`; its records are dropped"));
+            }
         }
     }
 
