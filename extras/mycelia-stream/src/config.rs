@@ -29,6 +29,22 @@ use crate::yaml;
 ///   motor:
 ///     rpm: press / 4
 /// ```
+///
+/// Or built in code:
+///
+/// ```
+/// use mycelia_stream::{Config, Model, Node, Processor};
+///
+/// let mut config = Config {
+///     model: Model { name: "pump".into(), version: "v1".into() },
+///     output_topic: "umh.v1.corpA.plant-A.aawd".into(),
+///     ..Config::default()
+/// };
+/// config.sources.insert("press".into(), "umh.v1.corpA.plant-A.aawd._raw.press".into());
+/// config.mapping.insert("pressure".into(), Node::from("press + 4.00001"));
+/// assert!(Processor::new(&config)?.warnings().is_empty());
+/// # Ok::<(), mycelia_stream::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {

@@ -192,8 +192,8 @@ impl Evaluator {
     /// Evaluates an expression over the values of some aliases; the others are undefined.
     ///
     /// # Errors
-    /// If a name is no alias, or the expression another evaluator's, nothing is evaluated. Else if it throws, hits a limit, or results in what is no value: see
-    /// [`EvaluationError`].
+    /// If a name is no alias, or the expression another evaluator's, nothing is evaluated. Else if it throws, hits a limit, or results in
+    /// what is no value: see [`EvaluationError`].
     pub fn evaluate_with<'n>(
         &mut self,
         expression: &Expression,
