@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_mycelia-stream");
 
@@ -17,10 +18,16 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-/// A file of this test's own.
+/// A file that is never there with half of its content, for another test may read it at that moment.
 fn file(name: &str, content: &[u8]) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::write(&path, content).unwrap();
+    static WRITTEN: AtomicU32 = AtomicU32::new(0);
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    // Relaxed: only that it is another each time.
+    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    let written = folder.join(format!("{name}.{}.{number}", std::process::id()));
+    std::fs::write(&written, content).unwrap();
+    let path = folder.join(name);
+    std::fs::rename(written, &path).unwrap();
     path
 }
 
