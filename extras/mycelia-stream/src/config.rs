@@ -238,9 +238,7 @@ impl ConfigError {
     }
 
     /// The same, with the position of the field in the text that the configuration was read from.
-    /// [`Processor::from_text`](crate::Processor::from_text) does this by itself.
-    #[must_use]
-    pub fn located_in(mut self, text: &str) -> Self {
+    pub(crate) fn located_in(mut self, text: &str) -> Self {
         self.look_up(&Places::read(text));
         self
     }

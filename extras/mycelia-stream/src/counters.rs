@@ -99,7 +99,7 @@ pub struct CountersSnapshot {
     pub outputs_generated: u64,
     /// Payloads that are none.
     pub invalid_data_type: u64,
-    /// Records that nobody took: whoever the subsystem sends to has ended.
+    /// Outputs that nobody took: see [`StreamProcessor`](crate::StreamProcessor).
     pub outputs_undelivered: u64,
     /// Evaluations, one for each mapping that runs; one whose result is known already counts too.
     pub javascript_execution_time: TimerSnapshot,
@@ -129,7 +129,8 @@ impl CountersSnapshot {
     }
 }
 
-/// How often something was done, and how long it took, to two digits: of messages and their evaluations one in 64 is timed, of small batches one in 64.
+/// How often something was done, and how long it took, to two digits: of messages and their evaluations one in 64 is timed, of small
+/// batches one in 64. A message that fills a part ([`Parts`](crate::Parts)) is not.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct TimerSnapshot {

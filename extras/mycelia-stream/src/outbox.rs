@@ -73,6 +73,7 @@ impl Outbox {
         };
         let outputs = self.outputs.iter().map(record).collect();
         self.clear();
+        self.outputs.shrink_to(KEPT / size_of::<Output>());
         outputs
     }
 

@@ -98,11 +98,13 @@ pub struct MappingInfo<'p> {
     pub last_error: Option<&'p EvaluationError>,
 }
 
-/// So many warnings say what may be meant: each costs a look at all aliases.
-const EXPLAINED: usize = 100;
+/// So many warnings say what may be meant, of so many aliases: to look at one takes some microseconds.
+const EXPLAINED: usize = 20;
+const COMPARED: usize = 1000;
 
 impl Processor {
-    /// A processor without values yet. Compiles all expressions, in a thread that it waits for, and evaluates static ones.
+    /// A processor without values yet. Compiles all expressions, in a thread that it waits for, and evaluates static ones: that takes
+    /// microseconds for each, but up to half a second for one of 64 KiB, and as long as the limits allow for one that does not end.
     ///
     /// # Errors
     /// If the configuration is not right: see [`ConfigFault`].
@@ -141,16 +143,6 @@ impl Processor {
         let mut mappings = IndexMap::with_capacity(leaves.len());
         let Config { model, output_topic, .. } = config;
         for (leaf, expression) in leaves.iter().zip(compiled.into_iter().flatten()) {
-            for doubt in expression.doubts() {
-                let compared = if warnings.len() < EXPLAINED { usize::MAX } else { 0 };
-                warnings.push(leaf.warning(warning::of_doubt(doubt, aliases().take(compared))));
-            }
-            if expression.has_line_comment()
-                && places.as_ref().is_some_and(|places| places.is_joined(&leaf.field()))
-            {
-                let problem = "YAML has joined its lines, and what follows `//` is a comment; | keeps lines";
-                warnings.push(leaf.warning(problem));
-            }
             let path = leaf.path();
             let mapping = Mapping {
                 path: path.as_str().into(),
@@ -168,13 +160,28 @@ impl Processor {
             }
         }
         let undefined = vec![Value::Undefined; config.sources.len()];
-        for (leaf, mapping) in mappings.values_mut().filter(|(_, mapping)| mapping.expression.is_static()) {
-            mapping.fix(&mut evaluator, &undefined);
-            if let Some(error) = &mapping.last_error {
-                // Of doubts, something has been said.
-                if mapping.expression.doubts().is_empty() {
-                    warnings.push(leaf.warning(format!("it fails for every message: {error}")));
-                }
+        for (leaf, mapping) in mappings.values_mut() {
+            let expression = &mapping.expression;
+            for doubt in expression.doubts() {
+                let compared = if warnings.len() < EXPLAINED { COMPARED } else { 0 };
+                warnings.push(leaf.warning(warning::of_doubt(doubt, aliases().take(compared))));
+            }
+            if expression.has_line_comment()
+                && places.as_ref().is_some_and(|places| places.is_joined(&leaf.field()))
+            {
+                let problem = "YAML has joined its lines, and what follows `//` is a comment; | keeps lines";
+                warnings.push(leaf.warning(problem));
+            }
+            if expression.is_static() {
+                mapping.fix(&mut evaluator, &undefined);
+            }
+            // Of doubts, something has been said.
+            if let Some(error) =
+                mapping.last_error.as_ref().filter(|_| mapping.expression.doubts().is_empty())
+            {
+                let when =
+                    if mapping.fixed.is_some() { "fails for every message" } else { "failed this time" };
+                warnings.push(leaf.warning(format!("it {when}: {error}")));
             }
         }
         let mappings: Vec<Mapping> = mappings.into_values().map(|(_, mapping)| mapping).collect();
@@ -192,6 +199,7 @@ impl Processor {
             outbox: Outbox::default(),
         };
         processor.warn_of_sources(config);
+        warning::shorten(&mut processor.warnings);
         for warning in &mut processor.warnings {
             if let Some(places) = &*places {
                 warning.look_up(places);
@@ -226,16 +234,29 @@ impl Processor {
     }
 
     /// Takes another configuration: checked first, and if it is refused, nothing has changed. Sources whose alias and topic are the same
-    /// keep their values; the counters go on.
+    /// keep their values; the counters go on. It takes as long as [`new`](Self::new).
     ///
     /// # Errors
     /// As [`new`](Self::new).
     pub fn reconfigure(&mut self, config: &Config) -> Result<(), ConfigError> {
-        let mut next = Self::counting(config, Arc::clone(&self.counters), None)?;
+        self.replace(Self::counting(config, Arc::clone(&self.counters), None)?);
+        Ok(())
+    }
+
+    /// The same, from YAML or JSON: errors and warnings have the line and the column then.
+    ///
+    /// # Errors
+    /// As [`from_text`](Self::from_text).
+    pub fn reconfigure_from_text(&mut self, text: &str) -> Result<(), ConfigError> {
+        let next = Self::counting(&Config::parse(text)?, Arc::clone(&self.counters), Some(text));
+        self.replace(next.map_err(|error| error.located_in(text))?);
+        Ok(())
+    }
+
+    fn replace(&mut self, mut next: Self) {
         next.state.keep(&self.state);
         next.set_gauges();
         *self = next;
-        Ok(())
     }
 
     fn set_gauges(&self) {
@@ -369,6 +390,10 @@ impl Processor {
                 }
             }
         }
+        true
+    }
+
+    pub(crate) fn end_message(&self, message: &Message) {
         if message.has_outputs {
             self.counters.processed.add_owned(1);
             self.counters.messages.count(1);
@@ -376,7 +401,6 @@ impl Processor {
         } else {
             self.counters.dropped.add_owned(1);
         }
-        true
     }
 
     pub(crate) fn take_outputs(&mut self, records: &[Record]) -> Vec<Record> {
@@ -398,10 +422,10 @@ impl Processor {
 impl Mapping {
     /// Evaluates what depends on nothing, once and for all: unless it looks at the clock, or at chance.
     fn fix(&mut self, evaluator: &mut Evaluator, values: &[Value]) {
-        evaluator.has_looked();
+        evaluator.take_looked();
         let result = evaluator.evaluate(&self.expression, values);
         self.last_error = result.as_ref().err().cloned();
-        if !evaluator.has_looked() {
+        if !evaluator.take_looked() {
             self.fixed = Some(result.map(|value| {
                 let mut json = Vec::new();
                 payload::write_value(&mut json, &value);

@@ -25,7 +25,7 @@ impl Warning {
         &self.place.field
     }
 
-    /// Line and column of the field's value in the text, from 1, if it was looked up in one.
+    /// Line and column of the field's value in the text, from 1, if it was read from one.
     #[must_use]
     pub fn position(&self) -> Option<(u32, u32)> {
         self.place.line_and_column()
@@ -35,14 +35,6 @@ impl Warning {
     #[must_use]
     pub fn problem(&self) -> &str {
         &self.problem
-    }
-
-    /// The same, with the position of the field in the text that the configuration was read from.
-    /// [`Processor::from_text`](crate::Processor::from_text) does this by itself.
-    #[must_use]
-    pub fn located_in(mut self, text: &str) -> Self {
-        self.look_up(&Places::read(text));
-        self
     }
 
     pub(crate) fn look_up(&mut self, places: &Places<'_>) {
@@ -56,6 +48,16 @@ impl fmt::Display for Warning {
         f.write_str(&self.problem)
     }
 }
+
+/// Leaves no more than somebody reads.
+pub(crate) fn shorten(warnings: &mut Vec<Warning>) {
+    if let Some(more) = warnings.len().checked_sub(MOST).filter(|more| *more > 0) {
+        warnings.truncate(MOST);
+        warnings.push(Warning::new(&[], format!("there are {more} more warnings")));
+    }
+}
+
+const MOST: usize = 1000;
 
 /// What to say of a doubt about an expression.
 pub(crate) fn of_doubt<'a>(doubt: &Doubt, aliases: impl Iterator<Item = &'a str>) -> String {
@@ -73,7 +75,9 @@ fn nearest<'a>(name: &str, others: impl Iterator<Item = &'a str>) -> Option<&'a 
         if other.eq_ignore_ascii_case(name) { 1.0 } else { normalized_damerau_levenshtein(name, other) }
     };
     others
-        .filter(|other| other.len().max(name.len()) <= COMPARED)
+        .filter(|other| {
+            other.len().max(name.len()) <= COMPARED && other.len().abs_diff(name.len()) <= COMPARED / 3
+        })
         .map(|other| (likeness(other), other))
         .filter(|&(likeness, _)| likeness >= ALIKE)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))

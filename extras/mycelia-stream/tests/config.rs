@@ -190,7 +190,7 @@ fn warnings_have_a_place() {
     let [warning] = processor.warnings() else { panic!("{:?}", processor.warnings()) };
     assert_eq!(
         warning.to_string(),
-        "mapping.motor.rpm (line 9, column 10): `presss` is neither a source nor a name of the language; did you mean `press`?"
+        "mapping.motor.rpm (line 9, column 10): `presss` is neither a source nor a name that expressions have; did you mean `press`?"
     );
     assert_eq!((warning.position(), warning.field().len()), (Some((9, 10)), 3));
 }

@@ -88,6 +88,16 @@ fn long_walks() {
         "(() => 'ab'.repeat(2e6).split('b'.repeat(1e6)))()",
         "Array(4e9).values().drop(4e9 - 1)",
         "new Set([1]).union(new Set([2]))",
+        r"'\u0301\u0316'.repeat(2e5).localeCompare('x')",
+        r"'x'.localeCompare('\u0301\u0316'.repeat(2e5))",
+        "new RegExp('a|'.repeat(2e6))",
+        "RegExp('a|'.repeat(2e6), 'u')",
+        "/a/.constructor('a|'.repeat(2e6))",
+        "/a/.compile('a|'.repeat(2e6))",
+        "'a'.match('a|'.repeat(2e6))",
+        "'a'.matchAll('a|'.repeat(2e6))",
+        "'a'.search(['a|'.repeat(2e6)])",
+        "new RegExp({ [Symbol.match]: true, source: 'a|'.repeat(2e6), flags: '' })",
     ] {
         let began = Instant::now();
         assert!(matches!(evaluate(expression, 1.0, LIMITS), Err(EvaluationError::Thrown(_))), "{expression}");
@@ -104,6 +114,9 @@ fn memory() {
         "Array.from({ length: 1e8 })",
         "[...Array(1e8)]",
         "new Uint8Array(1e9)",
+        "Array(4e9)",
+        "({ a: [Array(2 ** 31)] })",
+        "Array(2 ** 31 - 1)",
         // Natively.
         "'x'.repeat(1e8)",
         "'x'.padStart(1e8)",
@@ -139,6 +152,40 @@ fn memory() {
         matches!(result, Err(EvaluationError::Memory { .. } | EvaluationError::Time { .. })),
         "{result:?}"
     );
+}
+
+/// Objects that hold one another are not counted against those that come later, of this expression or of another.
+#[test]
+fn garbage() {
+    for (memory_bytes, others) in [(65_536, 0), (131_072, 100), (1 << 20, 1000)] {
+        let mut evaluator = Evaluator::new(["press"], Limits { memory_bytes, ..LIMITS });
+        for other in 0..others {
+            let text = format!("(() => {{ const a = {other}; return [{}] }})()", "a, ".repeat(100));
+            evaluator.compile(&text).unwrap();
+        }
+        let cycle = evaluator
+            .compile("(() => { const f = n => n > 0 ? n * f(n - 1) : 1; return f(press) })()")
+            .unwrap();
+        let class = evaluator.compile("(() => { class A {} ; return new A() && { press } })()").unwrap();
+        for _ in 0..30_000 {
+            assert_eq!(evaluator.evaluate_with(&cycle, [("press", 3.into())]), Ok(6.into()));
+        }
+        for _ in 0..100 {
+            assert!(evaluator.evaluate_with(&class, [("press", 3.into())]).is_ok());
+        }
+    }
+}
+
+/// Both evaluators have the same.
+#[test]
+fn the_depth_of_a_result() {
+    let deep = |levels: usize| format!("{}press{}", "[".repeat(levels), "]".repeat(levels));
+    for levels in [128, 129, 200] {
+        let native = evaluate(&deep(levels), 1.0, LIMITS);
+        let engine = evaluate(&format!("(() => {})()", deep(levels)), 1.0, LIMITS);
+        assert_eq!(native, engine, "{levels}");
+        assert_eq!(native.is_ok(), levels <= 128);
+    }
 }
 
 #[test]

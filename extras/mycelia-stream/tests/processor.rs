@@ -95,10 +95,10 @@ fn what_will_not_work_is_a_warning() {
     assert_eq!(
         warned,
         [
-            "mapping.bad: `presz` is neither a source nor a name of the language; did you mean `press`?",
-            "mapping.later: `other` is neither a source nor a name of the language",
             "mapping.x.y: there is another mapping of this path; this one is used, for it comes later",
+            "mapping.bad: `presz` is neither a source nor a name that expressions have; did you mean `press`?",
             "mapping.none: it fails for every message: the result is null, which is no value",
+            "mapping.later: `other` is neither a source nor a name that expressions have",
             "sources.b: no mapping uses it",
             "sources.own: no mapping uses it",
             "sources.own: the mapping `good` puts out this topic: outputs come back only if somebody sends them",
@@ -127,6 +127,9 @@ fn a_name_that_is_known_is_no_warning() {
         "a.unknown",
         "({ q: 1 }).q",
         "(() => { var z = 1; return z })()",
+        "typeof nothing === 'undefined' ? 1 : 2",
+        "delete nothing && typeof (nothing)",
+        "(() => { with ({ z: 1 }) return z + y })()",
         "(() => { try { a() } catch (e) { return e.name } })()",
     ];
     for expression in expressions {
@@ -171,13 +174,36 @@ fn many_outputs_come_in_parts() {
     assert_eq!(counted.javascript_execution_time.count, expected.javascript_execution_time.count);
     assert_eq!(counted.active_variables, 2);
     assert_eq!(processor.parts(&[record("no", "1")]).count(), 0);
+}
 
-    // Whoever has enough leaves the rest, and what was made of it is not put out later.
-    let first = processor.parts(&batch).next().unwrap();
-    assert_eq!(processor.process(&[record("in.b", "7")]).len(), 2);
+/// Each record that was begun is one of the three, and no other is remembered.
+#[test]
+fn whoever_drops_parts_leaves_the_rest_alone() {
+    let mapping =
+        [("x", "a.repeat(600000)"), ("y", "a.repeat(600000)"), ("z", "[a, b].join()"), ("w", "b + b")];
+    let mut processor = Processor::new(&config(&AB, &mapping)).unwrap();
+    let batch =
+        [record("in.b", "\"1\""), record("in.a", "\"2\""), record("in.b", "\"left\""), record("no", "1")];
+    drop(processor.parts(&batch));
+    assert_eq!(processor.counters().snapshot().batch_processing_time.count, 0);
+    assert_eq!(processor.parts(&batch).next().unwrap().len(), 3);
+    let counted = processor.counters().snapshot();
+    let counts = [counted.messages_processed, counted.messages_dropped, counted.outputs_generated];
+    assert_eq!((counts, counted.batch_processing_time.count, counted.active_variables), ([2, 0, 3], 1, 2));
+    // What was made of it is not put out later, and the last value is not known.
+    let outputs = processor.process(&[record("in.a", "\"\"")]);
+    let short: Vec<_> = values(&outputs).into_iter().skip(2).collect();
+    assert_eq!(short, pairs(&[("z", "\",1\"")]));
+
+    // A part that ends with a record leaves the next one alone as well.
+    let mapping = [("x", "a.repeat(1100000)"), ("z", "b + a")];
+    let mut processor = Processor::new(&config(&AB, &mapping)).unwrap();
+    processor.process(&[record("in.b", "\"1\"")]);
+    let batch = [record("in.a", "\"2\""), record("in.b", "\"left\"")];
+    assert_eq!(processor.parts(&batch).next().unwrap().len(), 1);
     assert_eq!(
-        processor.counters().snapshot().outputs_generated,
-        (expected.outputs_generated as usize + first.len() + 2) as u64
+        values(&processor.process(&[record("in.a", "\"3\"")]))[1],
+        ("z".to_owned(), "\"13\"".to_owned())
     );
 }
 

@@ -77,7 +77,7 @@ fn what_needs_the_engine_and_what_fails_is_explained() {
         "x\n  a.map(n => n)\n  dynamic: for every message of a\n  QuickJS\n",
         "static: evaluated for every message, for it looks at the clock or at chance",
         "bad\n  nothing_there\n  static: fails for every message\n",
-        "engine.yaml: mapping.bad (line 1, column 113): `nothing_there` is neither a source nor a name of the language\n",
+        "engine.yaml: mapping.bad (line 1, column 113): `nothing_there` is neither a source nor a name that expressions have\n",
         "the configuration can be used: 3 mappings, 1 warning\n",
     ] {
         assert!(explained.contains(part), "{explained}");

@@ -121,15 +121,16 @@ async fn it_is_reconfigured_between_two_batches() {
     let pump = runtime.spawn("pump", pump).unwrap();
     pump.send(Batch(vec![record("a", 1)])).await.unwrap();
     let bad = CONFIG.replace("a + b", "a +");
-    let refused = pump.ask(Reconfigure(Config::parse(&bad).unwrap())).await.unwrap().unwrap_err();
+    let refused = pump.ask(Reconfigure::new(Config::parse(&bad).unwrap())).await.unwrap().unwrap_err();
     assert_eq!((refused.field(), refused.position()), (&["mapping".to_owned(), "sum".to_owned()][..], None));
     let column = bad.find("a +,").unwrap() as u32 + 1 + 3;
-    assert_eq!(refused.located_in(&bad).position(), Some((1, column)));
+    let refused = pump.ask(Reconfigure::from_text(bad)).await.unwrap().unwrap_err();
+    assert_eq!(refused.position(), Some((1, column)));
     let good = CONFIG.replace("a: a }", "b: b * 10, odd: c }");
-    let warnings = pump.ask(Reconfigure(Config::parse(&good).unwrap())).await.unwrap().unwrap();
+    let warnings = pump.ask(Reconfigure::from_text(&*good)).await.unwrap().unwrap();
     let [warning] = &*warnings else { panic!("{warnings:?}") };
     let column = good.find("c }").unwrap() as u32 + 1;
-    assert_eq!(warning.clone().located_in(&good).position(), Some((1, column)));
+    assert_eq!(warning.position(), Some((1, column)));
     assert_eq!(warning.field(), ["mapping", "odd"]);
     pump.send(Batch(vec![record("b", 2)])).await.unwrap();
     pump.stop();
@@ -154,4 +155,27 @@ async fn outputs_for_somebody_who_has_ended_are_counted() {
     pump.ended().await;
     let counted = counters.snapshot();
     assert_eq!((counted.outputs_generated, counted.outputs_undelivered), (4, 4));
+}
+
+/// Of an ask that is over, and of a subsystem that is killed: nobody takes what still waits.
+#[tokio::test(start_paused = true)]
+async fn outputs_that_can_wait_no_longer_are_counted() {
+    let runtime = Runtime::new();
+    let sink = Sink { pause: Duration::from_millis(200), ..Sink::default() };
+    let sink = runtime.configure("sink").mailbox(Mailbox::bounded(1)).spawn(sink).unwrap();
+    let config = CONFIG.replace("a: a }", "long: 'String(a).repeat(1100000)' }");
+    let pump = StreamProcessor::new(Processor::from_text(&config).unwrap(), sink.recipient());
+    let counters = pump.counters();
+    let pump = runtime.spawn("pump", pump).unwrap();
+    let batch = || Batch((0..10).map(|value| record("a", value)).collect());
+    let asked = pump.ask(batch()).within(Duration::from_millis(500)).await;
+    assert!(asked.is_err(), "{asked:?}");
+    pump.send(batch()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    pump.kill();
+    pump.ended().await;
+    let (_, records) = sink.ask(Take).within(Duration::from_secs(10)).await.unwrap();
+    let counted = counters.snapshot();
+    assert!(counted.outputs_undelivered > 1 && !records.is_empty(), "{counted:?}");
+    assert_eq!(counted.outputs_generated, counted.outputs_undelivered + records.len() as u64);
 }

@@ -1,16 +1,19 @@
 //! What an expression is: its text as one, what it depends on, and whether it is in the native subset.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::thread;
 
 use foldhash::fast::RandomState;
 use oxc_allocator::Allocator;
-use oxc_ast::ast::{Expression as Tree, ImportExpression, Program, Statement};
+use oxc_ast::ast::{
+    Expression as Tree, ImportExpression, Program, Statement, UnaryExpression, UnaryOperator, WithStatement,
+};
 use oxc_ast_visit::{Visit, walk};
 use oxc_diagnostics::Diagnostics;
 use oxc_parser::Parser;
 use oxc_semantic::SemanticBuilder;
 use oxc_span::{GetSpan, SourceType, Span};
+use oxc_syntax::reference::ReferenceId;
 
 use super::compile::compile;
 use super::doubt::Doubt;
@@ -160,12 +163,12 @@ fn examine(
     if matches!(tree.without_parentheses(), Tree::FunctionExpression(_)) {
         return Err(ExpressionFault::Function.at_start());
     }
-    let mut imports = Imports(None);
-    imports.visit_program(program);
-    if let Some(span) = imports.0 {
+    let built = SemanticBuilder::new().with_check_syntax_error(true).build(program);
+    let mut seen = Seen::default();
+    seen.visit_program(program);
+    if let Some(span) = seen.import {
         return Err(ExpressionFault::Import.at(text, span.start.saturating_sub(1)));
     }
-    let built = SemanticBuilder::new().with_check_syntax_error(true).build(program);
     if !built.diagnostics.is_empty() {
         return Err(first_error(&built.diagnostics, text, 1));
     }
@@ -182,11 +185,14 @@ fn examine(
         match (is_assigned, aliases.contains_key(name)) {
             (true, true) => doubts.push(Doubt::Assignment(name.to_owned())),
             (true, false) if !is_builtin(name) => locals.push(name.to_owned()),
-            (false, false) if !is_global(name) => doubts.push(Doubt::UnknownName(name.to_owned())),
+            (false, false) if !is_global(name) && !seen.may_be_missing(references) => {
+                doubts.push(Doubt::UnknownName(name.to_owned()))
+            }
             _ => {}
         }
     }
     doubts.sort_by_cached_key(ToString::to_string);
+    doubts.truncate(MOST_DOUBTS);
     if matches!(tree.without_parentheses(), Tree::ArrowFunctionExpression(_)) {
         doubts.push(Doubt::Function);
     }
@@ -200,12 +206,41 @@ fn examine(
     })
 }
 
-/// Looks for `import()`.
-struct Imports(Option<Span>);
+/// More are of no use to anybody.
+const MOST_DOUBTS: usize = 10;
 
-impl<'a> Visit<'a> for Imports {
+/// What matters before anything is evaluated.
+#[derive(Default)]
+struct Seen {
+    import: Option<Span>,
+    has_with: bool,
+    /// Names below `typeof` and `delete`, which may be missing.
+    asked_for: HashSet<ReferenceId>,
+}
+
+impl Seen {
+    /// Whether a name may be nobody's all the same: it is asked for, or may be a field of what stands in a `with`.
+    fn may_be_missing(&self, references: &[ReferenceId]) -> bool {
+        self.has_with || references.iter().any(|reference| self.asked_for.contains(reference))
+    }
+}
+
+impl<'a> Visit<'a> for Seen {
     fn visit_import_expression(&mut self, import: &ImportExpression<'a>) {
-        self.0.get_or_insert(import.span);
+        self.import.get_or_insert(import.span);
         walk::walk_import_expression(self, import);
+    }
+
+    fn visit_with_statement(&mut self, with: &WithStatement<'a>) {
+        self.has_with = true;
+        walk::walk_with_statement(self, with);
+    }
+
+    fn visit_unary_expression(&mut self, unary: &UnaryExpression<'a>) {
+        let asks = matches!(unary.operator, UnaryOperator::Typeof | UnaryOperator::Delete);
+        if let (true, Tree::Identifier(name)) = (asks, unary.argument.without_parentheses()) {
+            self.asked_for.extend(name.reference_id.get());
+        }
+        walk::walk_unary_expression(self, unary);
     }
 }

@@ -5,7 +5,7 @@
 #[non_exhaustive]
 pub enum Doubt {
     /// A free name that nobody knows: an evaluation that comes to it throws.
-    #[error("`{0}` is neither a source nor a name of the language")]
+    #[error("`{0}` is neither a source nor a name that expressions have")]
     UnknownName(String),
     /// An alias is assigned to. No other evaluation sees it.
     #[error("it assigns to the source `{0}`, which nothing else will see; `===` compares")]

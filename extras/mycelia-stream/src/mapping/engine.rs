@@ -27,10 +27,10 @@ use rquickjs::{Array, Context, Ctx, Error, Function, Runtime, Type, Value as Js}
 
 use super::error::{EvaluationError, ExpressionError, ExpressionFault};
 use super::meter::{Budget, Exceeded, Meter};
-use super::value::{Object, Value};
+use super::value::{DEEPEST, Object, TOO_DEEP, Value};
 
-/// How deep a result may be nested: what reads it has to follow.
-const DEEPEST: usize = 128;
+/// What is said of a `null` that was thrown.
+const NULL: &str = "null, or there is no memory to say what";
 /// Jobs (of promises) that are done after an evaluation, before the whole engine is thrown away.
 const JOBS: usize = 1000;
 /// From then on an evaluation is called slow in the log.
@@ -62,6 +62,8 @@ pub(crate) struct Engine {
     stack: usize,
     /// Something was compiled since the memory limit was set.
     has_grown: bool,
+    /// Bytes of the world and all expressions.
+    used: usize,
     /// There are jobs left of an evaluation.
     is_spoilt: bool,
 }
@@ -135,7 +137,7 @@ impl Engine {
         // From now on: to close the world takes longer than the shortest limit.
         let looking = Arc::clone(&watch);
         runtime.set_interrupt_handler(Some(Box::new(move || looking.look())));
-        Ok(Self { runtime, context, watch, budget, stack, has_grown: true, is_spoilt: false })
+        Ok(Self { runtime, context, watch, budget, stack, has_grown: true, used: 0, is_spoilt: false })
     }
 
     /// Whether another engine has to be made for the next evaluation.
@@ -180,32 +182,52 @@ impl Engine {
         &mut self,
         number: usize,
         source: &str,
-        values: impl ExactSizeIterator<Item = &'v Value>,
+        values: impl ExactSizeIterator<Item = &'v Value> + Clone,
     ) -> Result<Value, EvaluationError> {
         if self.has_grown {
             self.has_grown = false;
-            let used = usize::try_from(self.runtime.memory_usage().malloc_size).unwrap_or(0);
-            self.runtime.set_memory_limit(used.saturating_add(self.budget.memory));
+            self.runtime.run_gc();
+            self.used = usize::try_from(self.runtime.memory_usage().malloc_size).unwrap_or(0);
+            self.runtime.set_memory_limit(self.used.saturating_add(self.budget.memory));
+            self.collect_early();
         }
         self.watch.start();
-        let (done, has_jobs) = self.context.with(|ctx| {
-            let done = self.call(&ctx, number, values);
-            let has_jobs = (0..=JOBS).all(|_| !self.watch.has_expired() && ctx.execute_pending_job());
-            (done, has_jobs || self.watch.has_expired())
-        });
+        let (mut done, mut has_jobs) = self.run(number, values.clone());
+        if done.as_ref().is_err_and(may_lack_memory) && !self.watch.has_expired() {
+            // It may be taken up by earlier evaluations, whose objects hold one another.
+            self.runtime.run_gc();
+            self.collect_early();
+            (done, has_jobs) = self.run(number, values);
+        }
         self.is_spoilt = has_jobs && self.runtime.is_job_pending();
         let done = if self.watch.has_expired() { Err(self.exceeded(Exceeded::Time)) } else { done };
         if let Some(took) = self.watch.took().filter(|took| *took >= SLOW) {
             tracing::warn!(?took, expression = source.trim(), "a slow expression");
         }
-        if matches!(done, Err(EvaluationError::Memory { .. })) {
-            self.runtime.run_gc();
-        }
         done
     }
 
+    /// Its result, and whether there are jobs left.
+    fn run<'v>(
+        &self,
+        number: usize,
+        values: impl ExactSizeIterator<Item = &'v Value>,
+    ) -> (Result<Value, EvaluationError>, bool) {
+        self.context.with(|ctx| {
+            let done = self.call(&ctx, number, values);
+            let has_jobs = (0..=JOBS).all(|_| !self.watch.has_expired() && ctx.execute_pending_job());
+            (done, has_jobs || self.watch.has_expired())
+        })
+    }
+
+    /// Lets the engine collect garbage when half of the memory is used up. By itself it waits until half as much as there is already, all
+    /// expressions included, has been added, and says so again each time that it has collected.
+    fn collect_early(&self) {
+        self.runtime.set_gc_threshold(self.used.saturating_add(self.budget.memory / 2));
+    }
+
     /// Whether the clock or chance was looked at since the last time this was asked.
-    pub(crate) fn has_looked(&self) -> bool {
+    pub(crate) fn take_looked(&self) -> bool {
         self.watch.start();
         self.context.with(|ctx| tool(&ctx, 0).call(()).unwrap_or(true))
     }
@@ -250,7 +272,7 @@ impl Engine {
     ) -> Result<Value, EvaluationError> {
         use EvaluationError::NotSerialisable;
         if depth > DEEPEST {
-            return Err(NotSerialisable("nested too deeply, or in itself"));
+            return Err(NotSerialisable(TOO_DEEP));
         }
         meter.make(size_of::<Value>()).map_err(|exceeded| self.exceeded(exceeded))?;
         let fails = |error| self.failed(ctx, error);
@@ -270,6 +292,11 @@ impl Engine {
             Type::Promise => Err(NotSerialisable("a promise")),
             Type::Array => {
                 let array = value.into_array().expect("it is one");
+                // What is not in it counts too, and lengths go beyond what the engine's own iteration can do.
+                let length: f64 = array.as_object().get("length").map_err(fails)?;
+                if length > (self.budget.memory / size_of::<Value>()).min(i32::MAX as usize) as f64 {
+                    return Err(self.exceeded(Exceeded::Memory));
+                }
                 let item =
                     |item: Result<Js<'js>, _>| self.export(ctx, item.map_err(fails)?, depth + 1, meter);
                 Ok(Value::Array(array.iter().map(item).collect::<Result<_, _>>()?))
@@ -322,7 +349,7 @@ impl Engine {
         }
         match &*text {
             // The engine throws it itself where it has no memory left for an error.
-            "null" => EvaluationError::Thrown("null, or there is no memory to say what".to_owned()),
+            "null" => EvaluationError::Thrown(NULL.to_owned()),
             "InternalError: out of memory" | "InternalError: string too long" => {
                 self.exceeded(Exceeded::Memory)
             }
@@ -376,6 +403,15 @@ fn import<'js>(ctx: &Ctx<'js>, value: &Value) -> Result<Js<'js>, Error> {
             object.into_value()
         }
     })
+}
+
+/// Whether an evaluation failed as they do where there is no memory.
+fn may_lack_memory(error: &EvaluationError) -> bool {
+    match error {
+        EvaluationError::Memory { .. } => true,
+        EvaluationError::Thrown(text) => text == NULL,
+        _ => false,
+    }
 }
 
 /// The text of what was thrown.

@@ -184,8 +184,10 @@ impl Evaluator {
         match value {
             Value::Undefined => Err(EvaluationError::NoValue("undefined")),
             Value::Null => Err(EvaluationError::NoValue("null")),
-            value if !value.is_serialisable() => Err(EvaluationError::NotSerialisable("no finite number")),
-            value => Ok(value),
+            value => match value.unserialisable(0) {
+                Some(what) => Err(EvaluationError::NotSerialisable(what)),
+                None => Ok(value),
+            },
         }
     }
 
@@ -222,8 +224,8 @@ impl Evaluator {
 #[cfg(feature = "quickjs")]
 impl Evaluator {
     /// Whether the clock or chance was looked at since the last time this was asked.
-    pub(crate) fn has_looked(&self) -> bool {
-        self.engine.as_ref().is_some_and(Engine::has_looked)
+    pub(crate) fn take_looked(&self) -> bool {
+        self.engine.as_ref().is_some_and(Engine::take_looked)
     }
 
     fn compile_script(&mut self, expression: &Expression) -> Result<(), ExpressionError> {
@@ -255,7 +257,7 @@ impl Evaluator {
 
 #[cfg(not(feature = "quickjs"))]
 impl Evaluator {
-    pub(crate) fn has_looked(&self) -> bool {
+    pub(crate) fn take_looked(&self) -> bool {
         false
     }
 

@@ -244,16 +244,62 @@
             },
         }[name]);
     }
-    const { normalize } = texts;
+    // To compare for people is to normalize both.
+    function normalizable(text) {
+        text = `${text}`;
+        if (text.length > 20_000) {
+            throw new RangeError(`a text of ${text.length} is too long to be normalized`);
+        }
+        return text;
+    }
+    const { localeCompare, normalize } = texts;
     guard(texts, 'normalize', {
-        normalize(...given) {
-            const text = `${this}`;
-            if (text.length > 20_000) {
-                throw new RangeError(`a text of ${text.length} is too long to be normalized`);
-            }
-            return apply(normalize, text, given);
-        },
+        normalize(...given) { return apply(normalize, normalizable(this), given); },
     }.normalize);
+    guard(texts, 'localeCompare', {
+        localeCompare(other) { return apply(localeCompare, normalizable(this), [normalizable(other)]); },
+    }.localeCompare);
+
+    // To compile a pattern takes the square of its length.
+    const OnceRegExp = RegExp;
+    const { compile } = OnceRegExp.prototype;
+    function short(pattern) {
+        if (pattern.length > 10_000) {
+            throw new RangeError(`a pattern of ${pattern.length} is too long`);
+        }
+        return pattern;
+    }
+    // Of a pattern, or a text, as texts.
+    function sourceAndFlags(pattern, flags) {
+        if (Object(pattern) === pattern && Symbol.match in pattern) {
+            return [short(`${pattern.source}`), flags === undefined ? `${pattern.flags}` : flags];
+        }
+        return [pattern === undefined ? '' : short(`${pattern}`), flags];
+    }
+    function ShortRegExp(pattern, flags) {
+        if (!new.target && flags === undefined && Object(pattern) === pattern && Symbol.match in pattern
+            && pattern.constructor === ShortRegExp) {
+            return pattern;
+        }
+        return construct(OnceRegExp, sourceAndFlags(pattern, flags), new.target ?? ShortRegExp);
+    }
+    for (const key of ownKeys(OnceRegExp)) {
+        defineProperty(ShortRegExp, key, getOwnPropertyDescriptor(OnceRegExp, key));
+    }
+    replace(OnceRegExp.prototype, 'constructor', ShortRegExp);
+    replace(world, 'RegExp', ShortRegExp);
+    guard(OnceRegExp.prototype, 'compile', {
+        compile(pattern, flags) { return apply(compile, this, sourceAndFlags(pattern, flags)); },
+    }.compile);
+    for (const name of ['match', 'matchAll', 'search']) {
+        const original = texts[name];
+        guard(texts, name, {
+            [name](sought) {
+                const isPattern = Object(sought) === sought && Symbol[name] in sought;
+                return apply(original, this, [isPattern || sought === undefined ? sought : short(`${sought}`)]);
+            },
+        }[name]);
+    }
 
     // What an object other than a plain one or an array is for whoever gets it.
     const { getTime, toISOString } = OnceDate.prototype;
@@ -329,7 +375,8 @@
     const reached = [world, iterators, views, getPrototypeOf(function* () {}), getPrototypeOf(async function () {}),
         getPrototypeOf(async function* () {}), getPrototypeOf(new Map()[Symbol.iterator]()),
         getPrototypeOf(new Set()[Symbol.iterator]()), getPrototypeOf(''[Symbol.iterator]()),
-        getPrototypeOf([][Symbol.iterator]()), getPrototypeOf(/x/[Symbol.matchAll]('')), OnceDate, OnceSet];
+        getPrototypeOf([][Symbol.iterator]()), getPrototypeOf(/x/[Symbol.matchAll]('')), OnceDate, OnceSet,
+        OnceRegExp];
     while (reached.length > 0) {
         const object = reached.pop();
         if (object === null || typeof object !== 'object' && typeof object !== 'function' || frozen.has(object)) {

@@ -54,14 +54,19 @@ impl From<&str> for Value {
     }
 }
 
+/// How deep a result may be nested: what reads it has to follow.
+pub(crate) const DEEPEST: usize = 128;
+pub(crate) const TOO_DEEP: &str = "nested too deeply, or in itself";
+
 impl Value {
-    /// Whether there is nothing in it that JSON cannot say: `undefined` inside of it becomes `null`.
-    pub(crate) fn is_serialisable(&self) -> bool {
+    /// What in it JSON cannot say, if anything: `undefined` inside of it becomes `null`.
+    pub(crate) fn unserialisable(&self, depth: usize) -> Option<&'static str> {
         match self {
-            Self::Number(number) => number.is_finite(),
-            Self::Array(items) => items.iter().all(Self::is_serialisable),
-            Self::Object(fields) => fields.values().all(Self::is_serialisable),
-            _ => true,
+            _ if depth > DEEPEST => Some(TOO_DEEP),
+            Self::Number(number) => (!number.is_finite()).then_some("no finite number"),
+            Self::Array(items) => items.iter().find_map(|item| item.unserialisable(depth + 1)),
+            Self::Object(fields) => fields.values().find_map(|field| field.unserialisable(depth + 1)),
+            _ => None,
         }
     }
 

@@ -23,8 +23,8 @@ const MOST_BYTES: usize = 1 << 20;
 /// Why it ended.
 enum End {
     Input,
-    /// By this signal.
-    Interrupt(i32),
+    /// By a signal.
+    Interrupt,
     /// Nobody reads the outputs any more.
     BrokenPipe,
     Unreadable(io::Error),
@@ -57,8 +57,10 @@ pub(crate) fn run(processor: Processor, file: Option<&Path>) -> Result<ExitCode,
     let (_, _) = work.out.into_parts();
     let _ = io::stderr().write_all(summary.as_bytes());
     match end {
-        End::Input | End::BrokenPipe => Ok(ExitCode::SUCCESS),
-        End::Interrupt(signal) => Ok(ExitCode::from(signal::exit_code(signal))),
+        // Those that we read from, or write to, may have been interrupted with us, and be gone first.
+        End::Input | End::BrokenPipe | End::Interrupt => {
+            Ok(signal::asked().map_or(ExitCode::SUCCESS, |signal| signal::exit_code(signal).into()))
+        }
         End::Unreadable(error) => Err(format!("{name}: {error}").into()),
         End::Unwritable(error) => Err(format!("standard output: {error}").into()),
     }
@@ -126,8 +128,8 @@ impl<W: Write> Work<W> {
     /// The next line. If there is none, it may wait.
     fn next(&mut self, waits: bool) -> Next {
         loop {
-            if let Some(signal) = signal::asked() {
-                return Next::End(End::Interrupt(signal));
+            if signal::asked().is_some() {
+                return Next::End(End::Interrupt);
             }
             if let Some((number, line)) = self.lines.next() {
                 return Next::Line(number, line);

@@ -31,8 +31,8 @@ pub(crate) fn watch(events: Sender<Event>) -> io::Result<()> {
     thread::spawn(move || {
         runtime.block_on(async {
             let signal = signals.next().await;
-            let _ = writeln!(io::stderr(), "ending; once more to end at once");
             ASKED.store(signal, Ordering::Relaxed);
+            let _ = writeln!(io::stderr(), "ending; once more to end at once");
             // Lines may fill the queue: this one waits behind them, or else the signal is seen.
             let _ = events.try_send(Event::Interrupted);
             std::process::exit(exit_code(signals.next().await).into());

@@ -9,13 +9,16 @@ use mycelia_stream::{Processor, Record};
 /// Lines, payloads, topics and mappings that are told one by one.
 const MOST: u64 = 10;
 
+/// Failures after which mappings are looked at again, at the latest.
+const MOST_BETWEEN: u64 = 10_000;
+
 /// What was told.
 #[derive(Default)]
 pub(crate) struct Told {
     malformed: u64,
     /// Refused payloads that were looked for.
     refused: u64,
-    /// Mappings are looked at again when there are more errors than these. It doubles each time, for there may be many mappings.
+    /// Mappings are looked at again when there are more failures than these: it doubles each time, for there may be many mappings.
     next_look: u64,
     /// Mappings that have failed.
     failed: BTreeSet<String>,
@@ -50,8 +53,9 @@ impl Told {
             self.dropped = counters.messages_dropped();
             self.of_topics(processor, batch, numbers);
         }
-        if counters.messages_errored() > self.next_look {
-            self.next_look = counters.messages_errored() * 2;
+        let failures = counters.messages_errored() - counters.invalid_data_type();
+        if failures > self.next_look {
+            self.next_look = failures + failures.min(MOST_BETWEEN);
             self.of_mappings(processor);
         }
     }
