@@ -9,7 +9,8 @@ use crate::record::Record;
 /// The outputs of a batch, in parts of about a MiB of payloads: see [`Processor::parts`].
 ///
 /// No part is empty, and each is made when it is asked for. Whoever drops it before its end leaves the rest of the batch alone: records
-/// that were not begun are neither remembered nor counted, and of the one that the last part ended in, the other mappings are not evaluated.
+/// that were not begun are neither remembered nor counted, and of the one that the last part ended in, the other mappings are not
+/// evaluated.
 #[must_use = "it does nothing until it is iterated over"]
 pub struct Parts<'p> {
     processor: &'p mut Processor,

@@ -184,6 +184,7 @@ fn a_comment_that_eats_joined_lines_is_a_warning() {
 }
 
 #[test]
+#[cfg(feature = "quickjs")]
 fn warnings_have_a_place() {
     let text = text("sources: { press: in.press }\nmapping:\n  motor:\n    rpm: presss / 4\n  x: press\n");
     let processor = Processor::from_text(&text).unwrap();

@@ -67,6 +67,12 @@ pub enum ExpressionFault {
     /// It is not in the native subset, and the crate was built without its feature `quickjs`.
     #[error("the expression needs the feature `quickjs`, which this program was built without")]
     NeedsEngine,
+    /// The same, for it has a name that nobody knows, such as a slip of the finger.
+    #[error("`{name}` is neither a source nor a name that expressions have without the feature `quickjs`")]
+    UnknownName {
+        /// The name.
+        name: String,
+    },
     /// The engine does not take it.
     #[error("syntax error: {message}")]
     Engine {

@@ -261,8 +261,14 @@ impl Evaluator {
         false
     }
 
-    fn compile_script(&mut self, _: &Expression) -> Result<(), ExpressionError> {
-        Err(super::error::ExpressionFault::NeedsEngine.at_start())
+    fn compile_script(&mut self, expression: &Expression) -> Result<(), ExpressionError> {
+        use super::error::ExpressionFault::{NeedsEngine, UnknownName};
+
+        let unknown = expression.doubts.iter().find_map(|doubt| match doubt {
+            Doubt::UnknownName(name) => Some(UnknownName { name: name.clone() }),
+            _ => None,
+        });
+        Err(unknown.unwrap_or(NeedsEngine).at_start())
     }
 
     fn evaluate_script(&mut self, _: &Expression, _: &[Value]) -> Result<Value, EvaluationError> {
