@@ -126,10 +126,10 @@ async fn it_is_reconfigured_between_two_batches() {
     let column = bad.find("a +,").unwrap() as u32 + 1 + 3;
     let refused = pump.ask(Reconfigure::from_text(bad)).await.unwrap().unwrap_err();
     assert_eq!(refused.position(), Some((1, column)));
-    let good = CONFIG.replace("a: a }", "b: b * 10, odd: c }");
+    let good = CONFIG.replace("a: a }", "b: b * 10, odd: 'null' }");
     let warnings = pump.ask(Reconfigure::from_text(&*good)).await.unwrap().unwrap();
     let [warning] = &*warnings else { panic!("{warnings:?}") };
-    let column = good.find("c }").unwrap() as u32 + 1;
+    let column = good.find("'null' }").unwrap() as u32 + 1;
     assert_eq!(warning.position(), Some((1, column)));
     assert_eq!(warning.field(), ["mapping", "odd"]);
     pump.send(Batch(vec![record("b", 2)])).await.unwrap();
