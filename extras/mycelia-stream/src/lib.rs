@@ -42,8 +42,8 @@
 //! # Map
 //!
 //! What is configured: [`Config`], [`Limits`], [`Tree`]. What comes and goes: [`Record`], [`Metadata`], [`Batch`]. What is counted:
-//! [`Counters`]. What is wrong: [`ConfigError`] with a configuration, [`Warning`] where it is no reason to refuse it, [`PayloadError`] with a
-//! payload, [`EvaluationError`] with a mapping. Topics by the grammar of the unified namespace: [`UnsTopic`].
+//! [`Counters`]. What is wrong: [`ConfigError`] with a configuration, [`Warning`] where it is no reason to refuse it, [`Doubt`] about an
+//! expression, [`PayloadError`] with a payload, [`EvaluationError`] with a mapping. Topics by the grammar of the unified namespace: [`UnsTopic`].
 
 #![forbid(unsafe_code)]
 

@@ -55,6 +55,9 @@ impl Outbox {
         records: &[Record],
         topic: impl Fn(usize) -> &'t Arc<str>,
     ) -> Vec<Record> {
+        if self.outputs.is_empty() {
+            return Vec::new();
+        }
         let mut payloads = if self.payloads.len() > KEPT {
             Bytes::from(mem::take(&mut self.payloads))
         } else {

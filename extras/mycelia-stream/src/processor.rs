@@ -302,7 +302,8 @@ impl Processor {
     /// up is in memory at once: [`parts`](Self::parts) bounds that.
     ///
     /// # Cost
-    /// Three heap requests, and what the values need. The payloads of the outputs share one buffer, which is freed with the last of them.
+    /// Three heap requests (two for a single output, none for none), and what the values need. The payloads of the outputs share one
+    /// buffer, which is freed with the last of them.
     pub fn process(&mut self, records: &[Record]) -> Vec<Record> {
         Parts::new(self, records, usize::MAX).next().unwrap_or_default()
     }
