@@ -76,7 +76,12 @@ fn work(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let text = read(path).map_err(|error| told(&error))?;
     let processor = Processor::from_text(&text).map_err(|error| {
         let all = iter::once(&error).chain(error.others());
-        all.map(|error| told(error)).collect::<Vec<_>>().join("\n")
+        let mut all: Vec<String> = all.map(|error| told(error)).collect();
+        if let Some(more) = all.len().checked_sub(MOST_ERRORS).filter(|more| *more > 0) {
+            all.truncate(MOST_ERRORS);
+            all.push(format!("and {more} more"));
+        }
+        all.join("\n")
     })?;
     if arguments.check {
         return printed(io::stdout().write_all(explain::explain(&processor, path).as_bytes()));
@@ -87,6 +92,8 @@ fn work(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     run::run(processor, arguments.input.as_deref())
 }
 
+/// Errors of a configuration that are told.
+const MOST_ERRORS: usize = 20;
 /// The longest configuration, in bytes: 10 000 mappings of 6 KiB.
 const LONGEST: u64 = 64 << 20;
 

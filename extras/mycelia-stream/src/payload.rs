@@ -24,7 +24,7 @@ pub struct PayloadError(serde_json::Error);
 
 impl fmt::Display for PayloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_eof() && self.0.column() == 0 {
+        if self.0.is_eof() && (self.0.line(), self.0.column()) == (1, 0) {
             return f.write_str("it is empty");
         }
         // Payloads are lines, but for those that somebody wrote by hand.

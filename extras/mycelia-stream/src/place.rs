@@ -93,25 +93,29 @@ impl<'t> Places<'t> {
         let part = value.lines().nth(line as usize - 1)?.trim_end();
         // A block's place is that of its first line which is not empty.
         let empty = value.lines().take_while(|line| line.trim().is_empty()).count() as u32;
-        [start.line + line - 1, (start.line + line - 1).saturating_sub(empty)].into_iter().find_map(|at| {
-            let whole = self.line(at)?;
-            let before = if line == 1 && at == start.line {
-                // Behind a quote, or not.
-                let columns = [start.column as usize - 1, start.column as usize];
-                columns.into_iter().find(|&from| from_char(whole, from).starts_with(part))?
-            } else {
-                let indent = whole.trim_end().strip_suffix(part)?;
-                indent.trim().is_empty().then(|| indent.chars().count())?
-            };
-            Some(Position { line: at, column: before as u32 + column })
-        })
+        let at = (start.line + line - 1).checked_sub(empty)?;
+        let whole = self.line(at)?;
+        let before = if line == 1 {
+            // Behind a quote, or not.
+            let columns = [start.column as usize - 1, start.column as usize];
+            columns.into_iter().find(|&from| from_char(whole, from).starts_with(part))?
+        } else {
+            let indent = whole.trim_end().strip_suffix(part)?;
+            indent.trim().is_empty().then(|| indent.chars().count())?
+        };
+        Some(Position { line: at, column: before as u32 + column })
     }
 
-    /// Whether YAML has joined lines into the text of a field, so that the end of one is not the end of the other.
-    pub(crate) fn is_joined(&self, field: &[impl AsRef<str>]) -> bool {
+    /// Whether YAML has joined lines of a field's text into this comment of it. Quoted texts are not looked at: they may have it escaped.
+    pub(crate) fn is_joined(&self, field: &[impl AsRef<str>], comment: &str) -> bool {
         let Some((value, start)) = self.text(field) else { return false };
-        let last_word = value.split_whitespace().next_back().unwrap_or_default();
-        !value.trim().contains('\n') && self.line(start.line).is_some_and(|line| !line.contains(last_word))
+        let from = start.line as usize - 1;
+        let is_plain = self
+            .line(start.line)
+            .is_some_and(|line| !from_char(line, start.column as usize - 1).starts_with(['"', '\'', '*']));
+        // No more lines than there are words.
+        let most = value.split_whitespace().count();
+        is_plain && !self.lines.iter().skip(from).take(most).any(|line| line.contains(comment))
     }
 
     fn text(&self, field: &[impl AsRef<str>]) -> Option<(&str, Position)> {

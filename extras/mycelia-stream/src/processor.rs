@@ -163,11 +163,15 @@ impl Processor {
         for (leaf, mapping) in mappings.values_mut() {
             let expression = &mapping.expression;
             for doubt in expression.doubts() {
-                let compared = if warnings.len() < EXPLAINED { COMPARED } else { 0 };
-                warnings.push(leaf.warning(warning::of_doubt(doubt, aliases().take(compared))));
+                let problem = if warnings.len() < EXPLAINED {
+                    warning::of_doubt(doubt, aliases().take(COMPARED))
+                } else {
+                    doubt.to_string()
+                };
+                warnings.push(leaf.warning(problem));
             }
-            if expression.has_line_comment()
-                && places.as_ref().is_some_and(|places| places.is_joined(&leaf.field()))
+            if let (Some(comment), Some(places)) = (expression.comment(), &*places)
+                && places.is_joined(&leaf.field(), comment)
             {
                 let problem = "YAML has joined its lines, and what follows `//` is a comment; | keeps lines";
                 warnings.push(leaf.warning(problem));

@@ -27,8 +27,8 @@ impl From<Vec<Record>> for Batch {
 /// It waits where its recipient has no room; so its own mailbox fills, and whoever sends to it waits as well. Nothing is lost on the way
 /// but what a policy of the mailboxes drops, which their ledgers count, and what is counted as `outputs_undelivered`: outputs whose
 /// recipient has ended, or would wait for this subsystem in turn; those of a batch that came by `ask` and whose deadline is over before the
-/// recipient has room (so rather `send` it); and those that wait when the subsystem is killed. In the first three cases it goes on, and its
-/// values are as they would be.
+/// recipient has room (so rather `send` it); and those that wait when the subsystem is killed (of which one batch may just have been let in
+/// all the same). In the first three cases it goes on, and its values are as they would be.
 ///
 /// Evaluations run in the subsystem's task, and block it for as long as they take: that is up to
 /// [`Limits::time_ms`](crate::Limits::time_ms) for each record and mapping. Where expressions are not one's own, a thread of its own is a good idea

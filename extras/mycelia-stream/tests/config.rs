@@ -141,6 +141,9 @@ fn mistakes_in_expressions_have_their_own_place() {
         ("  a: |-\n\n\n    press +* 2", 11, 12, "Unexpected token"),
         ("  a: return press\n", 8, 6, "called: `(() => { … })()`"),
         ("  a: const b = 1; b\n", 8, 19, "called: `(() => { … })()`"),
+        ("  a: |\n\n    press +\n    * *\n    * *\n    * *\n", 11, 5, "Unexpected token"),
+        ("  a: press + switch1 * * 2\n", 8, 24, "Unexpected token"),
+        ("  a: do_x +* 2\n", 8, 12, "Unexpected token"),
         // Here it has not.
         ("  a: >\n    press +\n    +* 2\n", 9, 5, "Unexpected token (at 1:10 of it)"),
         ("  a: press\n    +* 2\n", 8, 6, "Unexpected token (at 1:8 of it)"),
@@ -174,6 +177,10 @@ fn a_comment_that_eats_joined_lines_is_a_warning() {
         ("  a: press // half\n", false),
         ("  a: >\n    press // half\n", false),
         ("  a: >\n    '//' +\n    press\n", false),
+        ("  a: press\n    + 1 // add\n", false),
+        ("  a: press // the press\n    + press\n", true),
+        ("  a: 'press // it''s'\n", false),
+        ("  a: &x press // one\n  b: *x\n", false),
     ] {
         let text = text(&format!("sources: {{ press: in.press }}\nmapping:\n{mapping}"));
         let processor = Processor::from_text(&text).unwrap();

@@ -98,6 +98,12 @@ fn long_walks() {
         "'a'.matchAll('a|'.repeat(2e6))",
         "'a'.search(['a|'.repeat(2e6)])",
         "new RegExp({ [Symbol.match]: true, source: 'a|'.repeat(2e6), flags: '' })",
+        "'a'.match({ [Symbol.match]: undefined, toString: () => 'a|'.repeat(2e5) })",
+        "'a'.search({ [Symbol.search]: null, toString: () => 'a|'.repeat(2e5) })",
+        "/a/[Symbol.split].call({ constructor: undefined, flags: '', toString: () => 'a|'.repeat(2e5) }, 'x')",
+        "/a/[Symbol.matchAll].call({ constructor: undefined, flags: '', toString: () => 'a|'.repeat(2e5) }, 'x')",
+        "'ab'.repeat(2e6).indexOf({ [Symbol.match]: 1, toString: () => 'b'.repeat(1e6) })",
+        "'ab'.repeat(2e6).split({ [Symbol.split]: undefined, toString: () => 'b'.repeat(1e6) })",
     ] {
         let began = Instant::now();
         assert!(matches!(evaluate(expression, 1.0, LIMITS), Err(EvaluationError::Thrown(_))), "{expression}");
@@ -166,6 +172,12 @@ fn garbage() {
         let cycle = evaluator
             .compile("(() => { const f = n => n > 0 ? n * f(n - 1) : 1; return f(press) })()")
             .unwrap();
+        // It would not tell us.
+        let silent = "(() => { try { const a = {}; a.a = a; a.b = [press].concat(Array(200).fill(press)); return 6 } catch { return 0 } })()";
+        let silent = evaluator.compile(silent).unwrap();
+        for _ in 0..6000 {
+            assert_eq!(evaluator.evaluate_with(&silent, [("press", 3.into())]), Ok(6.into()));
+        }
         let class = evaluator.compile("(() => { class A {} ; return new A() && { press } })()").unwrap();
         for _ in 0..30_000 {
             assert_eq!(evaluator.evaluate_with(&cycle, [("press", 3.into())]), Ok(6.into()));

@@ -36,8 +36,8 @@ pub(crate) struct Analysis {
     /// Names it assigns to without having declared them.
     pub(crate) locals: Vec<String>,
     pub(crate) doubts: Vec<Doubt>,
-    /// Whether it has a comment that goes to the end of its line.
-    pub(crate) has_line_comment: bool,
+    /// What is behind the last `//`.
+    pub(crate) comment: Option<String>,
     /// If it is in the native subset.
     pub(crate) code: Option<Code>,
 }
@@ -136,7 +136,7 @@ fn first_error(errors: &Diagnostics, text: &str, further: u32) -> ExpressionErro
     if at as usize >= text.trim_end().len() {
         return ExpressionFault::Incomplete.at(text, text.trim_end().len() as u32);
     }
-    let first = text.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next();
+    let first = text.trim_start().split(|c: char| !(c.is_alphanumeric() || "_$".contains(c))).next();
     if first.is_some_and(|word| STATEMENTS.contains(&word)) {
         return ExpressionFault::Statement.at_start();
     }
@@ -201,7 +201,10 @@ fn examine(
         dependencies,
         locals,
         doubts,
-        has_line_comment: program.comments.iter().any(|comment| comment.is_line()),
+        comment: program.comments.iter().rfind(|comment| comment.is_line()).map(|comment| {
+            let span = comment.content_span();
+            source[span.start as usize..span.end as usize].trim().to_owned()
+        }),
         code: compile(tree, aliases),
     })
 }

@@ -189,14 +189,13 @@ impl Engine {
             self.runtime.run_gc();
             self.used = usize::try_from(self.runtime.memory_usage().malloc_size).unwrap_or(0);
             self.runtime.set_memory_limit(self.used.saturating_add(self.budget.memory));
-            self.collect_early();
         }
+        self.collect_early();
         self.watch.start();
         let (mut done, mut has_jobs) = self.run(number, values.clone());
         if done.as_ref().is_err_and(may_lack_memory) && !self.watch.has_expired() {
             // It may be taken up by earlier evaluations, whose objects hold one another.
             self.runtime.run_gc();
-            self.collect_early();
             (done, has_jobs) = self.run(number, values);
         }
         self.is_spoilt = has_jobs && self.runtime.is_job_pending();
@@ -220,8 +219,8 @@ impl Engine {
         })
     }
 
-    /// Lets the engine collect garbage when half of the memory is used up. By itself it waits until half as much as there is already, all
-    /// expressions included, has been added, and says so again each time that it has collected.
+    /// Lets the engine collect garbage, with the next object, when half of the memory is used up. By itself it waits, after each time,
+    /// until half as much as there is, all expressions included, has been added.
     fn collect_early(&self) {
         self.runtime.set_gc_threshold(self.used.saturating_add(self.budget.memory / 2));
     }

@@ -54,7 +54,7 @@ pub struct Expression {
     owner: u64,
     dependencies: Box<[usize]>,
     doubts: Box<[Doubt]>,
-    has_line_comment: bool,
+    comment: Option<Box<str>>,
     code: Option<Code>,
     #[cfg_attr(not(feature = "quickjs"), allow(dead_code, reason = "there is no engine"))]
     script: Script,
@@ -82,9 +82,9 @@ impl Expression {
         &self.doubts
     }
 
-    /// Whether it has a comment that goes to the end of its line.
-    pub(crate) fn has_line_comment(&self) -> bool {
-        self.has_line_comment
+    /// What is behind the last `//`.
+    pub(crate) fn comment(&self) -> Option<&str> {
+        self.comment.as_deref()
     }
 
     /// Whether it depends on none.
@@ -141,13 +141,13 @@ impl Evaluator {
     }
 
     fn finish(&mut self, analysis: Analysis) -> Result<Expression, ExpressionError> {
-        let Analysis { source, dependencies, locals, doubts, has_line_comment, code } = analysis;
+        let Analysis { source, dependencies, locals, doubts, comment, code } = analysis;
         let script = Script { number: self.count, source: source.into(), locals: locals.into() };
         let expression = Expression {
             owner: self.id,
             dependencies: dependencies.into(),
             doubts: doubts.into(),
-            has_line_comment,
+            comment: comment.map(Into::into),
             code,
             script,
         };

@@ -225,15 +225,34 @@
 
     // Searches take the product of two lengths, and marks are put in order by comparing each to those before.
     const texts = String.prototype;
-    for (const name of ['indexOf', 'lastIndexOf', 'includes', 'split', 'replace', 'replaceAll']) {
+    function methodOf(sought, symbol) {
+        return sought === undefined || sought === null ? undefined : sought[symbol] ?? undefined;
+    }
+    // What searches itself is asked to, here: the engine would read the method again, and a getter could answer differently.
+    function searched(sought, method, isForAll, given) {
+        if (isForAll && Object(sought) === sought && sought[Symbol.match] && !`${sought.flags}`.includes('g')) {
+            throw new TypeError("regexp must have the 'g' flag");
+        }
+        return apply(method, sought, given);
+    }
+    for (const [name, symbol] of [['indexOf'], ['lastIndexOf'], ['includes'], ['split', Symbol.split],
+        ['replace', Symbol.replace], ['replaceAll', Symbol.replace]]) {
         const original = texts[name];
         guard(texts, name, {
             [name](...given) {
                 const [sought] = given;
-                const isPattern = Object(sought) === sought
-                    && [Symbol.match, Symbol.replace, Symbol.split].some((method) => method in sought);
-                if (this === undefined || this === null || sought === undefined || isPattern) {
+                if (this === undefined || this === null || sought === undefined) {
                     return apply(original, this, given);
+                }
+                if (symbol === undefined) {
+                    if (name === 'includes' && Object(sought) === sought && sought[Symbol.match]) {
+                        throw new TypeError('a pattern is not supported here');
+                    }
+                } else {
+                    const method = methodOf(sought, symbol);
+                    if (method !== undefined) {
+                        return searched(sought, method, name === 'replaceAll', [this, given[1]]);
+                    }
                 }
                 const text = `${this}`;
                 given[0] = `${sought}`;
@@ -245,7 +264,10 @@
         }[name]);
     }
     // To compare for people is to normalize both.
-    function normalizable(text) {
+    function normalizable(text, isOther) {
+        if (!isOther && (text === undefined || text === null)) {
+            throw new TypeError('null or undefined are forbidden');
+        }
         text = `${text}`;
         if (text.length > 20_000) {
             throw new RangeError(`a text of ${text.length} is too long to be normalized`);
@@ -257,7 +279,7 @@
         normalize(...given) { return apply(normalize, normalizable(this), given); },
     }.normalize);
     guard(texts, 'localeCompare', {
-        localeCompare(other) { return apply(localeCompare, normalizable(this), [normalizable(other)]); },
+        localeCompare(other) { return apply(localeCompare, normalizable(this), [normalizable(other, true)]); },
     }.localeCompare);
 
     // To compile a pattern takes the square of its length.
@@ -288,6 +310,14 @@
     }
     replace(OnceRegExp.prototype, 'constructor', ShortRegExp);
     replace(world, 'RegExp', ShortRegExp);
+    // These make another pattern of what may be none, with a constructor of its own choice. `source` is refused to what is none.
+    const { get: sourceOf } = getOwnPropertyDescriptor(OnceRegExp.prototype, 'source');
+    for (const key of [Symbol.split, Symbol.matchAll]) {
+        const original = OnceRegExp.prototype[key];
+        guard(OnceRegExp.prototype, key, {
+            [key](...given) { apply(sourceOf, this, []); return apply(original, this, given); },
+        }[key]);
+    }
     guard(OnceRegExp.prototype, 'compile', {
         compile(pattern, flags) { return apply(compile, this, sourceAndFlags(pattern, flags)); },
     }.compile);
@@ -295,8 +325,13 @@
         const original = texts[name];
         guard(texts, name, {
             [name](sought) {
-                const isPattern = Object(sought) === sought && Symbol[name] in sought;
-                return apply(original, this, [isPattern || sought === undefined ? sought : short(`${sought}`)]);
+                if (this === undefined || this === null || sought === undefined) {
+                    return apply(original, this, [sought]);
+                }
+                const method = methodOf(sought, Symbol[name]);
+                return method === undefined
+                    ? apply(original, this, [short(`${sought}`)])
+                    : searched(sought, method, name === 'matchAll', [this]);
             },
         }[name]);
     }

@@ -31,7 +31,7 @@ impl Line {
         if !line.starts_with(b"{") {
             return Err("it is no JSON object, which begins with `{`".to_owned());
         }
-        let fields: Fields = serde_json::from_slice(line).map_err(|_| problem(line))?;
+        let fields: Fields = serde_json::from_slice(line).map_err(|error| problem(line, &error))?;
         let metadata = fields.metadata.unwrap_or_default();
         if fields.batch_end {
             let is_alone = fields.topic.is_none() && fields.payload.is_none() && metadata.is_empty();
@@ -51,19 +51,18 @@ impl Line {
 
 /// What is wrong with a line, and with which field of it.
 #[cold]
-fn problem(line: &[u8]) -> String {
-    let mut deserializer = serde_json::Deserializer::from_slice(line);
-    let error = match serde_path_to_error::deserialize::<_, Fields>(&mut deserializer) {
-        Err(error) => error,
-        // It is what comes after.
-        Ok(_) => return "there is more than one object in it".to_owned(),
-    };
-    let field = error.path().to_string();
+fn problem(line: &[u8], error: &serde_json::Error) -> String {
     // It is always the first line of itself.
-    let problem = error.into_inner().to_string().replace(" at line 1 column", " at column");
+    let problem = error.to_string().replace(" at line 1 column", " at column");
+    let mut deserializer = serde_json::Deserializer::from_slice(line);
+    let field = match serde_path_to_error::deserialize::<_, Fields>(&mut deserializer) {
+        Err(error) => error.path().to_string(),
+        // It is what comes after.
+        Ok(_) => return problem,
+    };
     match &*field {
         "." | "?" => problem,
-        "payload" => format!(
+        "payload" if error.is_data() => format!(
             r#"payload: {problem}; it is JSON as a text: "{{\"value\":1,\"timestamp_ms\":1700000000000}}""#
         ),
         field => format!("{field}: {problem}"),
