@@ -243,6 +243,21 @@ fn outputs_come_before_the_next_record() {
     assert!(child.wait().unwrap().success());
 }
 
+/// A full batch, and behind it what is no record: that must not wait for more with the outputs in hand.
+#[test]
+fn outputs_do_not_wait_behind_a_line_that_is_no_record() {
+    let mut child = program(&["--config", example().to_str().unwrap()]).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let line = "{\"topic\":\"umh.v1.corpA.plant-A.aawd._raw.press\",\"payload\":\"{\\\"value\\\":1,\\\"timestamp_ms\\\":1}\"}\n";
+    input.write_all((line.repeat(100) + "no record\n").as_bytes()).unwrap();
+    let mut outputs = BufReader::new(child.stdout.take().unwrap());
+    for _ in 0..300 {
+        assert!(outputs.read_line(&mut String::new()).unwrap() > 0);
+    }
+    drop(input);
+    assert!(child.wait().unwrap().success());
+}
+
 #[test]
 #[cfg(unix)]
 fn whoever_has_read_enough_and_whoever_interrupts_gets_the_summary() {

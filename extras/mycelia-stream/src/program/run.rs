@@ -119,7 +119,13 @@ impl<W: Write> Work<W> {
                     numbers.push(number);
                 }
                 Next::Line(_, Ok(Line::BatchEnd)) | Next::Nothing => return,
-                Next::Line(number, Err(error)) => self.told.of_line(number, &error),
+                Next::Line(number, Err(error)) => {
+                    self.told.of_line(number, &error);
+                    if batch.is_empty() {
+                        // Outputs of the last batch may be in the buffer still: not to wait with them.
+                        return;
+                    }
+                }
                 Next::End(end) => return self.end = Some(end),
             }
         }
