@@ -40,6 +40,8 @@ pub(crate) enum Request {
     Notice = 16,
     /// Stands until it is taken back, or the subsystem is to end.
     Suspend = 32,
+    /// It is closed to outside, and to say when it has nothing to do. Stands to the end.
+    Drain = 64,
 }
 
 /// What the run loop does next, before any message.
@@ -50,6 +52,8 @@ pub(crate) enum Asked {
     Handle(Envelope),
 }
 
+/// The requests that stand, and say nothing of what to do next.
+const STANDING: u8 = Request::Suspend as u8 | Request::Drain as u8;
 /// The requests that lead to another state.
 const RESTARTS: u8 = Request::ChildFailed as u8 | Request::Restart as u8;
 
@@ -147,7 +151,11 @@ impl Actor {
     /// Hands an envelope over without waiting. What it pushes out, and what the policy drops, is lost here.
     #[inline]
     pub(crate) fn push(&self, envelope: Envelope) -> Result<Told, PushError<Envelope>> {
-        match self.queue.push(envelope)? {
+        let pushed = match self.queue.push(envelope) {
+            Err(PushError::Closed { item }) => self.push_inside(item),
+            pushed => pushed,
+        };
+        match pushed? {
             Pushed::Queued => Ok(Told::Queued),
             Pushed::Evicted(oldest) => {
                 self.lose(oldest, Reason::Evicted, Fate::Evicted);
@@ -158,6 +166,29 @@ impl Actor {
                 Ok(Told::Discarded)
             }
         }
+    }
+
+    /// The mailbox is closed: but perhaps to outside only, and this is sent from inside.
+    #[cold]
+    fn push_inside(&self, envelope: Envelope) -> Result<Pushed<Envelope>, PushError<Envelope>> {
+        if self.is_sent_from_inside() {
+            self.queue.push_inside(envelope)
+        } else {
+            Err(PushError::Closed { item: envelope })
+        }
+    }
+
+    /// True if the mailbox is closed to outside only, and the running code is inside: it belongs to a subsystem in the part of the
+    /// forest that is being drained.
+    #[cold]
+    pub(crate) fn is_sent_from_inside(&self) -> bool {
+        self.queue.is_open_inside()
+            && current::with_origin(|origin| {
+                let registry = || self.runtime.registry.lock();
+                origin.is_some_and(|origin| {
+                    Arc::ptr_eq(&origin.runtime, &self.runtime) && registry().is_inside(self, origin)
+                })
+            })
     }
 
     /// A message goes back to its sender for a reason that the queue knows nothing of.
@@ -218,8 +249,43 @@ impl Actor {
     }
 
     /// Refuses later messages; the run loop ends when it has handled those it has.
-    pub(crate) fn stop(&self) {
+    pub(crate) fn close(&self) {
         self.queue.close();
+        self.announce_stopping();
+    }
+
+    /// Refuses later messages from outside of the part of the forest that is being drained.
+    pub(crate) fn close_to_outside(&self) {
+        // Release: as in `request`. It goes first: a loop that finds nothing to do then sees that it is to say so.
+        self.requests.fetch_or(Request::Drain as u8, Ordering::Release);
+        let is_busy = self.queue.close_to_outside();
+        let side_tasks = self.ledger.rare_if_any().is_some_and(|rare| !rare.tasks.is_empty());
+        // A loop that waits for messages has nothing to say, but for its side tasks.
+        if is_busy || side_tasks {
+            self.queue.wake_receiver();
+        }
+        self.announce_stopping();
+    }
+
+    fn announce_stopping(&self) {
+        if let Some(rare) = self.ledger.rare_if_any() {
+            rare.tasks.announce_stopping();
+        }
+    }
+
+    /// True if it ends with the last ones.
+    pub(crate) fn ends_last(&self) -> bool {
+        self.runtime.registry.lock().ends_last(self)
+    }
+
+    /// True if it is told to end by a drain: then it gets no other state.
+    pub(crate) fn ends_in_a_drain(&self) -> bool {
+        self.was_asked(Request::Drain) && self.has_to_end()
+    }
+
+    /// True if it was told to end, and is not just being drained.
+    pub(crate) fn has_to_end(&self) -> bool {
+        self.queue.is_closed() && !self.queue.is_open_inside()
     }
 
     pub(crate) fn request(&self, request: Request) {
@@ -229,7 +295,7 @@ impl Actor {
             return;
         }
         if matches!(request, Request::Kill | Request::StopNow) {
-            self.queue.close();
+            self.close();
         }
         self.queue.wake_receiver();
     }
@@ -295,7 +361,7 @@ impl Actor {
 
     /// True while it is to handle nothing. (One that is stopped drains its mailbox, suspended or not.)
     pub(crate) fn is_suspended(&self) -> bool {
-        let waits = Request::Suspend as u8 | Request::Notice as u8;
+        let waits = STANDING | Request::Notice as u8;
         // Relaxed: as in `has_request`.
         let other = self.requests.load(Ordering::Relaxed) & !waits != 0;
         self.was_asked(Request::Suspend) && !other && !self.queue.is_closed()
@@ -308,10 +374,10 @@ impl Actor {
         self.requests.load(Ordering::Relaxed) != 0
     }
 
-    /// True if a request other than to be suspended may be waiting.
+    /// True if a request may be waiting that is not one of those which stand.
     pub(crate) fn has_urgent_request(&self) -> bool {
         // Relaxed: as in `has_request`.
-        self.requests.load(Ordering::Relaxed) & !(Request::Suspend as u8) != 0
+        self.requests.load(Ordering::Relaxed) & !STANDING != 0
     }
 
     /// True once the subsystem has ended, and its name is free.

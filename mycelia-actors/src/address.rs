@@ -9,6 +9,7 @@ use crate::actor::{Actor, Request};
 use crate::ask::Ask;
 use crate::asking::DEFAULT_DEADLINE;
 use crate::blocking::block_on;
+use crate::drain;
 use crate::error::{AskError, StartError, TellError};
 use crate::handler::Handler;
 use crate::ledger::Stats;
@@ -17,7 +18,9 @@ use crate::name::Name;
 use crate::recipient::Recipient;
 use crate::reply_to::{self, ReplyTo};
 use crate::sending::Sending;
+use crate::side_task::SideTaskStats;
 use crate::subsystem::Subsystem;
+use crate::tasks::{Awaited, awaited};
 use crate::tell::{self, TellManyError, Told, ToldMany};
 
 /// The typed handle of a subsystem: how to send it messages, and how to end it.
@@ -230,7 +233,7 @@ impl<S: Subsystem> Address<S> {
     /// One that has not started yet, or pauses before a restart, does that first. A suspended one goes on. Its children end before it
     /// does, each after what it has accepted.
     pub fn stop(&self) {
-        self.actor.stop();
+        drain::stop(&self.actor);
     }
 
     /// Ends the subsystem after the message in hand, however many are in its mailbox: those are undelivered. Returns at once.
@@ -277,13 +280,16 @@ impl<S: Subsystem> Address<S> {
     /// # Errors
     /// [`StartError`], if the subsystem ended instead.
     pub async fn started(&self) -> Result<(), StartError> {
-        self.actor.life.started().await.map_err(|exit| StartError { subsystem: self.name().clone(), exit })
+        let awaits = || Arc::new(Start(Arc::clone(&self.actor))) as _;
+        awaited(awaits, self.actor.life.started())
+            .await
+            .map_err(|exit| StartError { subsystem: self.name().clone(), exit })
     }
 
     /// Waits until the subsystem has ended, and says how. At the latest it has when its tokio runtime is gone. A handler of its own would
     /// wait until it is killed.
     pub async fn ended(&self) -> Exit {
-        self.actor.life.ended().await
+        awaited(|| Arc::new(End(Arc::clone(&self.actor))) as _, self.actor.life.ended()).await
     }
 
     /// How the subsystem ended, if it has.
@@ -292,10 +298,34 @@ impl<S: Subsystem> Address<S> {
         self.actor.life.exit()
     }
 
+    /// What became of every side task of the subsystem so far: timers, pipes and attached streams.
+    #[must_use]
+    pub fn side_tasks(&self) -> SideTaskStats {
+        self.actor.ledger.side_tasks()
+    }
+
     /// What became of every message so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.actor.stats()
+    }
+}
+
+/// The start of a subsystem, for side tasks that wait for it.
+struct Start(Arc<Actor>);
+
+impl Awaited for Start {
+    fn is_awaited(&self) -> bool {
+        !self.0.life.has_started() && self.0.life.exit().is_none()
+    }
+}
+
+/// Its end.
+struct End(Arc<Actor>);
+
+impl Awaited for End {
+    fn is_awaited(&self) -> bool {
+        self.0.life.exit().is_none()
     }
 }
 

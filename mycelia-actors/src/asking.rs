@@ -106,6 +106,10 @@ impl<A: Deref<Target = Actor> + Clone, R> Asking<A, R> {
             Err((envelope, Refusal::Full { .. })) if self.waits => {
                 self.line = Some(Line::to(QueueOf(self.actor.clone()), envelope));
             }
+            // (Without waiting, `push` has seen to it.)
+            Err((envelope, Refusal::Stopped)) if self.waits && self.actor.is_sent_from_inside() => {
+                self.line = Some(Line::to_inside(QueueOf(self.actor.clone()), envelope));
+            }
             Err((envelope, refusal)) => {
                 return Err(self.refused(envelope, AskFailure::Refused(refusal)));
             }
@@ -119,6 +123,11 @@ impl<A: Deref<Target = Actor> + Clone, R> Asking<A, R> {
     fn poll_line(&mut self, task: &mut Task<'_>) -> Poll<Result<(), Failed>> {
         let Some(line) = &mut self.line else { return Poll::Ready(Ok(())) };
         match Pin::new(line).poll(task) {
+            // As in `Posting::wait`.
+            Poll::Ready(Err(error)) if self.actor.is_sent_from_inside() => {
+                self.line = Some(Line::to_inside(QueueOf(self.actor.clone()), error.0));
+                self.poll_line(task)
+            }
             Poll::Ready(Ok(())) => {
                 self.line = None;
                 Poll::Ready(Ok(()))

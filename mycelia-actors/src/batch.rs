@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context as Task, Poll};
 
-use crate::actor::Actor;
+use crate::actor::{Actor, Request};
 use crate::dead_letters::Reason;
+use crate::drain;
 use crate::envelope::Envelope;
 use crate::life_event::LifeEvent;
 use crate::lifecycle::Exit;
+use crate::side_tasks;
 use crate::slot::Fate;
 use crate::watch::unwatch_all;
 
@@ -36,9 +38,22 @@ impl Batch {
             Poll::Ready(0) if self.actor.has_urgent_request() => Poll::Ready(Filled::Request),
             Poll::Ready(0) => Poll::Ready(Filled::Closed),
             Poll::Ready(_) => Poll::Ready(Filled::Messages),
-            Poll::Pending if self.actor.has_request() => Poll::Ready(Filled::Request),
+            Poll::Pending if self.actor.has_request() => self.nothing_to_do(task),
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// There is no message, but a request.
+    #[cold]
+    fn nothing_to_do(&self, task: &mut Task<'_>) -> Poll<Filled> {
+        if self.actor.has_urgent_request() || self.actor.is_suspended() {
+            return Poll::Ready(Filled::Request);
+        }
+        if self.actor.was_asked(Request::Drain) && drain::idle(&self.actor) {
+            // What came in at the last moment is handled.
+            task.waker().wake_by_ref();
+        }
+        Poll::Pending
     }
 
     /// Nothing is handled any more: what is left is undelivered, and everybody who waits is told.
@@ -49,13 +64,14 @@ impl Batch {
         let mut left = std::mem::take(&mut self.taken);
         left.extend(actor.queue.drain());
         if let Some(rare) = actor.ledger.rare_if_any() {
-            rare.tasks.end();
+            rare.tasks.end_all(matches!(exit, Exit::Stopped));
+            side_tasks::abandon(actor);
             left.extend(rare.notices.lock().close());
         }
         unwatch_all(actor);
         if !left.is_empty() {
             actor.ledger.begun.add_owned(left.len() as u64);
-            actor.ledger.rare().undelivered.add_owned(left.len() as u64);
+            actor.ledger.rare().undelivered.publish_owned(left.len() as u64);
         }
         for envelope in left {
             actor.lose(envelope, Reason::Undelivered, Fate::Undelivered);

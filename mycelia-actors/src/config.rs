@@ -1,7 +1,9 @@
 //! What can be chosen when a subsystem is spawned.
 
+use std::any::{TypeId, type_name};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mycelia_queue::Channel;
 use tracing::Instrument;
@@ -14,6 +16,7 @@ use crate::lifecycle::Exit;
 use crate::mailbox::Mailbox;
 use crate::name::Name;
 use crate::own_thread;
+use crate::registry::{Newcomer, StopSettings};
 use crate::restart::{Record, Restart};
 use crate::routes::TypeRoutes;
 use crate::run_loop::{self, Plan};
@@ -55,6 +58,8 @@ pub struct Configure<'a> {
     restart: Option<Restart>,
     budget: usize,
     own_thread: bool,
+    ends_last: bool,
+    stop: StopSettings,
 }
 
 impl<'a> Configure<'a> {
@@ -67,6 +72,8 @@ impl<'a> Configure<'a> {
             restart: None,
             budget: DEFAULT_BUDGET,
             own_thread: false,
+            ends_last: false,
+            stop: StopSettings::default(),
         }
     }
 
@@ -129,6 +136,33 @@ impl<'a> Configure<'a> {
         self
     }
 
+    /// Limits how long a stop of this subsystem may take, with all below it: without a limit of its own if this is not called, but within
+    /// that of [`Runtime::shutdown`](crate::Runtime::shutdown).
+    ///
+    /// When nine tenths of it are over, what is left ends after its messages in hand, with [`Subsystem::stopped`]; at the limit it is
+    /// killed.
+    pub fn stop_timeout(mut self, timeout: Duration) -> Self {
+        self.stop.timeout = Some(timeout);
+        self
+    }
+
+    /// Ends this subsystem before the one with this address, where both end in one drain: so that [`Subsystem::stopped`] can still use
+    /// it. May be called several times.
+    ///
+    /// Only subsystems that exist can be named, so there can be no circle.
+    pub fn needs<T: Subsystem>(mut self, other: &Address<T>) -> Self {
+        self.stop.needs.push(Arc::clone(other.actor()));
+        self
+    }
+
+    /// Ends this subsystem, with all below it, when no others are left in a [shutdown](crate::Runtime::shutdown): for those who write down
+    /// how the others ended. Subscriptions to dead letters and lifecycle events end before it does, and those that it has
+    /// [attached](crate::Context::attach) are waited for. For subsystems that the runtime spawns, not for children.
+    pub fn ends_last(mut self) -> Self {
+        self.ends_last = true;
+        self
+    }
+
     /// Spawns it with this state. It ends when a handler panics, for there is no other state; its parent, if it has one, goes on.
     ///
     /// # Errors
@@ -162,7 +196,7 @@ impl<'a> Configure<'a> {
         if factory.is_none() && self.restart.is_some() {
             return Err(SpawnError::NoFactory);
         }
-        let actor = self.register(std::any::type_name::<S>(), routes)?;
+        let actor = self.register::<S>(routes)?;
         // A factory that panics here must not leave a name without a subsystem behind.
         let mut unwind = Unregister(Some(Arc::clone(&actor)));
         let state = first();
@@ -203,9 +237,8 @@ impl<'a> Configure<'a> {
         Ok(Some(routes))
     }
 
-    pub(crate) fn register(
+    pub(crate) fn register<S: 'static>(
         &self,
-        type_name: &'static str,
         routes: Option<&'static TypeRoutes>,
     ) -> Result<Arc<Actor>, SpawnError> {
         if let Some(name) = self.name
@@ -216,7 +249,7 @@ impl<'a> Configure<'a> {
         let id = self.shared.next_id();
         let name = match self.name {
             Some(name) => Name::given(Arc::from(name)),
-            None => Name::unnamed(type_name, id),
+            None => Name::unnamed(type_name::<S>(), id),
         };
         if self.mailbox.capacity == 0 {
             return Err(SpawnError::NoCapacity(name));
@@ -228,7 +261,20 @@ impl<'a> Configure<'a> {
         let (capacity, policy) = (self.mailbox.capacity, self.mailbox.policy);
         let queue = Channel::with_low_water(capacity, policy, capacity / 2);
         let actor = Arc::new(Actor::new(queue, name, Arc::clone(self.shared)));
-        self.shared.register(actor, id, self.parent, routes)
+        let other = self.stop.needs.iter().find(|needed| !Arc::ptr_eq(&needed.runtime, self.shared));
+        if let Some(other) = other {
+            return Err(SpawnError::NeedsOther(other.name.clone()));
+        }
+        let newcomer = Newcomer {
+            actor: &actor,
+            id,
+            parent: self.parent,
+            type_id: TypeId::of::<S>(),
+            ends_last: self.ends_last && self.parent.is_none(),
+            stop: self.stop.clone(),
+        };
+        self.shared.register(newcomer, routes)?;
+        Ok(actor)
     }
 }
 

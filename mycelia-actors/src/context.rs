@@ -16,8 +16,9 @@ use crate::handler::Handler;
 use crate::metadata::Metadata;
 use crate::name::Name;
 use crate::paths::Paths;
+use crate::side_tasks;
 use crate::subsystem::Subsystem;
-use crate::tasks::{self, TaskHandle};
+use crate::tasks::{Stopping, TaskHandle};
 use crate::watch::{self, Terminated};
 
 /// Given to every hook and handler: its own address and name, children to spawn, timers, futures and streams beside it, whom it
@@ -108,7 +109,7 @@ impl<S: Subsystem> Context<S> {
         F: Future<Output: Send> + Send + 'static,
         S: Handler<F::Output>,
     {
-        tasks::pipe(&self.address, future)
+        side_tasks::pipe(&self.address, future)
     }
 
     /// Sends itself each item of a stream, one after another, and waits for room before it takes the next: so the mailbox holds a
@@ -122,7 +123,7 @@ impl<S: Subsystem> Context<S> {
         T: Stream<Item: Send> + Send + 'static,
         S: Handler<T::Item>,
     {
-        tasks::attach(&self.address, stream)
+        side_tasks::attach(&self.address, stream)
     }
 
     /// Sends itself a message after this time, waiting for room if need be. Ends when the subsystem ends or restarts.
@@ -133,7 +134,7 @@ impl<S: Subsystem> Context<S> {
     where
         S: Handler<M>,
     {
-        tasks::send_after(&self.address, delay, message)
+        side_tasks::send_after(&self.address, delay, message)
     }
 
     /// Sends itself a message again and again, the first after one period, until it is cancelled, or the subsystem ends or
@@ -148,7 +149,7 @@ impl<S: Subsystem> Context<S> {
     where
         S: Handler<M>,
     {
-        tasks::send_every(&self.address, period, message)
+        side_tasks::send_every(&self.address, period, message)
     }
 
     /// Hears of the end of another subsystem, by the message [`Terminated`]: at once, if it has ended.
@@ -208,6 +209,33 @@ impl<S: Subsystem> Context<S> {
     #[must_use]
     pub fn bus(&self) -> &Bus {
         &self.address.actor().runtime.bus
+    }
+
+    /// Waits until this subsystem is to stop: by a stop of itself or of a subsystem above it, or by a shutdown. The future is `'static`, so
+    /// that a pipe can watch for it beside its work. It is cancel-safe.
+    ///
+    /// ```
+    /// # use mycelia_actors::prelude::*;
+    /// # struct Downloads;
+    /// # impl Subsystem for Downloads {}
+    /// # struct Got(Option<Vec<u8>>);
+    /// # impl Handler<Got> for Downloads {
+    /// #     type Reply = ();
+    /// #     async fn handle(&mut self, _: Got, _: &mut Context<Self>) {}
+    /// # }
+    /// # async fn download() -> Vec<u8> { Vec::new() }
+    /// # fn example(cx: &Context<Downloads>) {
+    /// let stopping = cx.stopping();
+    /// cx.pipe(async {
+    ///     tokio::select! {
+    ///         file = download() => Got(Some(file)),
+    ///         () = stopping => Got(None), // the rest can be fetched another time
+    ///     }
+    /// });
+    /// # }
+    /// ```
+    pub fn stopping(&self) -> Stopping {
+        Stopping::new(self.address.actor())
     }
 
     /// Ends this subsystem after what its mailbox has accepted so far.

@@ -10,16 +10,62 @@ use tokio::task;
 
 use crate::actor::Actor;
 use crate::metadata::Metadata;
+use crate::tasks::Entry;
 
 thread_local! {
     /// Moved in from the task that is polled, and back: so nothing is counted, and nothing is left to drop when a thread ends.
     static CURRENT: Cell<Option<ManuallyDrop<Arc<Actor>>>> = const { Cell::new(None) };
+    /// The side task that is polled: as `CURRENT`, for code that holds no handler up.
+    static SIDE_TASK: Cell<Option<ManuallyDrop<SideTask>>> = const { Cell::new(None) };
     /// The deadline of the ask in hand, as it is in its slot; 0 without one.
     static DEADLINE: Cell<u64> = const { Cell::new(0) };
     /// Whether there is something in `METADATA`: cheaper to look at.
     static HAS_METADATA: Cell<bool> = const { Cell::new(false) };
     /// And for which task of tokio: another one that is polled meanwhile (by a `block_on` in a scope) is not meant.
     static METADATA: RefCell<Option<(Metadata, Option<task::Id>)>> = const { RefCell::new(None) };
+}
+
+/// A side task, and whose it is.
+#[derive(Clone)]
+pub(crate) struct SideTask {
+    pub(crate) actor: Arc<Actor>,
+    pub(crate) entry: Arc<Entry>,
+}
+
+/// The side task that is being polled.
+pub(crate) fn side_task() -> Option<SideTask> {
+    let own = SIDE_TASK.take();
+    let found = own.as_deref().cloned();
+    SIDE_TASK.set(own);
+    found
+}
+
+/// Shows the subsystem that the running code belongs to: one whose task is being polled, or one whose side task is.
+pub(crate) fn with_origin<T>(look: impl FnOnce(Option<&Arc<Actor>>) -> T) -> T {
+    with_actor(|own| match own {
+        Some(own) => look(Some(own)),
+        None => look(side_task().map(|side_task| side_task.actor).as_ref()),
+    })
+}
+
+/// Marks the thread as running a side task, until the guard is dropped.
+pub(crate) fn enter_side_task(actor: &Arc<Actor>, entry: &Arc<Entry>) -> InSideTask {
+    let own = SideTask { actor: Arc::clone(actor), entry: Arc::clone(entry) };
+    InSideTask {
+        before: SIDE_TASK.replace(Some(ManuallyDrop::new(own))).map(ManuallyDrop::into_inner),
+        _until: Until(DEADLINE.replace(0)),
+    }
+}
+
+pub(crate) struct InSideTask {
+    before: Option<SideTask>,
+    _until: Until,
+}
+
+impl Drop for InSideTask {
+    fn drop(&mut self) {
+        drop(SIDE_TASK.replace(self.before.take().map(ManuallyDrop::new)).map(ManuallyDrop::into_inner));
+    }
 }
 
 /// Shows the subsystem whose task is being polled.

@@ -217,7 +217,7 @@ pub(crate) fn begin(own: &Actor, target: &Actor, what: For) -> (Option<NonZeroU6
     let Some(word) = word(target, what) else { return (None, None) };
     let marked = own.waits.begin(word).then_some(word);
     // One that takes no more messages says so by itself.
-    let next = target.waits.now().filter(|_| !target.queue.is_closed());
+    let next = target.waits.now().filter(|_| !target.has_to_end());
     let cycle = next.and_then(|_| walk(own, word, Vec::new(), |number| is_open(&own.runtime.slots, number)));
     (marked, cycle)
 }

@@ -23,8 +23,12 @@ pub enum Reason {
     Discarded,
     /// Its deadline had passed, or its asker (or the state that had watched for it) had gone, by the time its turn came.
     Expired,
-    /// Still queued when the subsystem ended.
+    /// Still queued when the subsystem ended; or sent by a side task of the subsystem, which took no more.
     Undelivered,
+    /// Sent by a side task of an earlier state: see [`TaskHandle::across_restarts`](crate::TaskHandle::across_restarts).
+    OldState,
+    /// A side task was cut off by a restart, a kill or the limit of a stop, before it had its message.
+    Abandoned,
 }
 
 impl fmt::Display for Reason {
@@ -35,6 +39,8 @@ impl fmt::Display for Reason {
             Self::Discarded => "discarded",
             Self::Expired => "expired",
             Self::Undelivered => "undelivered",
+            Self::OldState => "sent for an earlier state",
+            Self::Abandoned => "abandoned",
         })
     }
 }

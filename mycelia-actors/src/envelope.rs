@@ -56,6 +56,16 @@ impl Envelope {
         self.slot().is_plain()
     }
 
+    /// Says for which state of its subsystem the message is, before it is sent.
+    pub(crate) fn set_state(&self, state: u64) {
+        self.slot().set_state(state);
+    }
+
+    /// For which state of its subsystem the message is, if it is for one only.
+    pub(crate) fn state(&self) -> Option<u64> {
+        self.slot().state()
+    }
+
     /// True if the message was sent with metadata.
     #[inline]
     pub(crate) fn has_metadata(&self) -> bool {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::cycle::Cycle;
 use crate::lifecycle::Exit;
 use crate::name::Name;
+use crate::side_task::SideTask;
 
 /// Why a message was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,6 +172,12 @@ pub enum SpawnError {
     /// The runtime is shutting down.
     #[error("the runtime is shutting down")]
     ShutDown,
+    /// The subsystem that would be above it is ending.
+    #[error("`{0}` is ending, and spawns no more")]
+    Ending(Name),
+    /// It was to end before a subsystem of another runtime.
+    #[error("it needs `{0}`, which is a subsystem of another runtime")]
+    NeedsOther(Name),
     /// The routes of the subsystem's type are not as they should be.
     #[error("the routes of `{subsystem}`: {reason}")]
     BadRoute {
@@ -212,18 +219,90 @@ pub struct StartError {
     pub exit: Exit,
 }
 
-/// A shutdown that had to use force.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "not stopped within {within:?}: killed {killed:?}; cannot be killed, for they reach no await: {left:?}"
-)]
+/// A shutdown that had to use force, or that could not be waited for.
+///
+/// Its text names the subsystems, and for each what was cut off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ShutdownError {
-    /// The time they were given.
-    pub within: Duration,
-    /// Subsystems that had to be killed.
+    /// The time that the shutdown was given, from its beginning.
+    pub timeout: Duration,
+    /// Subsystems that did not come to their own end, or lost something at it.
+    pub cut_off: Vec<CutOff>,
+    /// Of these: the subsystems that had to be killed.
     pub killed: Vec<Name>,
     /// Subsystems that have not ended even so: their handlers do not return, nor reach an await, or they were too many.
     pub left: Vec<Name>,
+    /// The subsystem of the same runtime whose handler, hook or side task awaited the shutdown. The shutdown would wait for it, so it
+    /// was not begun.
+    pub awaited_in: Option<Name>,
+}
+
+impl ShutdownError {
+    pub(crate) fn new(timeout: Duration) -> Self {
+        Self { timeout, cut_off: Vec::new(), killed: Vec::new(), left: Vec::new(), awaited_in: None }
+    }
+}
+
+impl fmt::Display for ShutdownError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { timeout, cut_off, left, awaited_in, .. } = self;
+        if let Some(name) = awaited_in {
+            return write!(f, "`{name}` would wait for itself: it awaited the shutdown of its own runtime");
+        }
+        write!(f, "not stopped within {timeout:?}: ")?;
+        for (place, one) in cut_off.iter().enumerate() {
+            write!(f, "{}{one}", if place > 0 { "; " } else { "" })?;
+        }
+        let mut others =
+            left.iter().filter(|name| !cut_off.iter().any(|one| one.subsystem == **name)).peekable();
+        if others.peek().is_some() {
+            let others: Vec<_> = others.map(ToString::to_string).collect();
+            write!(f, "; not ended: {}", others.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ShutdownError {}
+
+/// What a stop has cut off of one subsystem, at its limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CutOff {
+    /// The subsystem.
+    pub subsystem: Name,
+    /// Messages that were in its mailbox, and are undelivered.
+    pub queued: u64,
+    /// Messages that were in hand when it was killed.
+    pub in_hand: u64,
+    /// Side tasks that the stop waited for, and that were abandoned.
+    pub side_tasks: Vec<SideTask>,
+    /// True if it had to be killed.
+    pub is_killed: bool,
+    /// True if it has not even ended then: its handler does not return, nor reach an await.
+    pub is_left: bool,
+}
+
+impl CutOff {
+    pub(crate) fn of(subsystem: Name) -> Self {
+        Self { subsystem, queued: 0, in_hand: 0, side_tasks: Vec::new(), is_killed: false, is_left: false }
+    }
+}
+
+/// `` `orders`: 3 queued, pipe of shop::Paid for 1.2s, killed ``.
+impl fmt::Display for CutOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        let counts = [(self.queued, "queued"), (self.in_hand, "in hand")];
+        parts.extend(
+            counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")),
+        );
+        parts.extend(self.side_tasks.iter().map(ToString::to_string));
+        parts.extend(self.is_killed.then(|| "killed".to_owned()));
+        parts.extend(self.is_left.then(|| "cannot be killed, for it reaches no await".to_owned()));
+        write!(f, "`{}`: {}", self.subsystem, parts.join(", "))
+    }
 }
 
 /// What a message cannot carry.

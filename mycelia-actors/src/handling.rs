@@ -22,7 +22,8 @@ use crate::table::Kind;
 
 /// What the handlers of a subsystem borrow.
 pub(crate) struct Inside<S: Subsystem> {
-    pub(crate) state: S,
+    /// Absent between an old state and the next.
+    pub(crate) state: Option<S>,
     pub(crate) cx: Context<S>,
     pub(crate) space: Space,
 }
@@ -105,6 +106,7 @@ impl<'a, S: Subsystem> New<'a, S> {
         let run = || {
             contain(|| {
                 let Inside { state, cx, space } = { inside };
+                let Some(state) = state else { unreachable!("messages are handled by a state only") };
                 // SAFETY: as above; and the hands are kept until the future is gone.
                 unsafe { hands.run(state, cx, space, task) }
             })
@@ -180,8 +182,13 @@ fn taken(actor: &Actor, envelope: Envelope, plain: bool) -> Option<Envelope> {
 #[inline(never)]
 fn wanted(actor: &Actor, envelope: Envelope) -> Option<Envelope> {
     if envelope.is_over() || envelope.metadata().is_some_and(|metadata| metadata.is_late()) {
-        actor.ledger.rare().expired.add_owned(1);
+        actor.ledger.rare().expired.publish_owned(1);
         actor.lose(envelope, Reason::Expired, Fate::Deadline);
+        return None;
+    }
+    if envelope.state().is_some_and(|state| state != actor.ledger.rare().restarts.get()) {
+        actor.ledger.rare().expired.publish_owned(1);
+        actor.lose(envelope, Reason::OldState, Fate::Deadline);
         return None;
     }
     tracing::trace!(subsystem = %actor.name, message_type = envelope.kind().message_type(), "handling");
@@ -247,7 +254,7 @@ fn handled(actor: &Actor, hands: Hands) -> usize {
     let count = hands.count();
     actor.waits.forget();
     // Counted first: who has the reply finds the message handled.
-    actor.ledger.handled.add_owned(count as u64);
+    actor.ledger.handled.publish_owned(count as u64);
     hands.for_each(|in_hand| {
         // A reply that nobody waits for any more is dropped in here.
         if contain(|| in_hand.reply()).is_err() {
@@ -260,7 +267,7 @@ fn handled(actor: &Actor, hands: Hands) -> usize {
 /// Loses a message as if it had been evicted.
 pub(crate) fn drop_on_purpose(actor: &Actor, envelope: Envelope) {
     actor.ledger.begun.add_owned(1);
-    actor.ledger.rare().dropped.add_owned(1);
+    actor.ledger.rare().dropped.publish_owned(1);
     actor.lose(envelope, Reason::Evicted, Fate::Evicted);
 }
 
@@ -275,7 +282,7 @@ pub(crate) fn fail_on_purpose(actor: &Actor, envelope: Envelope) {
 #[cold]
 fn fail(actor: &Actor, hands: Hands, fate: Fate) {
     actor.waits.forget();
-    actor.ledger.rare().failed.add_owned(hands.count() as u64);
+    actor.ledger.rare().failed.publish_owned(hands.count() as u64);
     hands.for_each(|in_hand| {
         if actor.runtime.wants_letters() {
             let letter = DeadLetter::new(actor.name.clone(), in_hand.kind(), Reason::Failed, None);

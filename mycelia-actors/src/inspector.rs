@@ -17,6 +17,7 @@ use crate::path_error::PathStats;
 use crate::paths::Paths;
 use crate::routes::RouteInfo;
 use crate::shared::Shared;
+use crate::side_task::SideTaskStats;
 
 /// Looks at all of a runtime at once, and keeps none of its subsystems running. From
 /// [`Runtime::inspector`](crate::Runtime::inspector).
@@ -58,6 +59,8 @@ pub struct Survey {
     pub ended: Stats,
     /// How the asks to all others ended.
     pub ended_asks: AskStats,
+    /// The side tasks of all others, added up.
+    pub ended_side_tasks: SideTaskStats,
     /// How many of the others have failed for good: with a panic, or with an error of `started`, and no restart left.
     pub failed_ends: u64,
 }
@@ -76,6 +79,14 @@ impl Survey {
     pub fn total_asks(&self) -> AskStats {
         let mut total = self.ended_asks;
         self.subsystems.iter().for_each(|one| total += one.asks);
+        total
+    }
+
+    /// What became of the side tasks of all of them, added up.
+    #[must_use]
+    pub fn total_side_tasks(&self) -> SideTaskStats {
+        let mut total = self.ended_side_tasks;
+        self.subsystems.iter().for_each(|one| total += one.side_tasks);
         total
     }
 }
@@ -104,6 +115,8 @@ pub struct SubsystemInfo {
     pub stats: Stats,
     /// How the asks to it ended.
     pub asks: AskStats,
+    /// What became of its side tasks.
+    pub side_tasks: SideTaskStats,
     figures: Option<Arc<dyn Figures>>,
 }
 
@@ -144,11 +157,11 @@ impl Inspector {
         let all = registry.all();
         let mut subsystems: Vec<_> =
             all.iter().map(|(id, parent, actor)| info(*id, *parent, actor)).collect();
-        let (ended, ended_asks) = registry.ended;
+        let (ended, ended_asks, ended_side_tasks) = registry.ended;
         drop(registry);
         subsystems.sort_unstable_by_key(|one| one.id);
         let failed_ends = self.shared.failed_ends.get();
-        Survey { subsystems, ended, ended_asks, failed_ends }
+        Survey { subsystems, ended, ended_asks, ended_side_tasks, failed_ends }
     }
 
     /// What the message pool has done so far.
@@ -221,6 +234,7 @@ fn info(id: u64, parent: Option<u64>, actor: &Actor) -> SubsystemInfo {
         in_mailbox: actor.queue.len() as u64,
         stats: actor.stats(),
         asks: actor.ledger.asks(),
+        side_tasks: actor.ledger.side_tasks(),
         figures: actor.ledger.rare_if_any().and_then(|rare| rare.shown.get()),
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::ask_stats::{AskCounters, AskStats};
 use crate::figures::Shown;
 use crate::observer::Last;
+use crate::side_task::SideTaskStats;
 use crate::tasks::Tasks;
 use crate::watch::{Notices, Watches};
 
@@ -36,6 +37,10 @@ pub(crate) struct Rare {
     pub(crate) restarts: Counter,
     // Written by anybody.
     pub(crate) returned: Counter,
+    /// Of those that were returned: given up by side tasks, and so undelivered.
+    pub(crate) given_up: Counter,
+    /// Replies that were promised, and no longer are.
+    pub(crate) promises: Promises,
     pub(crate) drop_panics: Counter,
     /// Why a child has failed for good.
     pub(crate) failed_child: Mutex<Option<Arc<str>>>,
@@ -46,6 +51,20 @@ pub(crate) struct Rare {
     // While the runtime is observed.
     pub(crate) asks: AskCounters,
     pub(crate) last_sample: Mutex<Last>,
+}
+
+/// Asks for replies that may come later: how many there were, and how many are over.
+#[derive(Debug, Default)]
+pub(crate) struct Promises {
+    pub(crate) made: Counter,
+    pub(crate) over: Counter,
+}
+
+impl Promises {
+    pub(crate) fn is_zero(&self) -> bool {
+        // What is over first: then a promise is seen as made at least as soon as it is over.
+        self.over.get_after() == self.made.get()
+    }
 }
 
 /// The ledger of one subsystem: every message sent to it has exactly one fate.
@@ -189,6 +208,29 @@ impl Ledger {
         self.rare.get().map_or_else(AskStats::default, |rare| rare.asks.read(Counter::take))
     }
 
+    /// The side tasks of the subsystem.
+    pub(crate) fn side_tasks(&self) -> SideTaskStats {
+        self.rare.get().map_or_else(SideTaskStats::default, |rare| rare.tasks.stats())
+    }
+
+    /// All that has settled so far: messages that have met their fates, promises that are over, side tasks that a stop need not wait for.
+    pub(crate) fn settled(&self, queue: &mycelia_queue::Stats) -> u64 {
+        let rare = self.rare.get().map_or(0, |rare| {
+            let fates = [&rare.failed, &rare.expired, &rare.undelivered, &rare.dropped, &rare.promises.over];
+            fates.iter().map(|fate| fate.get_after()).sum::<u64>() + rare.tasks.ended_or_kept()
+        });
+        self.handled.get_after() + queue.evicted + rare
+    }
+
+    /// All that has begun so far, to be compared with what had [settled](Self::settled) before.
+    pub(crate) fn begun_in_all(&self, queue: &mycelia_queue::Stats) -> u64 {
+        let rare = self
+            .rare
+            .get()
+            .map_or(0, |rare| rare.notices.lock().sent + rare.promises.made.get() + rare.tasks.started());
+        queue.pushed - queue.discarded - queue.refused + queue.waiting as u64 + rare
+    }
+
     pub(crate) fn stats(&self, queue: &mycelia_queue::Stats) -> Stats {
         let notices = self.rare.get().map_or(0, |rare| rare.notices.lock().sent);
         let rare = |column: fn(&Rare) -> &Counter| self.rare.get().map_or(0, |rare| column(rare).get());
@@ -196,16 +238,16 @@ impl Ledger {
         let (expired, undelivered) = (rare(|rare| &rare.expired), rare(|rare| &rare.undelivered));
         let dropped = rare(|rare| &rare.dropped);
         let begun = self.begun.get();
-        let returned = rare(|rare| &rare.returned);
+        let (returned, given_up) = (rare(|rare| &rare.returned), rare(|rare| &rare.given_up));
         Stats {
             sent: queue.pushed + returned + notices,
             handled,
             failed,
             evicted: queue.evicted + dropped,
             discarded: queue.discarded,
-            returned: queue.refused + returned,
+            returned: (queue.refused + returned).saturating_sub(given_up),
             expired,
-            undelivered,
+            undelivered: undelivered + given_up,
             queued: queue.len as u64 + (queue.popped + notices).saturating_sub(begun),
             in_hand: begun.saturating_sub(handled + failed + expired + undelivered + dropped),
             waiting: queue.waiting as u64,

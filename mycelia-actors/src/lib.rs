@@ -106,6 +106,7 @@ mod observer;
 mod restart;
 mod runtime;
 mod shared;
+mod side_task;
 mod subscription;
 mod trace;
 mod watch;
@@ -121,11 +122,13 @@ mod current;
 mod cycle;
 mod deadline;
 mod decode;
+mod drain;
 mod entry;
 mod envelope;
 mod handling;
 mod posting;
 mod run_loop;
+mod side_tasks;
 mod slot;
 mod space;
 mod table;
@@ -142,7 +145,7 @@ pub use context::Context;
 pub use cycle::Cycle;
 pub use dead_letters::{DeadLetter, DeadLetters, Reason};
 pub use error::{
-    AskError, AskFailure, MetadataError, Refusal, RouteError, ShutdownError, SpawnError, StartError,
+    AskError, AskFailure, CutOff, MetadataError, Refusal, RouteError, ShutdownError, SpawnError, StartError,
     TellError,
 };
 pub use faults::Faults;
@@ -172,9 +175,10 @@ pub use route::Route;
 pub use routes::{ListedRoute, Routable, RouteInfo, Routes};
 pub use runtime::Runtime;
 pub use sending::Sending;
+pub use side_task::{AtStop, SideTask, SideTaskKind, SideTaskStats};
 pub use subscription::{Event, Subscription};
 pub use subsystem::{BoxError, Subsystem};
-pub use tasks::TaskHandle;
+pub use tasks::{Stopping, TaskHandle};
 pub use tell::{TellManyError, Told, ToldMany};
 pub use trace::TraceParent;
 pub use watch::Terminated;

@@ -45,15 +45,27 @@ impl<A: Deref<Target = Actor> + Clone> Posting<A> {
         &self.line.channel().0
     }
 
+    fn line_for(&self, envelope: Envelope, inside: bool) -> Line<QueueOf<A>, Envelope> {
+        let queue = QueueOf(self.line.channel().0.clone());
+        if inside { Line::to_inside(queue, envelope) } else { Line::to(queue, envelope) }
+    }
+
+    /// Gives up. The envelope, unless it is in the mailbox, or has come back.
+    pub(crate) fn withdraw(&mut self) -> Option<Envelope> {
+        self.held = None;
+        self.line.withdraw()
+    }
+
     /// The first poll has found no room: gets in line.
     #[cold]
     fn no_room(&mut self, error: PushError<Envelope>, task: &mut Task<'_>) -> Poll<Posted> {
-        let envelope = match error {
+        let (envelope, inside) = match error {
+            PushError::Closed { item } if self.actor().is_sent_from_inside() => (item, true),
             PushError::Closed { item } => return Poll::Ready(Err((item, Refusal::Stopped))),
-            PushError::Full { item, .. } => item,
+            PushError::Full { item, .. } => (item, false),
         };
         let until = time_left(&envelope).map(|left| sleep(self.actor(), left));
-        self.line = Line::to(QueueOf(self.line.channel().0.clone()), envelope);
+        self.line = self.line_for(envelope, inside);
         self.held = until.map(|until| Box::new(Held { mark: None, until: Some(until) }));
         self.wait(task)
     }
@@ -62,9 +74,18 @@ impl<A: Deref<Target = Actor> + Clone> Posting<A> {
     fn wait(&mut self, task: &mut Task<'_>) -> Poll<Posted> {
         // The mark goes before the place in line does, which may be another's at once.
         self.held.iter_mut().for_each(|held| held.mark = None);
-        if let Poll::Ready(posted) = Pin::new(&mut self.line).poll(task) {
-            self.held = None;
-            return Poll::Ready(posted.map_err(|error| (error.0, Refusal::Stopped)));
+        loop {
+            match Pin::new(&mut self.line).poll(task) {
+                // It has been closed to outside: the senders inside get in line again.
+                Poll::Ready(Err(error)) if self.actor().is_sent_from_inside() => {
+                    self.line = self.line_for(error.0, true);
+                }
+                Poll::Ready(posted) => {
+                    self.held = None;
+                    return Poll::Ready(posted.map_err(|error| (error.0, Refusal::Stopped)));
+                }
+                Poll::Pending => break,
+            }
         }
         let until = self.held.as_mut().and_then(|held| held.until.as_mut());
         if until.is_some_and(|until| until.as_mut().poll(task).is_ready()) {

@@ -1,8 +1,12 @@
 //! Which subsystems there are, and who spawned whom.
 
+use std::any::TypeId;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::fast::FixedState;
 
 use mycelia_core::sync::atomic::Ordering;
 use slab::Slab;
@@ -10,6 +14,7 @@ use slab::Slab;
 use crate::actor::Actor;
 use crate::ask_stats::AskStats;
 use crate::ledger::Stats;
+use crate::side_task::SideTaskStats;
 
 /// The subsystems of a runtime that have not ended, as a forest.
 ///
@@ -24,8 +29,14 @@ use crate::ledger::Stats;
 pub(crate) struct Registry {
     by_place: Slab<Registered>,
     children: BTreeMap<(u32, u64), u32>,
+    /// A number for each type of subsystem.
+    kinds: HashMap<TypeId, u32, FixedState>,
+    /// By place, for the few that have any.
+    stop_settings: HashMap<u32, StopSettings, FixedState>,
+    /// Of the runtime as a whole.
+    pub(crate) phase: Phase,
     /// What those have done that have ended.
-    pub(crate) ended: (Stats, AskStats),
+    pub(crate) ended: (Stats, AskStats, SideTaskStats),
 }
 
 struct Registered {
@@ -33,6 +44,49 @@ struct Registered {
     /// Rises with every spawn: who is the latest.
     id: u64,
     parent: Option<Arc<Actor>>,
+    kind: u32,
+    /// Of a drain that this is the root of.
+    phase: Phase,
+    /// A task looks after that drain.
+    is_coordinated: bool,
+    ends_last: bool,
+}
+
+/// How far a drain is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// There is none.
+    #[default]
+    Open,
+    /// What was accepted is being handled.
+    Draining,
+    /// The subsystems end: none is spawned any more.
+    Ending,
+}
+
+/// What was said at the spawn of a subsystem about its stop.
+#[derive(Clone, Default)]
+pub(crate) struct StopSettings {
+    pub(crate) timeout: Option<Duration>,
+    /// Those that must not end before it.
+    pub(crate) needs: Vec<Arc<Actor>>,
+}
+
+/// A subsystem that is to be added.
+pub(crate) struct Newcomer<'a> {
+    pub(crate) actor: &'a Arc<Actor>,
+    pub(crate) id: u64,
+    pub(crate) parent: Option<&'a Arc<Actor>>,
+    pub(crate) type_id: TypeId,
+    pub(crate) ends_last: bool,
+    pub(crate) stop: StopSettings,
+}
+
+/// Why no subsystem may be added.
+pub(crate) enum NoPlace {
+    ShutDown,
+    /// This one is ending, and the newcomer would be below it.
+    Ending(Arc<Actor>),
 }
 
 impl Registry {
@@ -40,18 +94,55 @@ impl Registry {
         self.by_place.len()
     }
 
+    /// Whether a subsystem may be added below this parent, by code of a subsystem of this runtime (or of none): `true` if it is closed
+    /// to outside from the start.
+    pub(crate) fn may_add(&self, parent: Option<&Arc<Actor>>, from_inside: bool) -> Result<bool, NoPlace> {
+        match self.phase {
+            Phase::Ending => return Err(NoPlace::ShutDown),
+            Phase::Draining if !from_inside => return Err(NoPlace::ShutDown),
+            Phase::Open | Phase::Draining => {}
+        }
+        let mut draining = self.phase == Phase::Draining;
+        if let Some(parent) = parent.filter(|parent| parent.has_to_end()) {
+            return Err(NoPlace::Ending(Arc::clone(parent)));
+        }
+        for above in self.and_above(parent.map(|parent| &**parent)) {
+            match above.phase {
+                Phase::Ending => return Err(NoPlace::Ending(Arc::clone(&above.actor))),
+                Phase::Draining => draining = true,
+                Phase::Open => {}
+            }
+        }
+        Ok(draining)
+    }
+
     /// Adds a subsystem, which has no place yet. (If its parent has ended meanwhile, it has none.)
-    pub(crate) fn add(&mut self, actor: &Arc<Actor>, id: u64, parent: Option<&Arc<Actor>>) {
+    pub(crate) fn add(&mut self, newcomer: Newcomer<'_>) {
+        let Newcomer { actor, id, parent, type_id, ends_last, stop } = newcomer;
         let parent = parent.filter(|parent| !parent.is_gone()).cloned();
         let above = parent.as_ref().map(|parent| {
             // Relaxed: read by the parent's task, which spawns children, or under this lock.
             parent.has_children.store(true, Ordering::Relaxed);
             place(parent)
         });
-        let place = self.by_place.insert(Registered { actor: Arc::clone(actor), id, parent }) as u32;
+        let next = self.kinds.len() as u32;
+        let kind = *self.kinds.entry(type_id).or_insert(next);
+        let registered = Registered {
+            actor: Arc::clone(actor),
+            id,
+            parent,
+            kind,
+            phase: Phase::Open,
+            is_coordinated: false,
+            ends_last,
+        };
+        let place = self.by_place.insert(registered) as u32;
         // Relaxed: read under the same lock, or as a hint.
         actor.place.store(place, Ordering::Relaxed);
         self.children.extend(above.map(|above| ((above, id), place)));
+        if stop.timeout.is_some() || !stop.needs.is_empty() {
+            self.stop_settings.insert(place, stop);
+        }
     }
 
     /// Takes a subsystem out, once, and adds up what it has done. What comes back is to be dropped outside the lock. Its children have
@@ -65,6 +156,8 @@ impl Registry {
         }
         self.ended.0 += stats;
         self.ended.1 += actor.ledger.take_asks();
+        self.ended.2 += actor.ledger.side_tasks();
+        let stop = self.stop_settings.remove(&own);
         let children: Vec<_> =
             self.children.range((own, 0)..=(own, u64::MAX)).map(|(&key, &place)| (key, place)).collect();
         let orphans = children.into_iter().filter_map(|(key, place)| {
@@ -73,7 +166,12 @@ impl Registry {
             child.parent = None;
             Some(Arc::clone(&child.actor))
         });
-        Some(Removed { orphans: orphans.collect(), _parent: registered.parent, _actor: registered.actor })
+        let orphans = orphans.collect();
+        // What was a peak once is given back.
+        if self.by_place.is_empty() {
+            self.by_place = Slab::new();
+        }
+        Some(Removed { orphans, _parent: registered.parent, _actor: registered.actor, _stop: stop })
     }
 
     /// The subsystem that is there at the moment.
@@ -104,6 +202,105 @@ impl Registry {
     pub(crate) fn is_below(&self, actor: &Actor, other: &Arc<Actor>) -> bool {
         let above = |actor| self.by_place.get(place(actor) as usize)?.parent.as_ref();
         std::iter::successors(above(actor), |parent| above(parent)).any(|parent| Arc::ptr_eq(parent, other))
+    }
+
+    /// This one, who has spawned it, and so on.
+    fn and_above(&self, actor: Option<&Actor>) -> impl Iterator<Item = &Registered> {
+        let at = |actor: &Actor| self.by_place.get(place(actor) as usize);
+        std::iter::successors(actor.and_then(at), move |one| one.parent.as_deref().and_then(at))
+    }
+
+    /// Makes this one the root of a drain. True if it was none.
+    pub(crate) fn begin_drain(&mut self, root: &Actor) -> bool {
+        let root = self.by_place.get_mut(place(root) as usize).filter(|root| root.phase == Phase::Open);
+        root.map(|root| root.phase = Phase::Draining).is_some()
+    }
+
+    /// How far the drain is that this one is the root of, and whether a task looks after it.
+    pub(crate) fn drain_of(&self, root: &Actor) -> (Phase, bool) {
+        let root = self.by_place.get(place(root) as usize);
+        root.map_or((Phase::Open, false), |root| (root.phase, root.is_coordinated))
+    }
+
+    /// Says that a task looks after the drain of this one. False if one does already.
+    pub(crate) fn coordinate(&mut self, root: &Actor) -> bool {
+        let root = self.by_place.get_mut(place(root) as usize).filter(|root| !root.is_coordinated);
+        root.map(|root| root.is_coordinated = true).is_some()
+    }
+
+    /// No more subsystems below this one, or anywhere.
+    pub(crate) fn end_drain(&mut self, root: Option<&Actor>) {
+        let root = root.map(|root| self.by_place.get_mut(place(root) as usize).map(|root| &mut root.phase));
+        *root.unwrap_or(Some(&mut self.phase)).unwrap_or(&mut Phase::Open) = Phase::Ending;
+    }
+
+    /// True if a message from this one is accepted by another that is closed to outside: both are in the part of the forest that is
+    /// being drained.
+    pub(crate) fn is_inside(&self, target: &Actor, sender: &Arc<Actor>) -> bool {
+        match self.and_above(Some(target)).find(|one| one.phase != Phase::Open) {
+            Some(root) => Arc::ptr_eq(&root.actor, sender) || self.is_below(sender, &root.actor),
+            None => self.phase != Phase::Open,
+        }
+    }
+
+    /// This one and all below it; or all there are. With those that end last, and all below them, or without.
+    pub(crate) fn part(&self, root: Option<&Arc<Actor>>, last: bool) -> Vec<Arc<Actor>> {
+        let Some(root) = root else {
+            let is_last = |one: &Registered| self.and_above(Some(&one.actor)).any(|one| one.ends_last);
+            let all = self.by_place.iter().map(|(_, one)| one).filter(|one| last || !is_last(one));
+            return all.map(|one| Arc::clone(&one.actor)).collect();
+        };
+        let mut part = vec![Arc::clone(root)];
+        let mut next = 0;
+        while let Some(parent) = part.get(next).cloned() {
+            part.extend(self.children(&parent));
+            next += 1;
+        }
+        part
+    }
+
+    /// True if this one, or one above it, ends last.
+    pub(crate) fn ends_last(&self, actor: &Actor) -> bool {
+        self.and_above(Some(actor)).any(|one| one.ends_last)
+    }
+
+    /// Those that the runtime itself has spawned: the ones that end last, or all others.
+    pub(crate) fn roots(&self, last: bool) -> Vec<Arc<Actor>> {
+        let roots = self.by_place.iter().map(|(_, one)| one).filter(|one| one.parent.is_none());
+        roots.filter(|one| one.ends_last == last).map(|one| Arc::clone(&one.actor)).collect()
+    }
+
+    /// Siblings by their types, in the order in which they end: the type whose first one was spawned last goes first.
+    pub(crate) fn in_order_of_end(&self, siblings: Vec<Arc<Actor>>) -> Vec<Vec<Arc<Actor>>> {
+        let mut types: HashMap<u32, (u64, Vec<Arc<Actor>>), FixedState> = HashMap::default();
+        for sibling in siblings {
+            let Some(one) = self.by_place.get(place(&sibling) as usize) else { continue };
+            let of_type = types.entry(one.kind).or_insert_with(|| (u64::MAX, Vec::new()));
+            of_type.0 = of_type.0.min(one.id);
+            of_type.1.push(sibling);
+        }
+        let mut types: Vec<_> = types.into_values().collect();
+        types.sort_unstable_by_key(|(first, _)| Reverse(*first));
+        types.into_iter().map(|(_, all)| all).collect()
+    }
+
+    /// Who needs whom: the first of each pair must end before the second.
+    pub(crate) fn needs(&self) -> Vec<(Arc<Actor>, Arc<Actor>)> {
+        let pairs = self.stop_settings.iter().filter_map(|(&place, stop)| Some((self.at(place)?, stop)));
+        pairs
+            .flat_map(|(who, stop)| stop.needs.iter().map(move |whom| (Arc::clone(&who), Arc::clone(whom))))
+            .collect()
+    }
+
+    /// How long the stop of this one may take, with all below it.
+    pub(crate) fn stop_timeout(&self, actor: &Actor) -> Option<Duration> {
+        self.stop_settings.get(&place(actor))?.timeout
+    }
+
+    /// All that have a limit of their own.
+    pub(crate) fn stop_timeouts(&self) -> Vec<(Arc<Actor>, Duration)> {
+        let all = self.stop_settings.iter();
+        all.filter_map(|(&place, stop)| Some((self.at(place)?, stop.timeout?))).collect()
     }
 
     /// Those that this one has spawned, the latest first.
@@ -139,6 +336,7 @@ pub(crate) struct Removed {
     pub(crate) orphans: Vec<Arc<Actor>>,
     _parent: Option<Arc<Actor>>,
     _actor: Arc<Actor>,
+    _stop: Option<StopSettings>,
 }
 
 fn place(actor: &Actor) -> u32 {

@@ -92,6 +92,7 @@ pub(crate) fn ask_with<M: Send, R: Send + 'static, T: Send>(
             let _with = current::with(metadata);
             Ask::new(actor, message, envelop, true).within(within).part()
         };
+        let _promised = Promised::new(actor, within);
         let mut counted = Counted { actor, end: AskEnd::Cancelled };
         let mut asking_with = AskingWith { mark, asker: Some(asker), asking: Some(asking), failed: None };
         let outcome = poll_fn(|task| asking_with.poll(task)).await;
@@ -101,6 +102,28 @@ pub(crate) fn ask_with<M: Send, R: Send + 'static, T: Send>(
         });
         counted.end = outcome.as_ref().map_or_else(|error| (&error.failure).into(), |_| AskEnd::Replied);
         outcome
+    }
+}
+
+/// Somebody waits for a promised reply, and so does a stop of the subsystem; unless there is no limit to that.
+struct Promised<'a>(Option<&'a Actor>);
+
+impl<'a> Promised<'a> {
+    fn new(actor: &'a Actor, within: Duration) -> Self {
+        let counts = within < Duration::MAX;
+        if counts {
+            actor.ledger.rare().promises.made.add(1);
+        }
+        Self(counts.then_some(actor))
+    }
+}
+
+impl Drop for Promised<'_> {
+    fn drop(&mut self) {
+        if let Some(actor) = self.0 {
+            actor.ledger.rare().promises.over.publish(1);
+            actor.settled_something();
+        }
     }
 }
 

@@ -127,15 +127,24 @@ impl Default for Restart {
     }
 }
 
-/// The restarts there were lately.
+/// The restarts there were lately, on a clock that stands still while the subsystem does not run: a window then means the same however
+/// long the pauses are.
 pub(crate) struct Record {
     restart: Restart,
-    lately: VecDeque<Instant>,
+    /// For how long it has run so far, and since when it runs now.
+    ran: Duration,
+    began: Option<Instant>,
+    /// When each of the latest failures was, by that clock.
+    lately: VecDeque<Duration>,
+    /// Failures in a row, and the last pause.
+    in_a_row: u32,
+    pause: Duration,
 }
 
 impl Record {
     pub(crate) fn new(restart: Restart) -> Self {
-        Self { restart, lately: VecDeque::new() }
+        let (ran, began, lately) = (Duration::ZERO, None, VecDeque::new());
+        Self { restart, ran, began, lately, in_a_row: 0, pause: Duration::ZERO }
     }
 
     /// Whether its parent fails with it.
@@ -148,20 +157,38 @@ impl Record {
         self.restart.others
     }
 
-    /// How long to wait before another restart at this time; `None` if it would be one too many.
-    pub(crate) fn another(&mut self, now: Instant, chance: u64) -> Option<Duration> {
-        while self.lately.front().is_some_and(|&then| now.duration_since(then) > self.restart.within) {
+    /// It runs from now on.
+    pub(crate) fn began(&mut self, now: Instant) {
+        self.ran(now);
+        self.began = Some(now);
+    }
+
+    /// It does not run any more. For how long it has.
+    fn ran(&mut self, now: Instant) -> Duration {
+        let ran = self.began.take().map_or(Duration::ZERO, |began| now.duration_since(began));
+        self.ran += ran;
+        ran
+    }
+
+    /// It has failed. How long to wait before another restart; `None` if it would be one too many.
+    pub(crate) fn failed(&mut self, now: Instant, chance: u64) -> Option<Duration> {
+        let ran = self.ran(now);
+        while self.lately.front().is_some_and(|&then| self.ran - then > self.restart.within) {
             self.lately.pop_front();
         }
-        let before = self.lately.len() as u32;
-        if before >= self.restart.most {
+        if self.lately.len() >= self.restart.most as usize {
             return None;
         }
-        self.lately.push_back(now);
-        let doublings = before.checked_sub(1);
+        self.lately.push_back(self.ran);
+        if !ran.is_zero() && ran >= self.restart.within.max(self.pause) {
+            self.in_a_row = 0;
+        }
+        let doublings = self.in_a_row.checked_sub(1);
+        self.in_a_row = self.in_a_row.saturating_add(1);
         let pause = doublings.map(|times| self.restart.first.saturating_mul(1 << times.min(31)));
-        let pause = pause.unwrap_or(Duration::ZERO).min(self.restart.longest);
-        Some(pause - (pause / 2).mul_f64(chance as f64 / u64::MAX as f64).min(pause / 2))
+        self.pause = pause.unwrap_or(Duration::ZERO).min(self.restart.longest);
+        let half = self.pause / 2;
+        Some(self.pause - half.mul_f64(chance as f64 / u64::MAX as f64).min(half))
     }
 }
 
@@ -180,14 +207,13 @@ mod tests {
         let now = Instant::now();
         for (chance, halves) in [(0, 2), (u64::MAX, 1)] {
             let mut record = record();
-            let pauses: Vec<_> = (0..6).map(|_| record.another(now, chance)).collect();
+            let pauses: Vec<_> = (0..6).map(|_| record.failed(now, chance)).collect();
             let expected = [0, 1, 2, 3, 3].map(|seconds| Some(seconds * halves * SECOND / 2));
             assert_eq!((&pauses[..5], pauses[5]), (&expected[..], None));
-            assert_eq!(
-                record.another(now + 61 * SECOND, chance),
-                Some(Duration::ZERO),
-                "the old ones are forgotten"
-            );
+            assert_eq!(record.failed(now + 61 * SECOND, chance), None, "it has not run since");
+            record.began(now);
+            let later = record.failed(now + 61 * SECOND, chance);
+            assert_eq!(later, Some(Duration::ZERO), "the old ones are forgotten");
         }
     }
 
@@ -198,7 +224,7 @@ mod tests {
         for chance in [0, 1, u64::MAX / 2, u64::MAX] {
             let mut record = Record::new(endless);
             for restart in 0..100 {
-                let pause = record.another(Instant::now(), chance).unwrap();
+                let pause = record.failed(Instant::now(), chance).unwrap();
                 assert!(restart == 0 || pause >= Duration::MAX / 2, "{pause:?}");
             }
         }

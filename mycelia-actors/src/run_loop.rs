@@ -15,13 +15,16 @@ use crate::batch::{Batch, Filled};
 use crate::context::Context;
 use crate::current;
 use crate::cycle::Ending;
+use crate::drain;
+use crate::drain::ending::{ended_within, kill};
 use crate::faults::{Fault, Faults};
 use crate::handling::{self, Handling, Inside, New};
 use crate::life_event::LifeEvent;
 use crate::lifecycle::Exit;
 use crate::observer;
 use crate::restart::{Others, Record};
-use crate::runtime::{ended_within, grace, kill, one_by_one};
+use crate::runtime::grace;
+use crate::side_tasks;
 use crate::space::Space;
 use crate::subsystem::{Factory, Subsystem};
 use crate::watch::{forget_notices, unwatch_all};
@@ -63,7 +66,7 @@ pub(crate) fn task<S: Subsystem>(
     plan: Plan<S>,
 ) -> impl Future<Output = ()> + Send {
     let mut run_loop = Loop {
-        inside: Inside { state, cx: Context::new(Arc::clone(&actor)), space: Space::new() },
+        inside: Inside { state: Some(state), cx: Context::new(Arc::clone(&actor)), space: Space::new() },
         batch: Batch::new(Arc::clone(&actor)),
         budget: plan.budget,
         failed_by_child: false,
@@ -72,6 +75,7 @@ pub(crate) fn task<S: Subsystem>(
     let inner = async move {
         let exit = run_loop.run().await;
         let fails_parent = run_loop.fails_parent(&exit);
+        side_tasks::end_all(&run_loop.batch.actor, matches!(exit, Exit::Stopped)).await;
         if let Some(mut killing) = killing_children(&run_loop.batch.actor) {
             // Where tokio goes away, waiting panics.
             poll_fn(|task| contain(|| killing.as_mut().poll(task)).unwrap_or(Poll::Ready(()))).await;
@@ -115,11 +119,10 @@ impl<S: Subsystem> Loop<S> {
         .await;
         loop {
             let end = self.live().await;
-            // Nor of the ends of its children.
+            // Stops watching: a state that has ended receives no `Terminated`.
             unwatch_all(&self.batch.actor);
             if !matches!(end, End::Killed)
-                && let Some(ending) = ending_children(&self.batch.actor, matches!(end, End::Stopped))
-                && let Ended::Killed = ending.await
+                && end_what_it_started(&self.batch.actor, matches!(end, End::Stopped)).await
             {
                 return Exit::Killed;
             }
@@ -127,8 +130,8 @@ impl<S: Subsystem> Loop<S> {
                 End::Stopped => {
                     let exit = Exit::Stopped;
                     let actor = &*self.batch.actor;
-                    let stopped = obeying(actor, self.inside.state.stopped(&exit, &mut self.inside.cx)).await;
-                    match stopped {
+                    let Some(state) = &mut self.inside.state else { return exit };
+                    match obeying(actor, state.stopped(&exit, &mut self.inside.cx)).await {
                         Ended::Done(()) => {}
                         Ended::Killed => return Exit::Killed,
                         Ended::Panicked(text) => {
@@ -142,6 +145,7 @@ impl<S: Subsystem> Loop<S> {
                     return Exit::StartFailed(text);
                 }
                 End::Restart => {
+                    self.drop_state();
                     if let Err(text) = self.renew()
                         && let Some(exit) = Box::pin(self.recover(Exit::Panicked(text))).await
                     {
@@ -165,23 +169,45 @@ impl<S: Subsystem> Loop<S> {
         }
     }
 
+    /// The old state goes before there is another: what it has open is then free. Without a factory it stays.
+    fn drop_state(&mut self) {
+        if self.plan.restarts.is_some() {
+            let old = self.inside.state.take();
+            self.batch.actor.drop_contained(old);
+        }
+    }
+
     /// Gives the subsystem another life after a failure; or this end.
     async fn recover(&mut self, mut exit: Exit) -> Option<Exit> {
+        self.drop_state();
         loop {
-            let chance = self.batch.actor.runtime.random();
+            let actor = &*self.batch.actor;
+            // If it is told to end, there must be something to handle before.
+            let draining = actor.queue.is_closed();
+            let none_left = self.batch.taken.is_empty() && actor.queue.is_empty();
+            if none_left && actor.has_to_end() {
+                return Some(exit);
+            }
+            let chance = actor.runtime.random();
             let record = self.plan.restarts.as_mut().map(|restarts| &mut restarts.1);
-            let pause = record.and_then(|record| record.another(Instant::now(), chance));
+            let pause = record.and_then(|record| record.failed(Instant::now(), chance));
             let Some(pause) = pause else { return Some(exit) };
-            if !pause.is_zero() {
+            if !pause.is_zero() && !draining {
                 let actor = &*self.batch.actor;
                 let mut pause = pin!(tokio::time::sleep(pause));
                 let none_taken = self.batch.taken.is_empty();
+                let own = &self.batch.actor;
                 let poll = |task: &mut Task<'_>| {
-                    // If it is to stop, there must be something to handle before.
-                    let drained = none_taken && actor.queue.is_closed() && actor.queue.is_empty();
-                    match drained || actor.was_asked(Request::StopNow) {
-                        true => Poll::Ready(false),
-                        false => pause.as_mut().poll(task).map(|()| true),
+                    let closed = actor.queue.is_closed();
+                    let drained = closed && none_taken && actor.queue.is_empty();
+                    let over = drained && (actor.has_to_end() || drain::is_alone(own));
+                    if over || actor.was_asked(Request::StopNow) {
+                        Poll::Ready(false)
+                    } else if closed {
+                        // What is left is worked off at once.
+                        Poll::Ready(true)
+                    } else {
+                        pause.as_mut().poll(task).map(|()| true)
                     }
                 };
                 let waited = poll_fn(poll);
@@ -224,17 +250,14 @@ impl<S: Subsystem> Loop<S> {
         }
     }
 
-    /// Puts a new state in the place of the old one, whose drop may panic. Without a factory the old one stays.
+    /// Makes a new state, where there is a factory.
     fn renew(&mut self) -> Result<(), Arc<str>> {
         let actor = &*self.batch.actor;
         let Some(restarts) = &self.plan.restarts else { return Ok(()) };
         let new = contain(|| (restarts.0)())?;
         actor.forget_restarts();
-        if let Some(rare) = actor.ledger.rare_if_any() {
-            rare.tasks.end();
-        }
         forget_notices(actor);
-        actor.drop_contained(std::mem::replace(&mut self.inside.state, new));
+        self.inside.state = Some(new);
         actor.ledger.rare().restarts.add_owned(1);
         tracing::info!(subsystem = %actor.name, "restarted");
         actor.runtime.announce_life(&actor.name, || LifeEvent::Restarted);
@@ -243,7 +266,11 @@ impl<S: Subsystem> Loop<S> {
 
     /// One state's life, from `started` to its end.
     async fn live(&mut self) -> End {
-        match obeying(&self.batch.actor, self.inside.state.started(&mut self.inside.cx)).await {
+        let Some(state) = &mut self.inside.state else { return End::Killed };
+        if let Some(restarts) = &mut self.plan.restarts {
+            restarts.1.began(Instant::now());
+        }
+        match obeying(&self.batch.actor, state.started(&mut self.inside.cx)).await {
             Ended::Done(Ok(())) => self.batch.actor.set_started(),
             Ended::Done(Err(error)) => {
                 // Its text and its drop are the user's code.
@@ -264,9 +291,13 @@ impl<S: Subsystem> Loop<S> {
                     self.failed_by_child = true;
                     return End::Panicked(self.batch.actor.failed_child());
                 }
-                Some(Asked::To(Request::Restart)) if self.plan.restarts.is_some() => return End::Restart,
+                Some(Asked::To(Request::Restart))
+                    if self.plan.restarts.is_some() && !self.batch.actor.ends_in_a_drain() =>
+                {
+                    return End::Restart;
+                }
                 // Without a factory there is nothing to do; but it may be suspended.
-                Some(Asked::To(Request::Restart | Request::Notice)) => continue,
+                Some(Asked::To(Request::Restart | Request::Notice | Request::Drain)) => continue,
                 Some(Asked::To(Request::Suspend)) => {
                     resumed(&self.batch.actor).await;
                     continue;
@@ -332,6 +363,21 @@ impl<S: Subsystem> Loop<S> {
     }
 }
 
+/// Ends the side tasks and children of a state. True if the subsystem was killed meanwhile.
+async fn end_what_it_started(actor: &Actor, stopped: bool) -> bool {
+    if actor.ledger.rare_if_any().is_some_and(|rare| !rare.tasks.is_empty()) {
+        // In a box: few subsystems have side tasks.
+        let ended = Box::pin(obeying(actor, side_tasks::end_all(actor, stopped)));
+        if let Ended::Killed = ended.await {
+            return true;
+        }
+    }
+    match ending_children(actor) {
+        Some(ending) => matches!(ending.await, Ended::Killed),
+        None => false,
+    }
+}
+
 /// Waits until a suspended subsystem may go on, or is to end or to restart.
 async fn resumed(actor: &Actor) {
     actor.queue.wake_senders();
@@ -342,25 +388,14 @@ async fn resumed(actor: &Actor) {
 /// Then they are killed. (OTP's default.)
 const CHILDREN_WITHIN: Duration = Duration::from_secs(5);
 
-/// Ends the children: first, if they may drain, one after another, the latest first; then, or as soon as this one is to stop now,
-/// all at once; who of them then still waits for this one, does so no more. `Killed`, if this one is killed meanwhile.
+/// Ends the children, all at once, after their messages in hand; a child that then still waits for this one does so no more. `Killed`,
+/// if this one is killed meanwhile. (In a drain they have ended before.)
 ///
 /// Nothing, if there are none; else in a box, for few subsystems have children.
-fn ending_children(
-    actor: &Actor,
-    drain: bool,
-) -> Option<Pin<Box<dyn Future<Output = Ended<()>> + Send + '_>>> {
+fn ending_children(actor: &Actor) -> Option<Pin<Box<dyn Future<Output = Ended<()>> + Send + '_>>> {
     let children = children(actor)?;
     Some(Box::pin(obeying(actor, async move {
         let ending = Ending::begin(actor);
-        if drain {
-            let mut drained = pin!(one_by_one(&children));
-            let poll = |task: &mut Task<'_>| match actor.was_asked(Request::StopNow) {
-                true => Poll::Ready(()),
-                false => drained.as_mut().poll(task),
-            };
-            poll_fn(poll).await;
-        }
         let left =
             || children.iter().filter(|child| child.life.exit().is_none()).cloned().collect::<Vec<_>>();
         left().iter().for_each(|child| child.request(Request::StopNow));

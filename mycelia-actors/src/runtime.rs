@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::actor::{Actor, Request};
+use crate::actor::Request;
 use crate::address::Address;
 use crate::builder::Builder;
 use crate::bus::Bus;
 use crate::config::Configure;
 use crate::dead_letters::DeadLetters;
+use crate::drain;
 use crate::error::{ShutdownError, SpawnError};
 use crate::inspector::Inspector;
-use crate::lifecycle::Exit;
 use crate::message_pool::PoolStats;
 use crate::path_ask::{PathAsk, PathReply};
 use crate::path_error::{PathError, PathStats};
@@ -238,19 +238,30 @@ impl Runtime {
         self.len() == 0
     }
 
-    /// Stops every subsystem, the latest first (so children before parents), each after what it has accepted, and the next
-    /// one when it has ended. After 30 seconds the rest stops all together, and those that have not ended 40 ms later are killed:
-    /// first those without children, and 20 ms later all others. (Where more than 10 000 are left, they have 4 µs each instead of
-    /// 40 ms.)
+    /// Ends every subsystem without losing what was accepted, within 30 seconds.
     ///
-    /// Until its turn has come a subsystem accepts messages; what it then asks of its children finds them stopped. Later
-    /// spawns are refused. When all have ended, the subscribers to dead letters get no more.
+    /// 1. What code outside of subsystems sends from now on comes back, and so do its spawns. (A server in front should stop taking
+    ///    requests before.) Handlers, hooks and side tasks go on sending to one another.
+    /// 2. The messages that were accepted are handled, with all that comes of them: until nothing is queued, in hand, promised
+    ///    ([`ReplyTo`](crate::ReplyTo)) or [piped](crate::Context::pipe). Timers and streams end at once: see
+    ///    [`TaskHandle::at_stop`](crate::TaskHandle::at_stop). What a handler has given to `tokio::spawn` is outside, and is not waited for.
+    /// 3. The subsystems end, children before parents; among siblings, those of one type at the same time, and the type that was spawned
+    ///    first goes last ([`Configure::needs`](crate::Configure::needs) says otherwise).
     ///
-    /// A handler must not await this, for its own subsystem would not end before it does (and be killed after 30 seconds): it spawns a
-    /// task for it.
+    /// When nine tenths of the time are over, the third step begins all the same: messages in hand are handled, the rest is undelivered,
+    /// and pipes are abandoned. When all of it is over, the rest is killed. It returns 100 ms later at the latest. Then subscribers to
+    /// dead letters and lifecycle events get no more.
+    ///
+    /// # Cancel safety
+    /// The shutdown is a task: dropping the future changes nothing. Another call joins the shutdown that has begun, may shorten it, and
+    /// gets the same whole result, also when it is over.
     ///
     /// # Errors
-    /// [`ShutdownError`], which names those that had to be killed, and those that did not even end then.
+    /// [`ShutdownError`], which says for each subsystem what was cut off, which ones had to be killed, and which have not even ended
+    /// then. Awaited in a handler, hook or side task of the same runtime it is an error at once, for it would wait for itself.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub async fn shutdown(&self) -> Result<(), ShutdownError> {
         self.shutdown_within(SHUTDOWN_WITHIN).await
     }
@@ -260,59 +271,8 @@ impl Runtime {
     /// # Errors
     /// As [`shutdown`](Self::shutdown).
     pub async fn shutdown_within(&self, within: Duration) -> Result<(), ShutdownError> {
-        let shared = &self.owner.shared;
-        shared.close();
-        // Whoever is late is found below.
-        let _ = tokio::time::timeout(within, one_by_one(&shared.latest_first())).await;
-        // Time is up. Those behind the late one stop now, all at once; most have little left to do.
-        let waiting = shared.latest_first();
-        waiting.iter().for_each(|actor| actor.stop());
-        ended_within(grace(waiting.len()), &waiting).await;
-        // Parents of whoever is late may have nothing to do but to wait for that.
-        let late = shared.latest_first();
-        let mut childless = late.clone();
-        childless.retain(|actor| shared.registry.lock().children(actor).is_empty());
-        kill(&childless, grace(late.len()) / 2).await;
-        kill(&shared.latest_first(), grace(late.len()) / 2).await;
-        let named = |ended: fn(Option<Exit>) -> bool| -> Vec<_> {
-            late.iter().filter(|actor| ended(actor.life.exit())).map(|actor| actor.name.clone()).collect()
-        };
-        let left = named(|exit| exit.is_none());
-        if left.is_empty() {
-            shared.dead_letters.close();
-            shared.bus.close();
-        }
-        let killed = named(|exit| matches!(exit, Some(Exit::Killed)));
-        if left.is_empty() && killed.is_empty() {
-            return Ok(());
-        }
-        Err(ShutdownError { within, killed, left })
+        drain::shutdown::shutdown(&self.owner.shared, within).await
     }
-}
-
-/// Stops one after another, the first one first, and each when the one before has ended.
-pub(crate) async fn one_by_one(actors: &[Arc<Actor>]) {
-    for actor in actors {
-        actor.stop();
-        actor.life.ended().await;
-    }
-}
-
-/// Kills all of them, and waits until they have ended, but not longer than this.
-pub(crate) async fn kill(actors: &[Arc<Actor>], within: Duration) {
-    actors.iter().for_each(|actor| actor.request(Request::Kill));
-    ended_within(within, actors).await;
-}
-
-/// Waits for all of them, but not longer than this.
-pub(crate) async fn ended_within(within: Duration, actors: &[Arc<Actor>]) {
-    let all = async {
-        for actor in actors {
-            actor.life.ended().await;
-        }
-    };
-    // Whoever is late is found by its life.
-    let _ = tokio::time::timeout(within, all).await;
 }
 
 impl Default for Runtime {

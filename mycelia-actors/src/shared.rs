@@ -9,7 +9,7 @@ use dashmap::mapref::entry::Entry;
 use foldhash::fast::RandomState;
 use mycelia_core::Counter;
 use mycelia_core::contain;
-use mycelia_core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use mycelia_core::sync::atomic::{AtomicU64, Ordering};
 use mycelia_core::sync::{Mutex, OnceBox};
 use mycelia_router::Policy;
 use tokio::runtime::Handle;
@@ -17,14 +17,16 @@ use tokio::runtime::Handle;
 use crate::actor::{Actor, Request};
 use crate::builder::Builder;
 use crate::bus::Bus;
+use crate::current;
 use crate::dead_letters::Subscribers;
 use crate::deadline::Deadlines;
+use crate::drain::Drains;
 use crate::envelope::Slots;
 use crate::error::{RouteError, SpawnError};
 use crate::faults::Faults;
 use crate::observer::Observed;
 use crate::path_error::PathCounters;
-use crate::registry::Registry;
+use crate::registry::{Newcomer, NoPlace, Phase, Registry};
 use crate::routes::TypeRoutes;
 
 /// What subsystems share.
@@ -45,9 +47,9 @@ pub(crate) struct Shared {
     pub(crate) faults: Option<Faults>,
     pub(crate) registry: Mutex<Registry>,
     pub(crate) observed: OnceBox<Observed>,
+    pub(crate) drains: Drains,
     next_id: AtomicU64,
     random: AtomicU64,
-    closed: AtomicBool,
 }
 
 impl Drop for Shared {
@@ -81,8 +83,8 @@ impl Shared {
             registry: Mutex::default(),
             observed: OnceBox::new(),
             random: AtomicU64::new(builder.seed.unwrap_or_else(|| RandomState::default().hash_one(0))),
+            drains: Drains::default(),
             next_id: AtomicU64::new(0),
-            closed: AtomicBool::new(false),
         }
     }
 
@@ -165,24 +167,34 @@ impl Shared {
 
     pub(crate) fn register(
         &self,
-        actor: Arc<Actor>,
-        id: u64,
-        parent: Option<&Arc<Actor>>,
+        newcomer: Newcomer<'_>,
         routes: Option<&'static TypeRoutes>,
-    ) -> Result<Arc<Actor>, SpawnError> {
+    ) -> Result<(), SpawnError> {
+        let actor = Arc::clone(newcomer.actor);
+        let parent = newcomer.parent;
+        let from_inside = parent.is_some()
+            || current::with_origin(|origin| origin.is_some_and(|origin| self.is_of(origin)));
         let mut registry = self.registry.lock();
-        // Under the lock: whoever closes the runtime finds this actor, or this finds it closed.
-        if self.closed.load(Ordering::Relaxed) {
-            return Err(SpawnError::ShutDown);
-        }
+        // Under the lock: a drain finds this subsystem, or this finds the drain.
+        let draining = registry.may_add(parent, from_inside).map_err(|no_place| match no_place {
+            NoPlace::ShutDown => SpawnError::ShutDown,
+            NoPlace::Ending(above) => SpawnError::Ending(above.name.clone()),
+        })?;
         if let Some(name) = actor.name.as_arc() {
             match self.names.entry(name) {
                 Entry::Occupied(taken) => return Err(SpawnError::NameTaken(taken.key().to_string())),
                 Entry::Vacant(free) => drop(free.insert(Named { actor: Arc::clone(&actor), routes })),
             }
         }
-        registry.add(&actor, id, parent);
-        Ok(actor)
+        if draining && !newcomer.ends_last {
+            actor.close_to_outside();
+        }
+        registry.add(newcomer);
+        Ok(())
+    }
+
+    fn is_of(&self, actor: &Actor) -> bool {
+        std::ptr::eq(&*actor.runtime, self)
     }
 
     pub(crate) fn parent(&self, actor: &Actor) -> Option<Arc<Actor>> {
@@ -200,11 +212,12 @@ impl Shared {
         let own = |_: &Arc<str>, other: &Named| std::ptr::eq(&*other.actor, actor);
         drop(actor.name.as_given().and_then(|name| self.names.remove_if(name, own)));
         removed.iter().flat_map(|removed| &removed.orphans).for_each(|child| child.request(Request::Kill));
+        self.drains.look_again();
     }
 
+    /// No more spawns.
     pub(crate) fn close(&self) {
-        let _registry = self.registry.lock();
-        self.closed.store(true, Ordering::Relaxed);
+        self.registry.lock().phase = Phase::Ending;
     }
 
     pub(crate) fn latest_first(&self) -> Vec<Arc<Actor>> {

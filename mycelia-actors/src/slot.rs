@@ -39,10 +39,10 @@ pub(crate) struct Payload(MaybeUninit<[u8; INLINE_SIZE]>);
 /// so exactly one party decides how an ask ends, and whoever gives up the last share frees the slot.
 ///
 /// ```text
-/// 63       32      16 ──  10 ───  9  ─── 5    4      3      2       1        0
-/// ┌─────────┬───────┬───────┬──────────┬──────┬─────┬──────┬──────┬──────────┬───────┐
-/// │ ask no. │ waker │ stamp │ metadata │ fate │ ask │ busy │ done │ envelope │ asker │
-/// └─────────┴───────┴───────┴──────────┴──────┴─────┴──────┴──────┴──────────┴───────┘
+/// 63       32      16 ──  11 ───  10 ───  9  ─── 5    4      3      2       1        0
+/// ┌─────────┬───────┬───────┬───────┬──────────┬──────┬─────┬──────┬──────┬──────────┬───────┐
+/// │ ask no. │ waker │ state │ stamp │ metadata │ fate │ ask │ busy │ done │ envelope │ asker │
+/// └─────────┴───────┴───────┴───────┴──────────┴──────┴─────┴──────┴──────┴──────────┴───────┘
 ///
 ///   open ──reply, panic, kill, eviction…──▶ done, no envelope      the asker reads the fate and frees the slot
 ///    │ ╲──the asker is dropped────────────▶ done, no asker         the envelope frees the slot when it ends
@@ -56,6 +56,9 @@ pub(crate) struct Payload(MaybeUninit<[u8; INLINE_SIZE]>);
 ///
 /// Whether there is metadata is said in the word, so that a message without does not touch the second half for it. A message
 /// without may have a stamp in its place: when it was sent, for whoever observes the runtime.
+///
+/// A message of a side task is for one state of its subsystem: the number of that state is in the place of the deadline, which a
+/// message without an asker does not use.
 pub(crate) struct MessageSlot {
     /// A pointer, not a reference: a reference to this part of a larger table could not reach the rest.
     pub(crate) table: UnsafeCell<NonNull<Table>>,
@@ -94,6 +97,7 @@ const FATE_SHIFT: u32 = 5;
 const FATE_MASK: u64 = 0xf << FATE_SHIFT;
 const METADATA: u64 = 1 << 9;
 const STAMP: u64 = 1 << 10;
+const STATE: u64 = 1 << 11;
 /// Counts the wakers of an ask. (And carries into the number of the ask, after 65 536.)
 const WAKER: u64 = 1 << 16;
 /// Counts the asks in this slot.
@@ -223,11 +227,26 @@ impl MessageSlot {
         self.word.store(number | kept | ASK | ASKER | ENVELOPE, Ordering::Release);
     }
 
-    /// True if the message is not an ask, and carries neither metadata nor a stamp.
+    /// True if the message is not an ask, is for any state, and carries neither metadata nor a stamp.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
         // Relaxed: constant while the envelope is out.
-        self.word.load(Ordering::Relaxed) & (ASK | METADATA | STAMP) == 0
+        self.word.load(Ordering::Relaxed) & (ASK | METADATA | STAMP | STATE) == 0
+    }
+
+    /// Says for which state of its subsystem the message is, before it is sent. It must not become an ask.
+    pub(crate) fn set_state(&self, state: u64) {
+        // Relaxed, both: only the envelope is out, and it is sent with its own ordering. The sweeper reads deadlines of asks only.
+        self.deadline.store(state, Ordering::Relaxed);
+        self.word.fetch_or(STATE, Ordering::Relaxed);
+    }
+
+    /// For which state of its subsystem the message is, if it is for one only.
+    #[inline]
+    pub(crate) fn state(&self) -> Option<u64> {
+        // Relaxed: as in `is_ask`; written before the envelope was sent.
+        let is_for_one = self.word.load(Ordering::Relaxed) & STATE != 0;
+        is_for_one.then(|| self.deadline.load(Ordering::Relaxed))
     }
 
     /// True if a reply is wanted, or was when the message was sent.
@@ -484,7 +503,7 @@ pub(crate) unsafe fn free(slot: NonNull<MessageSlot>) {
         // SAFETY: the last share; it is metadata by the word, which forgets it below.
         unsafe { guard.extra.with_mut(|place| ManuallyDrop::drop(&mut (*place).metadata)) };
     }
-    if word & (ASK | METADATA | STAMP) != 0 {
+    if word & (ASK | METADATA | STAMP | STATE) != 0 {
         guard.word.store((word & !(WAKER - 1)) | ENVELOPE, Ordering::Relaxed);
     }
 }

@@ -31,6 +31,15 @@ pub(crate) struct Kind {
 }
 
 impl Kind {
+    /// Of a type, without a route.
+    pub(crate) fn of<M>() -> Self {
+        Self::named(type_name::<M>)
+    }
+
+    pub(crate) fn named(name: fn() -> &'static str) -> Self {
+        Self { name, pattern: None }
+    }
+
     /// The name of its type.
     pub(crate) fn message_type(self) -> &'static str {
         (self.name)()

@@ -102,7 +102,10 @@ pub(crate) fn tell_many<M>(
         }
     }
     let mut told = ToldMany::default();
-    let pushed = actor.queue.push_many(&mut batch);
+    let mut pushed = actor.queue.push_many(&mut batch);
+    if matches!(pushed.rest, Rest::Closed) && actor.is_sent_from_inside() {
+        pushed = actor.queue.push_many_inside(&mut batch);
+    }
     told.queued = pushed.queued;
     let mut back = Vec::new();
     let mut why = None;

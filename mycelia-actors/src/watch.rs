@@ -189,7 +189,7 @@ pub(crate) fn forget_notices(watcher: &Actor) {
     let notices = rare.notices.lock().next_state();
     notices.for_each(|envelope| {
         watcher.ledger.begun.add_owned(1);
-        rare.expired.add_owned(1);
+        rare.expired.publish_owned(1);
         watcher.lose(envelope, Reason::Expired, Fate::Deadline);
     });
 }

@@ -126,12 +126,19 @@ async fn a_duty_to_reply_that_outlives_it_was_not_killed() {
     let (sender, kept) = mpsc::channel();
     let asks = blocking.ask_with(|reply| Keep(reply, sender));
     let ends = async {
-        blocking.stop();
+        let reply = loop {
+            match kept.try_recv() {
+                Ok(reply) => break reply,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        };
+        // A stop would wait for the reply.
+        blocking.stop_now();
         blocking.ended().await;
         while tasks() > before {
             tokio::task::yield_now().await;
         }
-        drop(kept.recv().unwrap());
+        drop(reply);
     };
     let (outcome, ()) = tokio::join!(asks, ends);
     assert_eq!(outcome.unwrap_err().failure, AskFailure::Unanswered);

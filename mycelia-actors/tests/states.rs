@@ -78,7 +78,7 @@ suspended, full  | stopped           | stopped           | waits             | h
 stopping         | refuses > stopped | refuses > stopped | refuses > stopped | refuses > stopped | killed       | refuses > stopped | 1
 stopping now     | refuses > stopped | refuses > stopped | refuses > stopped | refuses > stopped | killed       | refuses > stopped | 0
 pausing          | panicked          | panicked          | waits             | waits > handles   | killed       | waits > handles   | 2
-ending children  | refuses > stopped | refuses > stopped | refuses > stopped | refuses > stopped | killed       | refuses > stopped | 0
+ending children  | refuses > stopped | refuses > stopped | refuses > stopped | refuses > stopped | killed       | refuses > stopped | 1
 renewing         | refuses > stopped | refuses > stopped | waits             | waits > handles   | killed       | waits > handles   | 1
 stopped          | stopped           | stopped           | stopped           | stopped           | stopped      | stopped           | 0
 killed           | killed            | killed            | killed            | killed            | killed       | killed            | 0

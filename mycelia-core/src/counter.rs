@@ -4,7 +4,8 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// A count of events, read at any time from any thread.
 ///
-/// Every access is `Relaxed`: a count says how often something happened and publishes nothing else.
+/// Every access but those of [`publish_owned`](Self::publish_owned) and [`get_after`](Self::get_after) is `Relaxed`: a count says how
+/// often something happened and publishes nothing else.
 /// Reading costs a load. [`add`](Self::add) may be called from anywhere and costs an atomic read-modify-write;
 /// [`add_owned`](Self::add_owned) costs a plain load and store, for a counter that one thread at a time writes.
 #[derive(Debug, Default)]
@@ -36,6 +37,29 @@ impl Counter {
     #[inline]
     pub fn add_owned(&self, n: u64) {
         self.0.store(self.get().wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// Counts `n` more on behalf of the only writer, after what that did before: a thread that reads the new count with
+    /// [`get_after`](Self::get_after) sees all of it. Costs the same as [`add_owned`](Self::add_owned) on x86.
+    #[inline]
+    pub fn publish_owned(&self, n: u64) {
+        // Release, with the Acquire in `get_after`.
+        self.0.store(self.get().wrapping_add(n), Ordering::Release);
+    }
+
+    /// As [`publish_owned`](Self::publish_owned), from any thread.
+    #[inline]
+    pub fn publish(&self, n: u64) {
+        // Release, with the Acquire in `get_after`.
+        self.0.fetch_add(n, Ordering::Release);
+    }
+
+    /// The count; what was done before the [publication](Self::publish_owned) of its last change is seen from now on.
+    #[inline]
+    #[must_use]
+    pub fn get_after(&self) -> u64 {
+        // Acquire, with the Release in `publish_owned`.
+        self.0.load(Ordering::Acquire)
     }
 
     /// Takes the count, and begins again at zero. A writer that [owns](Self::add_owned) it at the same time may put it back.

@@ -12,7 +12,7 @@ use mycelia_core::sync::{Mutex, MutexGuard};
 use mycelia_core::wake_all;
 
 use crate::error::{PushError, SendError};
-use crate::pushed::{Pushed, PushedMany};
+use crate::pushed::{Pushed, PushedMany, Rest};
 use crate::ring::Ring;
 use crate::send::Send;
 use crate::stats::Stats;
@@ -223,7 +223,7 @@ impl<T> Channel<T> {
             }
             return Poll::Ready(Some(taken));
         }
-        if state.ring.is_closed() {
+        if state.ring.is_shut() {
             return Poll::Ready(None);
         }
         if bug("going idle in two steps") {
@@ -286,6 +286,74 @@ impl<T> Channel<T> {
         }
     }
 
+    /// Refuses every later item from outside, and gives waiting senders theirs back. The channel stays open inside: for items that
+    /// come through [`push_inside`](Self::push_inside), [`push_many_inside`](Self::push_many_inside), or [`Send::to_inside`], until
+    /// [`close`](Self::close). Who is inside, the callers of these know.
+    ///
+    /// Does not wake the receiver. Returns true if the receiver has something else to do than to wait for items, so that it may have
+    /// to be [woken](Self::wake_receiver); false also if the channel was closed before.
+    pub fn close_to_outside(&self) -> bool {
+        let mut state = self.state.lock();
+        if !state.ring.close_to_outside() {
+            return false;
+        }
+        let refused = state.senders.as_mut().map_or(0, |senders| senders.refuse_all());
+        state.ring.count_refused(refused);
+        let busy = !state.idle;
+        if refused > 0 {
+            self.wake_senders_of(state);
+        }
+        busy
+    }
+
+    /// Pushes an item that [`push`](Self::push) has just refused, from inside of a channel that is
+    /// [closed to outside](Self::close_to_outside). Takes the count of that refusal back.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push); the refusal is counted again.
+    pub fn push_inside(&self, item: T) -> Result<Pushed<T>, PushError<T>> {
+        let mut state = self.state.lock();
+        if state.ring.is_shut() {
+            return Err(PushError::Closed { item });
+        }
+        state.ring.forget_refused(1);
+        let reserved = state.reserved();
+        let pushed = state.ring.push_open(item, reserved);
+        let wake = state.edge();
+        drop(state);
+        wake_if(wake);
+        pushed
+    }
+
+    /// Pushes a batch that [`push_many`](Self::push_many) has just refused, as [`push_inside`](Self::push_inside) does.
+    pub fn push_many_inside(&self, batch: &mut VecDeque<T>) -> PushedMany {
+        let mut state = self.state.lock();
+        if state.ring.is_shut() {
+            return PushedMany { queued: 0, rest: Rest::Closed };
+        }
+        state.ring.forget_refused(batch.len());
+        let reserved = state.reserved();
+        let pushed = state.ring.push_many_open(batch, reserved);
+        let wake = state.edge();
+        drop(state);
+        wake_if(wake);
+        pushed
+    }
+
+    /// True after [`close_to_outside`](Self::close_to_outside), until [`close`](Self::close).
+    #[must_use]
+    pub fn is_open_inside(&self) -> bool {
+        let state = self.state.lock();
+        state.ring.is_closed() && !state.ring.is_shut()
+    }
+
+    /// True if the receiver waits for items, and there are none, nor senders in line.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        let state = self.state.lock();
+        state.idle && state.ring.is_empty() && state.waiting() == 0
+    }
+
     /// Wakes the senders that were let in and not woken yet. To be called by the receiver of a channel
     /// [with low water](Self::with_low_water) that is about to wait for something else. Costs a load if there are none.
     #[inline]
@@ -313,7 +381,7 @@ impl<T> Channel<T> {
         all
     }
 
-    /// True after [`close`](Self::close).
+    /// True after [`close`](Self::close) or [`close_to_outside`](Self::close_to_outside).
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.state.lock().ring.is_closed()
@@ -364,9 +432,20 @@ impl<T> Channel<T> {
     }
 
     /// The first step of a send: in if there is room, else in line. `Err` gives the item back.
-    pub(crate) fn start_sending(&self, item: T, cx: &Context<'_>) -> Result<Option<usize>, SendError<T>> {
+    ///
+    /// From inside it is an item that was refused, and counted, before.
+    pub(crate) fn start_sending(
+        &self,
+        item: T,
+        inside: bool,
+        cx: &Context<'_>,
+    ) -> Result<Option<usize>, SendError<T>> {
         let mut state = self.state.lock();
-        if state.ring.is_closed() || state.ring.capacity() == 0 {
+        if inside {
+            state.ring.forget_refused(1);
+        }
+        let closed = if inside { state.ring.is_shut() } else { state.ring.is_closed() };
+        if closed || state.ring.capacity() == 0 {
             state.ring.count_refused(1);
             return Err(SendError(item));
         }
@@ -411,7 +490,7 @@ impl<T> Channel<T> {
         let outcome = state.senders.as_mut().map(|senders| senders.remove(key));
         if let Some(Outcome::Refused(..)) = outcome {
             // Nobody saw the refusal: it was never sent.
-            state.ring.forget_refused();
+            state.ring.forget_refused(1);
         }
         drop(state);
         match outcome? {

@@ -31,7 +31,9 @@ pub(crate) struct Ring<T> {
     /// 32 bits: more items fit into no memory.
     capacity: u32,
     policy: OverflowPolicy,
+    /// Refuses later items: all of them, or, with `inside`, those from outside.
     closed: bool,
+    inside: bool,
     /// The most items seen by a receiver since the ring was last idle, and how often in a row that was few.
     peak: u32,
     sparse: u32,
@@ -54,6 +56,7 @@ impl<T> Ring<T> {
             capacity: u32::try_from(capacity).unwrap_or(u32::MAX),
             policy,
             closed: false,
+            inside: false,
             peak: 0,
             sparse: 0,
             accepted: 0,
@@ -89,8 +92,22 @@ impl<T> Ring<T> {
         self.closed
     }
 
+    /// True after `close`, and not after `close_to_outside` alone.
+    pub(crate) fn is_shut(&self) -> bool {
+        self.closed && !self.inside
+    }
+
     pub(crate) fn close(&mut self) {
         self.closed = true;
+        self.inside = false;
+    }
+
+    /// False if it is closed already.
+    pub(crate) fn close_to_outside(&mut self) -> bool {
+        let was_open = !self.closed;
+        self.inside |= was_open;
+        self.closed = true;
+        was_open
     }
 
     /// Pushes by the policy. `reserved`: the room there may be belongs to somebody else, so the ring counts as full.
@@ -100,6 +117,12 @@ impl<T> Ring<T> {
             self.losses().refused += 1;
             return Err(PushError::Closed { item });
         }
+        self.push_open(item, reserved)
+    }
+
+    /// As `push`, whether it is closed or not.
+    #[inline]
+    pub(crate) fn push_open(&mut self, item: T, reserved: bool) -> Result<Pushed<T>, PushError<T>> {
         if self.has_room() && !reserved {
             self.accept(item);
             return Ok(Pushed::Queued);
@@ -129,6 +152,12 @@ impl<T> Ring<T> {
             self.losses().refused += count as u64;
             return PushedMany { queued: 0, rest: Rest::Closed };
         }
+        self.push_many_open(batch, reserved)
+    }
+
+    /// As `push_many`, whether it is closed or not.
+    pub(crate) fn push_many_open(&mut self, batch: &mut VecDeque<T>, reserved: bool) -> PushedMany {
+        let count = batch.len();
         let room = if reserved { 0 } else { (self.capacity() - self.items.len()).min(count) };
         for item in batch.drain(..room) {
             self.accept(item);
@@ -175,9 +204,9 @@ impl<T> Ring<T> {
         }
     }
 
-    /// Takes back the count of one.
-    pub(crate) fn forget_refused(&mut self) {
-        self.losses().refused -= 1;
+    /// Takes back the count of so many.
+    pub(crate) fn forget_refused(&mut self, items: usize) {
+        self.losses().refused -= items as u64;
     }
 
     pub(crate) fn pop(&mut self) -> Option<T> {

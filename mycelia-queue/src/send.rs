@@ -28,6 +28,8 @@ pub struct Send<C: Deref<Target = Channel<T>>, T> {
 
 enum State<T> {
     New(T),
+    /// From inside of a channel that is closed to outside.
+    Inside(T),
     Waiting(usize),
     Done,
 }
@@ -51,6 +53,12 @@ impl<C: Deref<Target = Channel<T>>, T> Send<C, T> {
     /// ```
     pub fn to(channel: C, item: T) -> Self {
         Self { channel, state: State::New(item) }
+    }
+
+    /// Sends an item that the channel has just refused, from inside of a channel that is
+    /// [closed to outside](Channel::close_to_outside). As [`to`](Self::to) otherwise.
+    pub fn to_inside(channel: C, item: T) -> Self {
+        Self { channel, state: State::Inside(item) }
     }
 
     /// Gives up. The item comes back unless it is in the queue already (or was given back by an error).
@@ -83,7 +91,7 @@ impl<C: Deref<Target = Channel<T>>, T> Send<C, T> {
     /// As [`cancel`](Self::cancel). It must not be polled afterwards.
     pub fn withdraw(&mut self) -> Option<T> {
         match std::mem::replace(&mut self.state, State::Done) {
-            State::New(item) => Some(item),
+            State::New(item) | State::Inside(item) => Some(item),
             State::Waiting(key) => self.channel.stop_sending(key),
             State::Done => None,
         }
@@ -97,23 +105,25 @@ impl<C: Deref<Target = Channel<T>>, T> Future for Send<C, T> {
     /// If it is polled after it was ready.
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match std::mem::replace(&mut self.state, State::Done) {
-            State::New(item) => match self.channel.start_sending(item, cx) {
-                Ok(None) => Poll::Ready(Ok(())),
-                Err(error) => Poll::Ready(Err(error)),
-                Ok(Some(key)) => {
-                    self.state = State::Waiting(key);
-                    Poll::Pending
-                }
-            },
+        let (item, inside) = match std::mem::replace(&mut self.state, State::Done) {
+            State::New(item) => (item, false),
+            State::Inside(item) => (item, true),
             State::Waiting(key) => {
                 let poll = self.channel.poll_sending(key, cx);
                 if poll.is_pending() {
                     self.state = State::Waiting(key);
                 }
-                poll
+                return poll;
             }
             State::Done => panic!("a send was polled after it was ready"),
+        };
+        match self.channel.start_sending(item, inside, cx) {
+            Ok(None) => Poll::Ready(Ok(())),
+            Err(error) => Poll::Ready(Err(error)),
+            Ok(Some(key)) => {
+                self.state = State::Waiting(key);
+                Poll::Pending
+            }
         }
     }
 }
@@ -127,7 +137,7 @@ impl<C: Deref<Target = Channel<T>>, T> Drop for Send<C, T> {
 impl<C: Deref<Target = Channel<T>>, T> fmt::Debug for Send<C, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
-            State::New(_) => "new",
+            State::New(_) | State::Inside(_) => "new",
             State::Waiting(_) => "waiting",
             State::Done => "done",
         };

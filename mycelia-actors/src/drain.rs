@@ -1,0 +1,381 @@
+//! Ending a part of the forest of subsystems, or all of it, without losing what was accepted.
+//!
+//! ```text
+//!  1 close to outside     what comes from outside of the part is refused; inside, messages flow on
+//!  2 work off             until the part is quiet: see `quiet`                      ── nine tenths of the limit ──▶ 3
+//!  3 end                  from the leaves up, siblings by their types: see `ending`  ── the limit ──▶ kill
+//! ```
+//!
+//! A subsystem without children looks after its own stop, in its loop. All other drains are looked after by a task: a
+//! *coordinator*, which does the same for a subsystem with all below it and for the whole runtime.
+
+pub(crate) mod ending;
+pub(crate) mod quiet;
+pub(crate) mod shutdown;
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::ptr;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use mycelia_core::sync::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout_at};
+
+use crate::actor::{Actor, Request};
+use crate::error::CutOff;
+use crate::ledger::Rare;
+use crate::registry::Phase;
+use crate::runtime::grace;
+use crate::shared::Shared;
+use ending::Ending;
+use shutdown::Shutdown;
+
+/// What the drains of a runtime share.
+#[derive(Default)]
+pub(crate) struct Drains {
+    /// Something has settled: it may be quiet now.
+    look: Notify,
+    /// The one of the whole runtime.
+    shutdown: Mutex<Option<Arc<Shutdown>>>,
+}
+
+impl Drains {
+    /// Lets those who wait for quiet look again.
+    pub(crate) fn look_again(&self) {
+        self.look.notify_waiters();
+    }
+}
+
+/// A day that does not come: limits beyond it are none.
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
+/// How long a drain may take. It can be shortened.
+#[derive(Clone)]
+pub(crate) struct Limit {
+    began: Instant,
+    timeout: Arc<watch::Sender<Duration>>,
+}
+
+impl Limit {
+    pub(crate) fn new(timeout: Option<Duration>) -> Self {
+        let (timeout, _) = watch::channel(timeout.unwrap_or(FAR).min(FAR));
+        Self { began: Instant::now(), timeout: Arc::new(timeout) }
+    }
+
+    /// The same beginning with a timeout of its own.
+    fn of_part(&self, timeout: Duration) -> Self {
+        Self { began: self.began, ..Self::new(Some(timeout)) }
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        *self.timeout.borrow()
+    }
+
+    /// Leaves no more time than this from now on.
+    pub(crate) fn shorten(&self, now: Instant, within: Duration) {
+        let shorter = now.saturating_duration_since(self.began).saturating_add(within);
+        self.timeout.send_if_modified(|timeout| {
+            let is_shorter = shorter < *timeout;
+            *timeout = shorter.min(*timeout);
+            is_shorter
+        });
+    }
+
+    /// When the rest is killed.
+    pub(crate) fn end(&self) -> Instant {
+        self.began + self.timeout()
+    }
+
+    /// When what is left is told to end, quiet or not.
+    pub(crate) fn force(&self) -> Instant {
+        self.began + self.timeout() / 10 * 9
+    }
+
+    /// Waits for something until `when` says, which may change.
+    pub(crate) async fn until<T>(
+        &self,
+        when: fn(&Self) -> Instant,
+        something: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut something = pin!(something);
+        let mut timeout = self.timeout.subscribe();
+        loop {
+            let mut shortened = pin!(timeout.changed());
+            let either = poll_fn(|task| match something.as_mut().poll(task) {
+                Poll::Ready(found) => Poll::Ready(Some(found)),
+                Poll::Pending => shortened.as_mut().poll(task).map(|_| None),
+            });
+            match timeout_at(when(self), either).await {
+                Ok(Some(found)) => return Some(found),
+                Ok(None) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+/// Begins to stop a subsystem with all below it. Whatever has no coordinator is looked after by its own loop.
+pub(crate) fn stop(actor: &Arc<Actor>) {
+    let runtime = &actor.runtime;
+    let (part, coordinate) = {
+        let mut registry = runtime.registry.lock();
+        if !registry.begin_drain(actor) {
+            return;
+        }
+        let part = registry.part(Some(actor), true);
+        let coordinate = part.len() > 1 || registry.stop_timeout(actor).is_some();
+        (part, coordinate && registry.coordinate(actor))
+    };
+    part.iter().for_each(|one| one.close_to_outside());
+    if coordinate {
+        coordinator(actor);
+    } else {
+        // Its loop looks after it, also if it has nothing else to do.
+        actor.queue.wake_receiver();
+    }
+}
+
+/// The loop of a subsystem that is closed to outside has nothing to do. True if that was the end: it is closed for good now.
+#[cold]
+pub(crate) fn idle(actor: &Arc<Actor>) -> bool {
+    let runtime = &actor.runtime;
+    if let Some(rare) = actor.ledger.rare_if_any() {
+        rare.tasks.begin_stop();
+    }
+    if is_alone(actor) {
+        actor.close();
+        return true;
+    }
+    let mut registry = runtime.registry.lock();
+    // It has got children since it was told to stop.
+    let coordinate = registry.drain_of(actor) == (Phase::Draining, false)
+        && !registry.children(actor).is_empty()
+        && registry.coordinate(actor);
+    drop(registry);
+    if coordinate {
+        coordinator(actor);
+    }
+    runtime.drains.look_again();
+    false
+}
+
+/// True if a subsystem that is closed to outside, and has nothing to do, may end by itself: nobody else looks after its stop, and it has
+/// neither children nor side tasks that it waits for.
+#[cold]
+pub(crate) fn is_alone(actor: &Arc<Actor>) -> bool {
+    let registry = actor.runtime.registry.lock();
+    let alone = registry.drain_of(actor) == (Phase::Draining, false) && registry.children(actor).is_empty();
+    drop(registry);
+    let holds = |rare: &Rare| rare.tasks.hold_up() || !rare.promises.is_zero();
+    alone && !actor.ledger.rare_if_any().is_some_and(holds)
+}
+
+/// Looks after the stop of a subsystem that has, or had, others below it.
+fn coordinator(root: &Arc<Actor>) {
+    let timeout = root.runtime.registry.lock().stop_timeout(root);
+    let limit = Limit::new(timeout);
+    let drain =
+        Drain { runtime: Arc::clone(&root.runtime), root: Some(Arc::clone(root)), limit, over: false };
+    let run = async move {
+        let cut_off = drain.run().await;
+        if !cut_off.is_empty() {
+            tracing::warn!(?cut_off, "a stop reached its limit");
+        }
+    };
+    match root.runtime.any_tokio() {
+        Some(tokio) => drop(tokio.spawn(run)),
+        // It was spawned on one, which has gone: so does it.
+        None => drop(run),
+    }
+}
+
+/// One drain, from its second step on.
+pub(crate) struct Drain {
+    runtime: Arc<Shared>,
+    /// All below it; or, if there is none, all of the runtime.
+    root: Option<Arc<Actor>>,
+    limit: Limit,
+    over: bool,
+}
+
+impl Drain {
+    pub(crate) fn of_all(runtime: &Arc<Shared>, limit: Limit) -> Self {
+        Self { runtime: Arc::clone(runtime), root: None, limit, over: false }
+    }
+
+    /// Works off, ends, and says what was cut off.
+    pub(crate) async fn run(mut self) -> Vec<CutOff> {
+        let mut cut_off = CutOffs::default();
+        let quiet = self.work_off(false, &mut cut_off).await;
+        self.runtime.registry.lock().end_drain(self.root.as_deref());
+        if !quiet {
+            cut_off.note(&self.runtime.registry.lock().part(self.root.as_ref(), false));
+        }
+        let ending = Ending::new(&self.runtime, self.limit.clone());
+        let last = self.root.is_none().then(|| self.runtime.registry.lock().roots(true)).unwrap_or_default();
+        match &self.root {
+            Some(root) => ending.end(Arc::clone(root)).await,
+            None => {
+                let roots = self.runtime.registry.lock().roots(false);
+                ending.siblings(roots).await;
+            }
+        }
+        if self.root.is_none() {
+            // Those who read what the runtime itself tells have all of it now.
+            self.runtime.dead_letters.close();
+            self.runtime.bus.close();
+        }
+        if !last.is_empty() {
+            self.runtime.registry.lock().part(None, true).iter().for_each(|one| one.close_to_outside());
+            if !self.work_off(true, &mut cut_off).await {
+                cut_off.note(&self.runtime.registry.lock().part(None, true));
+            }
+            ending.siblings(last).await;
+        }
+        self.kill_late(&mut cut_off).await;
+        self.over = true;
+        cut_off.list()
+    }
+
+    /// Waits until all is quiet, or it is time to end all the same (`false`). Subsystems with a limit of their own end when it comes.
+    async fn work_off(&self, last: bool, cut_off: &mut CutOffs) -> bool {
+        let runtime = Arc::clone(&self.runtime);
+        let mut witness = None;
+        loop {
+            let mut settled = pin!(runtime.drains.look.notified());
+            settled.as_mut().enable();
+            if quiet::is_quiet(&runtime, self.root.as_ref(), last, &mut witness) {
+                return true;
+            }
+            if self.limit.force() <= Instant::now() {
+                return false;
+            }
+            let own = self.limits_of_parts();
+            let next = own.iter().map(|(_, limit)| limit.force()).min();
+            let settled = async {
+                match next {
+                    Some(next) => drop(timeout_at(next, settled).await),
+                    None => settled.await,
+                }
+            };
+            if self.limit.until(Limit::force, settled).await.is_none() {
+                return false;
+            }
+            let now = Instant::now();
+            for (part, limit) in own.into_iter().filter(|(_, limit)| limit.force() <= now) {
+                self.cut_part(part, limit, cut_off);
+            }
+        }
+    }
+
+    /// Subsystems below the root with limits of their own, which have not been told to end.
+    fn limits_of_parts(&self) -> Vec<(Arc<Actor>, Limit)> {
+        let registry = self.runtime.registry.lock();
+        let is_root = |one: &Arc<Actor>| self.root.as_ref().is_some_and(|root| Arc::ptr_eq(root, one));
+        let is_inside = |one: &Arc<Actor>| self.root.as_ref().is_none_or(|root| registry.is_below(one, root));
+        let own = registry.stop_timeouts().into_iter();
+        let own = own.filter(|(one, _)| !is_root(one) && is_inside(one) && !one.has_to_end());
+        own.map(|(one, timeout)| (one, self.limit.of_part(timeout))).collect()
+    }
+
+    /// A part has used up its own limit: it ends, while the others go on.
+    fn cut_part(&self, part: Arc<Actor>, limit: Limit, cut_off: &mut CutOffs) {
+        let members = {
+            let mut registry = self.runtime.registry.lock();
+            registry.begin_drain(&part);
+            registry.end_drain(Some(&part));
+            registry.part(Some(&part), true)
+        };
+        cut_off.note(&members);
+        members.iter().for_each(|one| one.close_to_outside());
+        let ending = Ending::new(&self.runtime, limit);
+        tokio::spawn(async move { ending.end_or_kill(part).await });
+    }
+
+    /// Kills those that have not ended: first those without children, then all others; each for a part of the grace.
+    async fn kill_late(&self, cut_off: &mut CutOffs) {
+        let late = || self.runtime.registry.lock().part(self.root.as_ref(), true);
+        let ended = |one: &Arc<Actor>| one.life.exit().is_some();
+        let all: Vec<_> = late().into_iter().filter(|one| !ended(one)).collect();
+        if all.is_empty() {
+            return;
+        }
+        cut_off.note_late(&all);
+        let grace = grace(all.len()).min(Duration::from_millis(80));
+        let childless = |one: &&Arc<Actor>| self.runtime.registry.lock().children(one).is_empty();
+        let first: Vec<_> = all.iter().filter(childless).cloned().collect();
+        ending::kill(&first, grace / 2).await;
+        // Those who have waited for them may have nothing left to do but to end.
+        let rest: Vec<_> = all.iter().filter(|one| !ended(one)).cloned().collect();
+        rest.iter().filter(|one| !one.is_killed()).for_each(|one| one.request(Request::StopNow));
+        ending::ended_within(grace / 4, &rest).await;
+        let rest: Vec<_> = late().into_iter().filter(|one| !ended(one)).collect();
+        cut_off.note_late(&rest);
+        ending::kill(&rest, grace / 4).await;
+    }
+}
+
+impl Drop for Drain {
+    /// Its tokio goes away before it is over: all that is left is told to end.
+    fn drop(&mut self) {
+        if !self.over {
+            let part = self.runtime.registry.lock().part(self.root.as_ref(), true);
+            part.iter().for_each(|one| one.close());
+        }
+    }
+}
+
+/// What a drain has cut off, subsystem by subsystem.
+#[derive(Default)]
+struct CutOffs {
+    all: Vec<(Arc<Actor>, CutOff)>,
+    /// Where each is, by its address in memory.
+    places: HashMap<usize, usize>,
+}
+
+impl CutOffs {
+    /// These are told to end, whatever they have left.
+    fn note(&mut self, all: &[Arc<Actor>]) {
+        for one in all {
+            let stats = one.stats();
+            let side_tasks = one.ledger.rare_if_any().map(|rare| rare.tasks.waited_for()).unwrap_or_default();
+            if stats.queued > 0 || !side_tasks.is_empty() {
+                let found = self.find(one);
+                found.queued = stats.queued;
+                found.side_tasks = side_tasks;
+            }
+        }
+    }
+
+    /// These have not ended, and are killed.
+    fn note_late(&mut self, all: &[Arc<Actor>]) {
+        for one in all {
+            let in_hand = one.stats().in_hand;
+            self.find(one).in_hand = in_hand;
+        }
+    }
+
+    fn find(&mut self, one: &Arc<Actor>) -> &mut CutOff {
+        let place = *self.places.entry(ptr::from_ref(&**one).addr()).or_insert_with(|| {
+            self.all.push((Arc::clone(one), CutOff::of(one.name.clone())));
+            self.all.len() - 1
+        });
+        &mut self.all[place].1
+    }
+
+    /// With how each of them ended. One that was late, and ended by itself all the same, lost nothing.
+    fn list(self) -> Vec<CutOff> {
+        let all = self.all.into_iter().map(|(one, mut cut_off)| {
+            let exit = one.life.exit();
+            cut_off.is_left = exit.is_none();
+            cut_off.is_killed = matches!(exit, Some(crate::lifecycle::Exit::Killed));
+            cut_off
+        });
+        all.filter(|one| one.queued > 0 || !one.side_tasks.is_empty() || one.is_killed || one.is_left)
+            .collect()
+    }
+}
