@@ -227,11 +227,16 @@ impl<S: Subsystem> Address<S> {
         Recipient::new(Arc::clone(&self.actor), Actor::envelope::<S, M>)
     }
 
-    /// Ends the subsystem after what its mailbox has accepted so far; later messages are refused, and senders that wait for room get
-    /// theirs back. Returns at once.
+    /// Ends the subsystem, with all below it, when what they have accepted is worked off. Returns at once.
     ///
-    /// One that has not started yet, or pauses before a restart, does that first. A suspended one goes on. Its children end before it
-    /// does, each after what it has accepted.
+    /// Messages from outside of this part of the tree are refused from now on, and senders from outside that wait for capacity get theirs
+    /// back. Handlers, hooks and side tasks inside go on sending to one another, and may spawn children, until nothing is queued, in
+    /// hand, promised ([`ReplyTo`]) or [piped](crate::Context::pipe); then they end, children before parents. Timers and streams end at
+    /// once: see [`TaskHandle::at_stop`](crate::TaskHandle::at_stop). There is no limit but that of
+    /// [`Configure::stop_timeout`](crate::Configure::stop_timeout): a subsystem that tells itself for ever does not end.
+    ///
+    /// One that has not started yet does that first, and so does one that pauses before a restart and has messages left. A suspended one
+    /// goes on. One that fails meanwhile restarts at once.
     pub fn stop(&self) {
         drain::stop(&self.actor);
     }
@@ -275,7 +280,8 @@ impl<S: Subsystem> Address<S> {
         self.actor.request(Request::Restart);
     }
 
-    /// Waits until [`Subsystem::started`] has run for the first time.
+    /// Waits until [`Subsystem::started`] has run for the first time. A handler that awaits this for a child, or for itself, holds its own
+    /// mailbox up until then.
     ///
     /// # Errors
     /// [`StartError`], if the subsystem ended instead.

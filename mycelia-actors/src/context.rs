@@ -67,8 +67,14 @@ impl<S: Subsystem> Context<S> {
     /// Sends itself the result of a future, which runs beside it on tokio: the subsystem goes on with its messages meanwhile. (What
     /// the future asks holds nobody up, and is not bound by the deadline of the message in hand.)
     ///
-    /// The message waits for room. The future is dropped when the subsystem ends or restarts. If it panics there is no message, and
+    /// The message waits for capacity, and for a slot where the message pool is exhausted. If the future panics there is no message, and
     /// the panic is logged: what must be heard of is in a `Result`.
+    ///
+    /// A stop waits for the future, within its limit ([`TaskHandle::at_stop`] says otherwise); but not while the future waits for the end
+    /// or start of a subsystem, or for an event, or where nothing can wake it any more. A restart drops the future before there is
+    /// another state; so does a kill, and the limit of a stop. Then it is *abandoned*: counted ([`Address::side_tasks`]), logged, and
+    /// told as a dead letter with the reason [`Reason::Abandoned`](crate::Reason::Abandoned). A message that was sent before a restart
+    /// expires ([`TaskHandle::across_restarts`] says otherwise).
     ///
     /// ```
     /// use mycelia_actors::prelude::*;
@@ -114,7 +120,8 @@ impl<S: Subsystem> Context<S> {
 
     /// Sends itself each item of a stream, one after another, and waits for room before it takes the next: so the mailbox holds a
     /// quick stream up. Ends with the stream (chain an item to it to hear of that), when the stream panics (which is logged), or when the
-    /// subsystem ends or restarts.
+    /// subsystem restarts or begins to stop ([`TaskHandle::at_stop`] says otherwise). A stream that is always ready lets other tasks run
+    /// after some 128 items.
     ///
     /// # Cost
     /// A task of tokio's.
@@ -126,7 +133,8 @@ impl<S: Subsystem> Context<S> {
         side_tasks::attach(&self.address, stream)
     }
 
-    /// Sends itself a message after this time, waiting for room if need be. Ends when the subsystem ends or restarts.
+    /// Sends itself a message after this time, waiting for capacity if need be. Ends when the subsystem restarts or begins to stop
+    /// ([`TaskHandle::at_stop`] says otherwise).
     ///
     /// # Cost
     /// A task of tokio's. Times are those of tokio: a millisecond coarse, never early.
@@ -137,8 +145,8 @@ impl<S: Subsystem> Context<S> {
         side_tasks::send_after(&self.address, delay, message)
     }
 
-    /// Sends itself a message again and again, the first after one period, until it is cancelled, or the subsystem ends or
-    /// restarts. Periods under a millisecond are one.
+    /// Sends itself a message again and again, the first after one period, until it is cancelled, or the subsystem restarts or begins to
+    /// stop ([`TaskHandle::at_stop`] says otherwise). Periods under a millisecond are one.
     ///
     /// The times are those of the first schedule, however late a message was: there is no drift. While the mailbox is full one
     /// message waits for room; the times that pass meanwhile are left out.
@@ -238,12 +246,12 @@ impl<S: Subsystem> Context<S> {
         Stopping::new(self.address.actor())
     }
 
-    /// Ends this subsystem after what its mailbox has accepted so far.
+    /// Ends this subsystem after what its mailbox has accepted so far: see [`Address::stop`].
     pub fn stop(&self) {
         self.address.stop();
     }
 
-    /// Spawns a child without a name: it ends before this subsystem does, and when this one restarts. If this one is killed, it is
+    /// Spawns a child without a name: it ends before this subsystem does, and before this one restarts. If this one is killed, it is
     /// killed, too. If a handler of the child panics, it ends, and this one goes on: see [`Restart`](crate::Restart) for more.
     ///
     /// # Errors

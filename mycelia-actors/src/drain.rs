@@ -291,6 +291,10 @@ impl Drain {
             registry.part(Some(&part), true)
         };
         cut_off.note(&members);
+        // Those that are killed at the limit are found by how they ended.
+        for one in &members {
+            cut_off.find(one);
+        }
         members.iter().for_each(|one| one.close_to_outside());
         let ending = Ending::new(&self.runtime, limit);
         tokio::spawn(async move { ending.end_or_kill(part).await });

@@ -8,12 +8,18 @@ use tokio::time::Instant;
 /// How often a subsystem that fails is given a new state from its factory, how soon, and who else is then.
 ///
 /// The restart happens inside the same task: mailbox, batch in hand, waiting senders and addresses stay. Only the message that was
-/// in hand is lost (*failed*), and its asker told. Its children are ended before, with all of theirs: what `started` spawns is
-/// spawned again. Whom the old state watched, the new one does not.
+/// in hand is lost (*failed*), and its asker told.
+///
+/// Between two states, in this order: side tasks are told to end, and waited for (a second at most; one that blocks its thread is
+/// abandoned then); children are ended, with all of theirs; the old state is dropped; then, after the pause, the factory makes the next
+/// state, and its `started` runs. So ports, files and locks of the old state are free. Messages that side tasks of the old state have
+/// sent expire ([`TaskHandle::across_restarts`](crate::TaskHandle::across_restarts) says otherwise); all others stay. Whom the old
+/// state watched, the new one does not.
 ///
 /// | what fails | with a factory | without |
 /// |---|---|---|
 /// | a handler or [`started`](crate::Subsystem::started) panics | restarts, up to its limit; then *fails for good* | ends |
+/// | the factory panics | as a panic; there is no state until one succeeds | |
 /// | `started` returns an error: the first time | ends | ends |
 /// | … in a restart | as a panic | |
 /// | a child fails for good | as a panic, after the message in hand | ends, and fails its own parent |
@@ -96,15 +102,16 @@ impl Restart {
         Self { others: Others::LaterSiblings, ..Self::one_for_one() }
     }
 
-    /// Ends the subsystem at the restart that would be one more than `most` within this time. (It remembers when each of these was:
-    /// 16 bytes a restart.)
+    /// Ends the subsystem at the restart that would be one more than `most` within this time. Only the time counts in which the
+    /// subsystem runs, not that of pauses. (It remembers when each of these was: 16 bytes a restart.)
     pub fn at_most(mut self, most: u32, within: Duration) -> Self {
         self.most = most;
         self.within = within;
         self
     }
 
-    /// Waits before the second restart in a row, and twice as long before each one after it, up to `longest`.
+    /// Waits before the second restart in a row, and twice as long before each one after it, up to `longest`. A row ends when the
+    /// subsystem has run without a failure for the longer of the window and the last pause. A subsystem that is stopping does not wait.
     ///
     /// Each pause is shortened by chance, to no less than its half, so that those who failed together do not come back together
     /// (the equal jitter of Marc Brooker's measurements; [`Builder::seed`](crate::Builder::seed) makes it repeatable).

@@ -17,6 +17,7 @@ use futures_core::Stream;
 use mycelia_core::contain;
 use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::coop::poll_proceed;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
@@ -127,11 +128,16 @@ impl<M: Clone> Source<M> for Every<M> {
 enum Delivery<M> {
     Nothing,
     New(M),
+    /// Many others are in line already: those that wait here have no slot yet.
+    Behind(M, Pin<Box<dyn Future<Output = Option<Permit>> + Send>>),
     /// The message pool is exhausted, for the moment.
-    NoSlot(M, Pin<Box<Sleep>>, Duration),
+    NoSlot(M, Permit, Pin<Box<Sleep>>, Duration),
     /// The envelope is of such a message.
-    Posted(Posting<Arc<Actor>>),
+    Posted(Posting<Arc<Actor>>, Permit),
 }
+
+/// The right to be in line for capacity.
+type Permit = OwnedSemaphorePermit;
 
 impl<M: Send + 'static> Delivery<M> {
     /// Ready when the message is in the mailbox, or (`false`) the subsystem takes no more.
@@ -139,17 +145,31 @@ impl<M: Send + 'static> Delivery<M> {
         loop {
             match std::mem::replace(self, Self::Nothing) {
                 Self::Nothing => return Poll::Ready(true),
-                Self::New(message) => *self = Self::put_into_slot::<S>(actor, entry, message, FIRST_PAUSE),
-                Self::NoSlot(message, mut pause, length) => {
+                Self::New(message) => {
+                    let line = actor.ledger.rare().tasks.line();
+                    *self = match Arc::clone(&line).try_acquire_owned() {
+                        Ok(permit) => Self::put_into_slot::<S>(actor, entry, message, permit, FIRST_PAUSE),
+                        Err(_) => Self::Behind(message, Box::pin(async { line.acquire_owned().await.ok() })),
+                    };
+                }
+                Self::Behind(message, mut permit) => {
+                    let Poll::Ready(permit) = permit.as_mut().poll(task) else {
+                        *self = Self::Behind(message, permit);
+                        return Poll::Pending;
+                    };
+                    let Some(permit) = permit else { unreachable!("nothing closes the semaphore") };
+                    *self = Self::put_into_slot::<S>(actor, entry, message, permit, FIRST_PAUSE);
+                }
+                Self::NoSlot(message, permit, mut pause, length) => {
                     if pause.as_mut().poll(task).is_pending() {
-                        *self = Self::NoSlot(message, pause, length);
+                        *self = Self::NoSlot(message, permit, pause, length);
                         return Poll::Pending;
                     }
-                    *self = Self::put_into_slot::<S>(actor, entry, message, length * 2);
+                    *self = Self::put_into_slot::<S>(actor, entry, message, permit, length * 2);
                 }
-                Self::Posted(mut posting) => match Pin::new(&mut posting).poll(task) {
+                Self::Posted(mut posting, permit) => match Pin::new(&mut posting).poll(task) {
                     Poll::Pending => {
-                        *self = Self::Posted(posting);
+                        *self = Self::Posted(posting, permit);
                         return Poll::Pending;
                     }
                     Poll::Ready(Ok(())) => return Poll::Ready(true),
@@ -163,18 +183,24 @@ impl<M: Send + 'static> Delivery<M> {
         }
     }
 
-    fn put_into_slot<S: Handler<M>>(actor: &Arc<Actor>, entry: &Entry, message: M, pause: Duration) -> Self {
+    fn put_into_slot<S: Handler<M>>(
+        actor: &Arc<Actor>,
+        entry: &Entry,
+        message: M,
+        permit: Permit,
+        pause: Duration,
+    ) -> Self {
         match actor.envelope::<S, M>(message) {
             Ok(envelope) => {
                 if !entry.keeps_messages() {
                     envelope.set_state(entry.state);
                 }
-                Self::Posted(Posting::new(Arc::clone(actor), envelope))
+                Self::Posted(Posting::new(Arc::clone(actor), envelope), permit)
             }
             Err((message, refusal)) => {
                 tracing::debug!(subsystem = %actor.name, %refusal, "a side task waits for a slot");
                 let pause = pause.min(LONGEST_PAUSE);
-                Self::NoSlot(message, Box::pin(sleep(pause)), pause)
+                Self::NoSlot(message, permit, Box::pin(sleep(pause)), pause)
             }
         }
     }
@@ -183,7 +209,7 @@ impl<M: Send + 'static> Delivery<M> {
     fn give_up(&mut self, actor: &Actor) {
         match std::mem::replace(self, Self::Nothing) {
             Self::Nothing => {}
-            Self::Posted(mut posting) => {
+            Self::Posted(mut posting, _) => {
                 if let Some(envelope) = posting.withdraw() {
                     let rare = actor.ledger.rare();
                     rare.returned.add(1);
@@ -191,7 +217,7 @@ impl<M: Send + 'static> Delivery<M> {
                     actor.lose(envelope, Reason::Undelivered, Fate::Undelivered);
                 }
             }
-            Self::New(message) | Self::NoSlot(message, ..) => {
+            Self::New(message) | Self::Behind(message, _) | Self::NoSlot(message, ..) => {
                 let rare = actor.ledger.rare();
                 rare.returned.add(1);
                 rare.given_up.add(1);

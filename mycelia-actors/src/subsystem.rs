@@ -59,7 +59,9 @@ pub trait Subsystem: Sized + Send + 'static {
     /// Runs last, if the subsystem was stopped: not if it was killed, never started, or has panicked for good (its state may
     /// be broken then).
     ///
-    /// The mailbox is closed by now. A panic in here is contained and logged.
+    /// The mailbox is closed by now, and side tasks and children have ended. No others can be started. Siblings of types that were spawned
+    /// before are still there, and can be asked: see [`Runtime::shutdown`](crate::Runtime::shutdown). A panic in here is contained and
+    /// logged.
     fn stopped(&mut self, exit: &Exit, cx: &mut Context<Self>) -> impl Future<Output = ()> + Send {
         let _ = (exit, cx);
         async {}

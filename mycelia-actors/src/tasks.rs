@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context as Task, Poll, Wake, Waker};
 
 use foldhash::fast::FixedState;
@@ -12,6 +12,7 @@ use mycelia_core::sync::Mutex;
 use mycelia_core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use mycelia_core::{Counter, wake_all};
 use slab::Slab;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::actor::Actor;
@@ -80,6 +81,9 @@ impl fmt::Debug for TaskHandle {
             .finish_non_exhaustive()
     }
 }
+
+/// Side tasks of one subsystem that are in line for capacity at once.
+const MOST_IN_LINE: usize = 64;
 
 /// What a side task was told.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd)]
@@ -272,6 +276,8 @@ impl Wake for Alarm {
 #[derive(Default)]
 pub(crate) struct Tasks {
     running: Mutex<Running>,
+    /// Side tasks in line for capacity. Made with the first one.
+    line: OnceLock<Arc<Semaphore>>,
     started: Counter,
     finished: Counter,
     panicked: Counter,
@@ -307,6 +313,12 @@ impl fmt::Debug for Tasks {
 }
 
 impl Tasks {
+    /// So many side tasks may be in line for capacity at once, each with its message in a slot. All others keep theirs themselves: a
+    /// burst of timers does not make the message pool grow.
+    pub(crate) fn line(&self) -> Arc<Semaphore> {
+        Arc::clone(self.line.get_or_init(|| Arc::new(Semaphore::new(MOST_IN_LINE))))
+    }
+
     /// Notes a side task that is about to start.
     pub(crate) fn add(
         &self,
