@@ -336,6 +336,12 @@ impl Actor {
     #[cold]
     fn take_request(&self, taken: usize) -> Option<Asked> {
         let requests = self.requests.fetch_and(!RESTARTS, Ordering::Acquire);
+        if requests & Request::Drain as u8 != 0
+            && let Some(rare) = self.ledger.rare_if_any()
+        {
+            // Here, between two handlings: so a handler has said of a side task how it ends, before it is asked.
+            rare.tasks.begin_stop();
+        }
         let mut urgent =
             [Request::Kill, Request::StopNow, Request::ChildFailed, Request::Restart].into_iter();
         urgent
