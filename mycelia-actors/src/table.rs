@@ -4,6 +4,7 @@
 
 use std::any::{Any, TypeId, type_name};
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::task::Context as Task;
 
@@ -55,6 +56,8 @@ pub(crate) struct HandlingTable<S: Subsystem> {
     /// How many messages of this type may be handled at once, and how, if that is more than one.
     pub(crate) batch: usize,
     pub(crate) run_batch: Run<S, Vec<Held>>,
+    /// Leaves a reply of the handler's type for the asker: of one batch, each may want it in another form.
+    reply: unsafe fn(Held, NonNull<u8>, &Actor),
 }
 
 /// Starts to handle the message in a slot, or several. `None` if the handler was done at the first poll.
@@ -162,11 +165,11 @@ impl<S: Handler<M>, M: Send + 'static, C: ReplyAs<S::Reply>> Handling<S, M, C> {
     const fn handling(pattern: Option<&'static str>) -> HandlingTable<S> {
         HandlingTable {
             table: Values::<M, C::Out>::table(pattern),
-            // With the `C`: messages of one batch go through one table.
-            message_id: TypeId::of::<(M, C)>,
+            message_id: TypeId::of::<M>,
             run: run::<S, M, C>,
             batch: S::BATCH,
-            run_batch: run_batch::<S, M, C>,
+            run_batch: run_batch::<S, M>,
+            reply: reply_in_form::<S::Reply, C>,
         }
     }
 }
@@ -247,7 +250,7 @@ unsafe fn run<'a, S: Handler<M>, M: Send + 'static, C: ReplyAs<S::Reply>>(
 
 /// # Safety
 /// As [`run`], for each slot.
-unsafe fn run_batch<'a, S: Handler<M>, M: Send + 'static, C: ReplyAs<S::Reply>>(
+unsafe fn run_batch<'a, S: Handler<M>, M: Send + 'static>(
     held: Vec<Held>,
     state: &'a mut S,
     cx: &'a mut Context<S>,
@@ -265,11 +268,22 @@ unsafe fn run_batch<'a, S: Handler<M>, M: Send + 'static, C: ReplyAs<S::Reply>>(
             type_name::<M>()
         );
         for (held, reply) in held.iter().zip(replies) {
-            // SAFETY: as in `run`.
-            unsafe { held.reply(C::reply_as(reply), cx.address().actor()) };
+            let mut reply = ManuallyDrop::new(reply);
+            // SAFETY: as in `run`; the table is one for messages `M` of an `S`, so this is the type of its reply, which is moved out.
+            unsafe {
+                let table = handling_table::<S>(held.0);
+                (table.reply)(*held, NonNull::from(&mut *reply).cast(), cx.address().actor());
+            }
         }
     });
     placed.start(task)
+}
+
+/// # Safety
+/// As `Held::reply`, and `reply` points to an `R`, which is moved out.
+unsafe fn reply_in_form<R, C: ReplyAs<R>>(held: Held, reply: NonNull<u8>, actor: &Actor) {
+    // SAFETY: the caller's promise.
+    unsafe { held.reply(C::reply_as(reply.cast::<R>().read()), actor) };
 }
 
 /// # Safety
