@@ -7,7 +7,7 @@ use std::any::Any;
 use std::collections::HashSet;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::task::{Context as Task, Poll};
 
@@ -87,6 +87,7 @@ impl Envelope {
     }
 
     /// True if the message was sent on behalf of a caller.
+    #[inline]
     pub(crate) fn has_caller(&self) -> bool {
         self.metadata().is_some_and(|metadata| metadata.caller().is_some())
     }
@@ -166,11 +167,12 @@ impl Envelope {
     ///
     /// # Safety
     /// As [`Hands::run`].
+    #[inline]
     pub(crate) unsafe fn is_like<S: Subsystem>(&self, other: &Self) -> bool {
         // SAFETY: the caller's promise.
-        unsafe {
-            (handling_table::<S>(self.slot).message_id)() == (handling_table::<S>(other.slot).message_id)()
-        }
+        let (own, other) = unsafe { (handling_table::<S>(self.slot), handling_table::<S>(other.slot)) };
+        // One table is of one type; but one type may have several.
+        ptr::eq(own, other) || (own.message_id)() == (other.message_id)()
     }
 
     /// Says to the asker what became of the message, and drops it: in this order, for a `ReplyTo` in the message would tell
@@ -296,13 +298,13 @@ impl Hands {
         }
     }
 
-    /// True if there may be metadata or a stamp.
+    /// True if there is metadata or a stamp; or, of several, an asker.
     #[inline]
     pub(crate) fn is_dressed(&self) -> bool {
         match self {
             Self::None => false,
             Self::One(hand) => hand.slot().is_dressed(),
-            Self::Many(_) => true,
+            Self::Many(many) => many.hands.iter().any(|hand| !hand.slot().is_plain()),
         }
     }
 

@@ -253,7 +253,10 @@ fn neighbours<S: Subsystem>(
 ) -> Hands {
     let mut batch = vec![first];
     while batch.len() < most && later.front().is_some_and(|next| joins::<S>(&batch[0], next)) {
-        batch.extend(later.pop_front().and_then(|next| taken(actor, next, false)));
+        batch.extend(later.pop_front().and_then(|next| {
+            let plain = next.is_plain();
+            taken(actor, next, plain)
+        }));
     }
     Hands::many(batch)
 }
@@ -268,6 +271,7 @@ pub(crate) fn takes_more<S: Subsystem>(taken: &VecDeque<Envelope>, most: usize) 
 /// True if two neighbours are handled together.
 ///
 /// A batch with callers has the rights that all of them hold; they must be neither widened nor lost by a message that has no caller.
+#[inline]
 fn joins<S: Subsystem>(first: &Envelope, next: &Envelope) -> bool {
     // SAFETY: as in `New::start`.
     unsafe { next.is_like::<S>(first) && next.has_caller() == first.has_caller() }

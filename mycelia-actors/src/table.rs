@@ -5,7 +5,7 @@
 use std::any::{Any, TypeId, type_name};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::task::Context as Task;
 
 use crate::actor::Actor;
@@ -57,7 +57,7 @@ pub(crate) struct HandlingTable<S: Subsystem> {
     pub(crate) batch: usize,
     pub(crate) run_batch: Run<S, Vec<Held>>,
     /// Leaves a reply of the handler's type for the asker: of one batch, each may want it in another form.
-    reply: unsafe fn(Held, NonNull<u8>, &Actor),
+    reply: ReplyInForm,
 }
 
 /// Starts to handle the message in a slot, or several. `None` if the handler was done at the first poll.
@@ -70,6 +70,9 @@ pub(crate) type Run<S, H> = for<'a> unsafe fn(
     &'a mut Space,
     &mut Task<'_>,
 ) -> Option<PlacedDyn<'a>>;
+
+/// Leaves a reply, which is moved out from behind the pointer, in the form that its asker wants.
+type ReplyInForm = unsafe fn(Held, NonNull<u8>, &Actor);
 
 /// A value in a payload: inside if it fits, in a box if not.
 pub(crate) struct Stored<T>(PhantomData<T>);
@@ -168,7 +171,7 @@ impl<S: Handler<M>, M: Send + 'static, C: ReplyAs<S::Reply>> Handling<S, M, C> {
             message_id: TypeId::of::<M>,
             run: run::<S, M, C>,
             batch: S::BATCH,
-            run_batch: run_batch::<S, M>,
+            run_batch: run_batch::<S, M, C>,
             reply: reply_in_form::<S::Reply, C>,
         }
     }
@@ -250,7 +253,7 @@ unsafe fn run<'a, S: Handler<M>, M: Send + 'static, C: ReplyAs<S::Reply>>(
 
 /// # Safety
 /// As [`run`], for each slot.
-unsafe fn run_batch<'a, S: Handler<M>, M: Send + 'static>(
+unsafe fn run_batch<'a, S: Handler<M>, M: Send + 'static, C: ReplyAs<S::Reply>>(
     held: Vec<Held>,
     state: &'a mut S,
     cx: &'a mut Context<S>,
@@ -267,12 +270,18 @@ unsafe fn run_batch<'a, S: Handler<M>, M: Send + 'static>(
             "`handle_batch` gave {given} replies to {messages} messages of type `{}`",
             type_name::<M>()
         );
-        for (held, reply) in held.iter().zip(replies) {
-            let mut reply = ManuallyDrop::new(reply);
-            // SAFETY: as in `run`; the table is one for messages `M` of an `S`, so this is the type of its reply, which is moved out.
+        for (&held, reply) in held.iter().zip(replies) {
+            let actor = cx.address().actor();
+            // Functions of one address do the same, so this compares what they do.
+            // SAFETY: as in `run`. `C` is the form that this function's table is for; another table is one for messages `M` of an `S`
+            // too, so its reply is of the same type, and moved out.
             unsafe {
                 let table = handling_table::<S>(held.0);
-                (table.reply)(*held, NonNull::from(&mut *reply).cast(), cx.address().actor());
+                if ptr::fn_addr_eq(table.reply, reply_in_form::<S::Reply, C> as ReplyInForm) {
+                    held.reply(C::reply_as(reply), actor);
+                } else {
+                    (table.reply)(held, NonNull::from(&mut *ManuallyDrop::new(reply)).cast(), actor);
+                }
             }
         }
     });
