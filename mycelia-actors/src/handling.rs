@@ -277,14 +277,19 @@ fn joins<S: Subsystem>(first: &Envelope, next: &Envelope) -> bool {
     unsafe { next.is_like::<S>(first) && next.has_caller() == first.has_caller() }
 }
 
+/// One event names no more traces than this: each message of a batch has a dead letter, which names its own.
+const MOST_TRACES: usize = 16;
+
 /// Says which messages a handler has panicked with, and in which traces.
 #[cold]
 fn panicked(actor: &Actor, hands: &Hands, span: Option<&Span>, text: &str) {
     let message_type = hands.iter().next().map(|hand| hand.kind().message_type());
-    let mut traces = Vec::new();
-    for trace in hands.iter().filter_map(|hand| hand.metadata()?.trace()) {
-        let id = format!("{:032x}", trace.trace_id());
-        if traces.last() != Some(&id) {
+    let mut traces: Vec<String> = Vec::new();
+    for id in hands.iter().filter_map(|hand| hand.metadata()?.trace_text()) {
+        if traces.len() == MOST_TRACES {
+            traces.push("…".to_owned());
+            break;
+        } else if !traces.contains(&id) {
             traces.push(id);
         }
     }

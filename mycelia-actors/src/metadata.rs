@@ -233,6 +233,11 @@ impl Metadata {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// The trace id as events name it.
+    pub(crate) fn trace_text(&self) -> Option<String> {
+        self.trace().map(|trace| format!("{:032x}", trace.trace_id()))
+    }
+
     /// When the message was sent that this goes with, if that was noted.
     pub(crate) fn stamp(&self) -> Option<u64> {
         self.0.stamp

@@ -1149,6 +1149,32 @@ async fn simulation_and_policies_and_groups() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn groups_and_deadlines() {
+    let runtime = Runtime::new();
+    let members: Vec<_> = (0..2).map(|_| runtime.spawn_unnamed(Never).unwrap()).collect();
+    let group = Group::new(members, mycelia_actors::Choice::RoundRobin).unwrap();
+    for _ in 0..4 {
+        let began = Instant::now();
+        let metadata = Metadata::new().with_timeout(2 * SECOND);
+        let ask = metadata.in_scope(|| group.ask(Row)).within(3 * SECOND);
+        assert!(matches!(ask.await.unwrap_err().failure, AskFailure::Deadline(_)));
+        took_about(began.elapsed(), 2 * SECOND);
+    }
+}
+
+#[test]
+fn own_threads_and_paths_and_policies() {
+    tokio_of_threads().block_on(async {
+        let runtime = Runtime::new();
+        runtime.configure("mirror").own_thread().spawn(Mirror).unwrap();
+        let (eve, ada) = (called_by("eve", &[]), called_by("ada", &["mirror:write"]));
+        assert!(eve.in_scope(|| runtime.tell("mirror://write", ())).is_err());
+        let written: Seen = ada.in_scope(|| runtime.ask("mirror://write", ())).await.unwrap();
+        assert_eq!(written, seen(Some(ada)));
+    });
+}
+
+#[tokio::test(start_paused = true)]
 async fn metadata_goes_with_every_verb_of_an_address_and_a_recipient() {
     let runtime = Runtime::new();
     let log = Arc::<Mutex<Vec<Batch>>>::default();
