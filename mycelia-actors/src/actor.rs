@@ -214,7 +214,7 @@ impl Actor {
     #[cold]
     pub(crate) fn lose(&self, envelope: Envelope, reason: Reason, fate: Fate) {
         let message_type = envelope.kind().message_type();
-        let trace_id = || envelope.metadata()?.trace_text();
+        let trace_id = || Some(tracing::field::display(envelope.metadata()?.trace_text()?));
         tracing::debug!(subsystem = %self.name, message_type, trace_id = trace_id(), %reason, "dead letter");
         if envelope.has_stamp() {
             // Where the oldest are pushed out, the first after each batch would never be handled.

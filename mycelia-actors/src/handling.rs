@@ -297,6 +297,7 @@ fn panicked(actor: &Actor, hands: &Hands, span: Option<&Span>, text: &str) {
     let messages = Some(hands.count()).filter(|&count| count > 1);
     let tell = || {
         let subsystem = &actor.name;
+        let trace_id = trace_id.as_ref().map(tracing::field::display);
         tracing::error!(%subsystem, message_type, messages, trace_id, %text, "panicked");
     };
     span.map_or_else(tell, |span| span.in_scope(tell));
