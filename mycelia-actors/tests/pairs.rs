@@ -413,7 +413,9 @@ async fn metadata_and_dead_letters_every_reason_keeps_it() {
 
 /// What an observer hears.
 #[derive(Clone, Default)]
-struct Samples(Arc<Mutex<Vec<(String, Duration, Duration, u64)>>>);
+struct Samples(Arc<Mutex<Vec<Heard>>>);
+/// From whom, how long it waited, how long it took, and for how many it stands.
+type Heard = (String, Duration, Duration, u64);
 impl Observer for Samples {
     fn sampled(&self, sample: &Sample<'_>) {
         let name = format!(
@@ -430,7 +432,7 @@ impl Samples {
         runtime.inspector().observe(samples.clone()).unwrap();
         samples
     }
-    fn take(&self) -> Vec<(String, Duration, Duration, u64)> {
+    fn take(&self) -> Vec<Heard> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
 }
