@@ -277,7 +277,7 @@ impl Metadata {
     /// What a handler runs with that was called with this, and its span if it is traced.
     #[cold]
     pub(crate) fn handled_by(&self, actor: &Actor, message_type: &'static str) -> (Self, Option<Span>) {
-        let mut metadata = self.clone().stamped(None);
+        let mut metadata = self.clone();
         let Some(parent) = metadata.0.trace else { return (metadata, None) };
         let inner = metadata.change();
         let trace = parent.child();

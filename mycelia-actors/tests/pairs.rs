@@ -552,7 +552,9 @@ async fn metadata_and_watching_a_notice_neither_expires_nor_is_timed_from_the_wa
         tokio::time::sleep(10 * SECOND).await;
         sleeper.stop();
         let own = Some(metadata.clone()).filter(|_| with_metadata);
-        assert_eq!(hears.await.unwrap(), seen(own));
+        // In paused time: it is there, or never comes.
+        let told = tokio::time::timeout(SECOND, hears).await.expect("the notice has expired");
+        assert_eq!(told.unwrap(), seen(own));
     }
     let samples = samples.take();
     assert!(!samples.is_empty() && samples.iter().all(|sample| sample.1 == Duration::ZERO), "{samples:?}");
@@ -1199,4 +1201,19 @@ async fn metadata_goes_with_every_verb_of_an_address_and_a_recipient() {
     let batches = log.lock().unwrap().clone();
     assert_eq!(sizes(&batches), [6]);
     assert_eq!(batches[0].each, vec![seen(Some(metadata)); 6]);
+}
+
+#[test]
+fn metadata_goes_with_the_verbs_for_threads() {
+    let tokio = tokio_of_threads();
+    let runtime = Runtime::builder().tokio(tokio.handle().clone()).build();
+    let mirror = runtime.spawn_unnamed(Mirror).unwrap();
+    let log = Arc::<Mutex<Vec<Batch>>>::default();
+    let table = runtime.spawn_unnamed(Table { log: Arc::clone(&log), mirror: None }).unwrap();
+    let metadata = traced();
+    let own = seen(Some(metadata.clone()));
+    assert_eq!(metadata.in_scope(|| mirror.blocking_ask(Look, Duration::MAX)).unwrap(), own);
+    metadata.in_scope(|| table.blocking_send(Row)).unwrap();
+    assert_eq!(table.blocking_ask(Row, Duration::MAX).unwrap(), 1);
+    assert_eq!(log.lock().unwrap()[0].each, [own]);
 }
