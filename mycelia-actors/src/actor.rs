@@ -138,13 +138,14 @@ impl Actor {
         Ok(envelope)
     }
 
-    /// What a message may carry beside itself: what the running code was sent with, or else when it was sent.
+    /// What a message may carry beside itself: what the running code was sent with, and when it was sent.
     #[cold]
     fn dress(&self, envelope: &Envelope) {
+        let stamp = observer::stamp(self);
         if let Some(metadata) = current::metadata() {
-            envelope.set_metadata(metadata);
-        } else if self.wants_sample.swap(false, Ordering::Relaxed) {
-            observer::stamp(self, envelope);
+            envelope.set_metadata(metadata.stamped(stamp));
+        } else if let Some(stamp) = stamp {
+            envelope.set_stamp(stamp);
         }
     }
 
@@ -212,7 +213,9 @@ impl Actor {
     /// A message that will not be handled: counted by the caller, offered to dead letters here, its asker told.
     #[cold]
     pub(crate) fn lose(&self, envelope: Envelope, reason: Reason, fate: Fate) {
-        tracing::debug!(subsystem = %self.name, message_type = envelope.kind().message_type(), %reason, "dead letter");
+        let message_type = envelope.kind().message_type();
+        let trace_id = || Some(tracing::field::display(envelope.metadata()?.trace_text()?));
+        tracing::debug!(subsystem = %self.name, message_type, trace_id = trace_id(), %reason, "dead letter");
         if envelope.has_stamp() {
             // Where the oldest are pushed out, the first after each batch would never be handled.
             observer::want(self);
@@ -221,11 +224,11 @@ impl Actor {
         let _nobody = current::has_metadata().then(|| current::with(None));
         let lost = contain(|| {
             if self.runtime.wants_letters() {
-                let kind = envelope.kind();
+                let (kind, metadata) = (envelope.kind(), envelope.metadata());
                 let (message, in_hand) = envelope.take();
                 in_hand.end(fate);
                 let letter = DeadLetter::new(self.name.clone(), kind, reason, Some(message));
-                self.runtime.deliver(letter);
+                self.runtime.deliver(letter.with_metadata(metadata));
             } else {
                 envelope.lose(fate);
             }

@@ -6,6 +6,7 @@ use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use mycelia_queue::Send as Line;
+use tokio::time::Instant;
 
 use crate::actor::{Actor, QueueOf};
 use crate::ask_stats::AskEnd;
@@ -156,11 +157,18 @@ pub(crate) fn time_left(envelope: &Envelope) -> Option<Duration> {
     metadata.into_iter().chain(left_in_hand()).min()
 }
 
-/// How long the ask in hand still has. It is counted as its own runtime counts, whoever is asked next.
+/// How long the messages in hand still have. An ask is counted as its own runtime counts, whoever is asked next.
 #[inline]
 pub(crate) fn left_in_hand() -> Option<Duration> {
-    let deadline = current::deadline();
-    if deadline == 0 { None } else { current::with_actor(|own| Some(own?.runtime.deadlines.left(deadline))) }
+    let asked = match current::deadline() {
+        0 => None,
+        deadline => current::with_actor(|own| Some(own?.runtime.deadlines.left(deadline))),
+    };
+    if !current::has_metadata() {
+        return asked;
+    }
+    let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
+    asked.into_iter().chain(current::ambient_deadline().map(left)).min()
 }
 
 /// The failure that the fate of a message means which was sent to this subsystem.

@@ -201,9 +201,9 @@ impl<'a> Configure<'a> {
         let mut unwind = Unregister(Some(Arc::clone(&actor)));
         let state = first();
         drop(unwind.0.take());
-        let budget = if self.shared.faults.is_some() { 1 } else { self.budget };
-        let budget = u32::try_from(budget).unwrap_or(u32::MAX);
+        let budget = u32::try_from(self.budget).unwrap_or(u32::MAX);
         let batch = budget.min(u32::try_from(self.mailbox.capacity).unwrap_or(u32::MAX));
+        let budget = if self.shared.faults.is_some() { 1 } else { budget };
         let restart = self.restart.unwrap_or_default();
         let restarts = factory.map(|factory| Box::new((factory, Record::new(restart))));
         let plan = Plan { budget, batch, restarts };

@@ -45,9 +45,66 @@ impl<S: Subsystem> Context<S> {
     }
 
     /// What the message in hand was sent with, if anything; what this handler sends inherits it.
+    ///
+    /// In a batch of several it is what these have in common: see [`metadata_of`](Self::metadata_of).
     #[must_use]
     pub fn metadata(&self) -> Option<Metadata> {
         current::metadata()
+    }
+
+    /// Returns what the message at this place of a batch was sent with, if anything, for
+    /// [`handle_batch`](crate::Handler::handle_batch). The message of a single one is at place 0.
+    ///
+    /// To send on account of one message, [send in its scope](Metadata::in_scope), with its caller's rights. What `handle_batch` sends
+    /// otherwise is sent for all messages of the batch:
+    ///
+    /// * If all have one [id](Metadata::id), it inherits what they have in common: the trace, and the headers that are the same in all.
+    /// * Otherwise it inherits neither, and no id.
+    /// * In both cases it has the rights that all callers hold, in the name of the first (`ada and others`). (Messages with and
+    ///   without a caller are not handled together.)
+    ///
+    /// An ask or send of `handle_batch` ends with the latest deadline in hand, if every message has one.
+    ///
+    /// ```
+    /// use mycelia_actors::prelude::*;
+    ///
+    /// struct Audit(Address<Archive>);
+    /// impl Subsystem for Audit {}
+    ///
+    /// struct Entry(String);
+    /// impl Handler<Entry> for Audit {
+    ///     type Reply = ();
+    ///     const BATCH: usize = 64;
+    ///
+    ///     async fn handle(&mut self, entry: Entry, cx: &mut Context<Self>) {
+    ///         self.handle_batch(vec![entry], cx).await;
+    ///     }
+    ///
+    ///     async fn handle_batch(&mut self, entries: Vec<Entry>, cx: &mut Context<Self>) -> Vec<()> {
+    ///         let mut replies = Vec::new();
+    ///         for (index, entry) in entries.into_iter().enumerate() {
+    ///             let told = match cx.metadata_of(index) {
+    ///                 Some(metadata) => metadata.in_scope(|| self.0.tell(entry)),
+    ///                 None => self.0.tell(entry),
+    ///             };
+    ///             replies.push(drop(told));
+    ///         }
+    ///         replies
+    ///     }
+    /// }
+    /// # struct Archive;
+    /// # impl Subsystem for Archive {}
+    /// # impl Handler<Entry> for Archive {
+    /// #     type Reply = ();
+    /// #     async fn handle(&mut self, _: Entry, _: &mut Context<Self>) {}
+    /// # }
+    /// ```
+    ///
+    /// # Cost
+    /// A reference count.
+    #[must_use]
+    pub fn metadata_of(&self, index: usize) -> Option<Metadata> {
+        current::metadata_of(index)
     }
 
     /// Sends to other subsystems by path. (To ask its own runtime for a path of its own would be to wait for itself: an error.)

@@ -7,8 +7,12 @@ use std::sync::Arc;
 
 use mycelia_router::Principal;
 use tokio::task;
+use tokio::time::Instant;
+use tracing::Span;
 
 use crate::actor::Actor;
+use crate::ambient::Ambient;
+use crate::messages_in_hand::MessagesInHand;
 use crate::metadata::Metadata;
 use crate::tasks::Entry;
 
@@ -19,10 +23,10 @@ thread_local! {
     static SIDE_TASK: Cell<Option<ManuallyDrop<SideTask>>> = const { Cell::new(None) };
     /// The deadline of the ask in hand, as it is in its slot; 0 without one.
     static DEADLINE: Cell<u64> = const { Cell::new(0) };
-    /// Whether there is something in `METADATA`: cheaper to look at.
-    static HAS_METADATA: Cell<bool> = const { Cell::new(false) };
+    /// Whether there is something in `AMBIENT`: cheaper to look at.
+    static HAS_AMBIENT: Cell<bool> = const { Cell::new(false) };
     /// And for which task of tokio: another one that is polled meanwhile (by a `block_on` in a scope) is not meant.
-    static METADATA: RefCell<Option<(Metadata, Option<task::Id>)>> = const { RefCell::new(None) };
+    static AMBIENT: RefCell<Option<(Ambient, Option<task::Id>)>> = const { RefCell::new(None) };
 }
 
 /// A side task, and whose it is.
@@ -113,30 +117,52 @@ impl Drop for Until {
     }
 }
 
-/// True if this code was called with metadata.
+/// True if this code may have been called with metadata, or with a limit that is not in a slot.
 #[inline]
 pub(crate) fn has_metadata() -> bool {
-    HAS_METADATA.with(Cell::get)
+    HAS_AMBIENT.with(Cell::get)
 }
 
 /// The metadata that this code was called with.
 #[cold]
 pub(crate) fn metadata() -> Option<Metadata> {
-    look(|metadata| metadata.cloned())
+    look(|ambient| ambient.and_then(Ambient::metadata).cloned())
+}
+
+/// What the message at this place of the batch in hand was sent with.
+#[cold]
+pub(crate) fn metadata_of(index: usize) -> Option<Metadata> {
+    look(|ambient| ambient.and_then(|ambient| ambient.metadata_of(index)).cloned())
+}
+
+/// The batch in hand, if any of its messages has metadata or an asker.
+pub(crate) fn batch() -> Option<Arc<MessagesInHand>> {
+    look(|ambient| match ambient {
+        Some(Ambient::Batch(in_hand)) => Some(Arc::clone(in_hand)),
+        _ => None,
+    })
+}
+
+/// Until when this code may wait for what it asks, beside the deadline of the ask in hand.
+#[cold]
+pub(crate) fn ambient_deadline() -> Option<Instant> {
+    look(|ambient| ambient.and_then(Ambient::deadline))
 }
 
 /// Shows who called this code, if that is known.
 pub(crate) fn with_caller<T>(use_it: impl FnOnce(Option<&Principal>) -> T) -> T {
-    if has_metadata() { look(|metadata| use_it(metadata.and_then(Metadata::caller))) } else { use_it(None) }
+    look(|ambient| use_it(ambient.and_then(Ambient::metadata).and_then(Metadata::caller)))
 }
 
-fn look<T>(use_it: impl FnOnce(Option<&Metadata>) -> T) -> T {
+/// Shows what this code was called with.
+#[inline]
+pub(crate) fn look<T>(use_it: impl FnOnce(Option<&Ambient>) -> T) -> T {
     if !has_metadata() {
         return use_it(None);
     }
-    METADATA.with_borrow(|current| {
+    AMBIENT.with_borrow(|current| {
         let own = current.as_ref().filter(|(_, task)| *task == task::try_id());
-        use_it(own.map(|(metadata, _)| metadata))
+        use_it(own.map(|(ambient, _)| ambient))
     })
 }
 
@@ -166,10 +192,28 @@ impl Drop for Entered<'_> {
 /// Marks the running code as called with this metadata, until the guard is dropped.
 #[cold]
 pub(crate) fn with(metadata: Option<Metadata>) -> With {
-    With(replace(metadata.map(|metadata| (metadata, task::try_id()))))
+    with_ambient(metadata.map(Ambient::One))
 }
 
-pub(crate) struct With(Option<(Metadata, Option<task::Id>)>);
+/// The same with all that code may be called with.
+pub(crate) fn with_ambient(ambient: Option<Ambient>) -> With {
+    With(replace(ambient.map(|ambient| (ambient, task::try_id()))))
+}
+
+/// Runs a handler with what it was called with, and in its span.
+#[inline]
+pub(crate) fn inside<T>(ambient: Option<Ambient>, span: Option<&Span>, handler: impl FnOnce() -> T) -> T {
+    if ambient.is_none() {
+        return handler();
+    }
+    let _with = with_ambient(ambient);
+    match span {
+        Some(span) => span.in_scope(handler),
+        None => handler(),
+    }
+}
+
+pub(crate) struct With(Option<(Ambient, Option<task::Id>)>);
 
 impl Drop for With {
     fn drop(&mut self) {
@@ -177,10 +221,10 @@ impl Drop for With {
     }
 }
 
-/// In a thread that is ending there may be no place for metadata any more; then there is none.
-fn replace(new: Option<(Metadata, Option<task::Id>)>) -> Option<(Metadata, Option<task::Id>)> {
+/// In a thread that is ending there may be no place for it any more; then there is none.
+fn replace(new: Option<(Ambient, Option<task::Id>)>) -> Option<(Ambient, Option<task::Id>)> {
     let is_some = new.is_some();
-    let old = METADATA.try_with(|current| current.replace(new));
-    HAS_METADATA.set(is_some && old.is_ok());
+    let old = AMBIENT.try_with(|current| current.replace(new));
+    HAS_AMBIENT.set(is_some && old.is_ok());
     old.unwrap_or_default()
 }

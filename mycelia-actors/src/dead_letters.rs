@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use mycelia_core::Counter;
 use mycelia_core::sync::atomic::{AtomicBool, Ordering};
 
+use crate::metadata::Metadata;
 use crate::name::Name;
 use crate::shared::Shared;
 use crate::table::Kind;
+use crate::trace::TraceParent;
 
 /// Why a message will never be handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +57,7 @@ struct Inner {
     subsystem: Name,
     kind: Kind,
     reason: Reason,
+    metadata: Option<Metadata>,
     message: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
@@ -65,7 +68,16 @@ impl DeadLetter {
         reason: Reason,
         message: Option<Box<dyn Any + Send>>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { subsystem, kind, reason, message: Mutex::new(message) }) }
+        let message = Mutex::new(message);
+        Self { inner: Arc::new(Inner { subsystem, kind, reason, metadata: None, message }) }
+    }
+
+    /// Says what the message was sent with, before anybody else has the letter.
+    pub(crate) fn with_metadata(mut self, metadata: Option<Metadata>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.metadata = metadata;
+        }
+        self
     }
 
     /// The subsystem it was sent to.
@@ -92,6 +104,19 @@ impl DeadLetter {
         self.inner.reason
     }
 
+    /// The metadata that the message was sent with, if there was any. Of a failed one it is that of its handler, with the handler's own
+    /// place in the trace.
+    #[must_use]
+    pub fn metadata(&self) -> Option<&Metadata> {
+        self.inner.metadata.as_ref()
+    }
+
+    /// The trace that the message belongs to, if it was sent in one.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceParent> {
+        self.metadata()?.trace()
+    }
+
     /// The message, if it is an `M` and nobody has taken it yet.
     pub fn take_message<M: 'static>(&self) -> Option<M> {
         let mut message = self.inner.message.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,7 +130,8 @@ impl DeadLetter {
     }
 }
 
-/// ``a `post::Mail` for `mailer`: evicted``; by path ``a `post::Mail` for `mailer://outbox/{id}`: evicted``.
+/// ``a `post::Mail` for `mailer`: evicted``; by path ``a `post::Mail` for `mailer://outbox/{id}`: evicted``; in a trace with
+/// `(trace 4bf92f3577b34da6a3ce929d0e0e4736)` behind it.
 impl fmt::Display for DeadLetter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, pattern) = self.pattern().map_or(("", ""), |pattern| ("://", pattern));
@@ -115,7 +141,8 @@ impl fmt::Display for DeadLetter {
             self.message_type(),
             self.subsystem(),
             self.reason()
-        )
+        )?;
+        self.trace().map_or(Ok(()), |trace| write!(f, " (trace {:032x})", trace.trace_id()))
     }
 }
 
@@ -126,6 +153,7 @@ impl fmt::Debug for DeadLetter {
             .field("message_type", &self.message_type())
             .field("pattern", &self.pattern())
             .field("reason", &self.reason())
+            .field("metadata", &self.metadata())
             .finish_non_exhaustive()
     }
 }

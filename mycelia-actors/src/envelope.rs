@@ -7,14 +7,17 @@ use std::any::Any;
 use std::collections::HashSet;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
 use std::task::{Context as Task, Poll};
 
 use mycelia_core::wake_all;
 use mycelia_pool::{Exhausted, Guard, Pool};
 
+use crate::ambient::Ambient;
 use crate::context::Context;
 use crate::cycle::Mark;
+use crate::messages_in_hand::{MessageInHand, MessagesInHand};
 use crate::metadata::Metadata;
 use crate::slot::{self, End, Fate, MessageSlot, Wake};
 use crate::space::{PlacedDyn, Space};
@@ -66,25 +69,27 @@ impl Envelope {
         self.slot().state()
     }
 
-    /// True if the message was sent with metadata.
-    #[inline]
-    pub(crate) fn has_metadata(&self) -> bool {
-        self.slot().has_metadata()
-    }
-
-    /// Notes when the message was sent, before anybody else knows of it; unless it has metadata.
+    /// Notes when the message was sent, before anybody else knows of it; for one without metadata, which has a place of its own
+    /// for that.
     #[cold]
     pub(crate) fn set_stamp(&self, stamp: u64) {
-        if !self.has_metadata() {
+        if !self.slot().has_metadata() {
             // SAFETY: as above, and it has no metadata.
             unsafe { self.slot().set_stamp(stamp) };
         }
     }
 
     /// True if it was noted when the message was sent.
+    #[cold]
     pub(crate) fn has_stamp(&self) -> bool {
         // SAFETY: this is the envelope's share.
-        unsafe { self.slot().stamp() }.is_some()
+        unsafe { stamp(self.slot()) }.is_some()
+    }
+
+    /// True if the message was sent on behalf of a caller.
+    #[inline]
+    pub(crate) fn has_caller(&self) -> bool {
+        self.metadata().is_some_and(|metadata| metadata.caller().is_some())
     }
 
     /// What the message was sent with.
@@ -162,11 +167,12 @@ impl Envelope {
     ///
     /// # Safety
     /// As [`Hands::run`].
+    #[inline]
     pub(crate) unsafe fn is_like<S: Subsystem>(&self, other: &Self) -> bool {
         // SAFETY: the caller's promise.
-        unsafe {
-            (handling_table::<S>(self.slot).message_id)() == (handling_table::<S>(other.slot).message_id)()
-        }
+        let (own, other) = unsafe { (handling_table::<S>(self.slot), handling_table::<S>(other.slot)) };
+        // One table is of one type; but one type may have several.
+        ptr::eq(own, other) || (own.message_id)() == (other.message_id)()
     }
 
     /// Says to the asker what became of the message, and drops it: in this order, for a `ReplyTo` in the message would tell
@@ -210,6 +216,15 @@ impl Drop for Envelope {
     }
 }
 
+/// When the message was sent, if that was noted: in the metadata, if there is any.
+///
+/// # Safety
+/// The caller has the envelope's share.
+unsafe fn stamp(slot: &MessageSlot) -> Option<u64> {
+    // SAFETY: the caller's promise.
+    unsafe { slot.stamp().or_else(|| slot.metadata()?.stamp()) }
+}
+
 /// The messages that a handler is given at once: one, as a rule.
 pub(crate) enum Hands {
     None,
@@ -218,7 +233,11 @@ pub(crate) enum Hands {
 }
 
 /// Several messages in hand. In a box, so that they take no room where there is one.
-pub(crate) struct Many(Vec<InHand>);
+pub(crate) struct Many {
+    hands: Vec<InHand>,
+    /// What they were sent with, if there are several and any has metadata or an asker.
+    sent_with: Option<Arc<MessagesInHand>>,
+}
 
 impl Hands {
     /// From here on the message is the handler's.
@@ -229,7 +248,8 @@ impl Hands {
 
     /// As `one`, for messages of one type.
     pub(crate) fn many(envelopes: Vec<Envelope>) -> Self {
-        Self::Many(Box::new(Many(envelopes.into_iter().map(Envelope::into_in_hand).collect())))
+        let hands = envelopes.into_iter().map(Envelope::into_in_hand).collect();
+        Self::Many(Box::new(Many { hands, sent_with: None }))
     }
 
     /// Starts the handler. The messages are then taken, whatever happens to the future.
@@ -252,7 +272,7 @@ impl Hands {
                 (handling_table::<S>(hand.slot).run)(Held(hand.slot), state, cx, space, task)
             },
             Self::Many(many) => {
-                let hands = &many.0;
+                let hands = &many.hands;
                 let held = hands.iter().map(|hand| Held(hand.slot)).collect();
                 let first = hands.first()?;
                 // SAFETY: as above; all are of one type.
@@ -262,56 +282,83 @@ impl Hands {
         }
     }
 
-    /// What the message in hand was sent with. Several at once have none.
+    /// What the handler is called with.
     #[inline]
-    pub(crate) fn metadata(&self) -> Option<Metadata> {
-        let hand = self.single()?;
-        if hand.slot().has_metadata() { hand.metadata() } else { None }
+    pub(crate) fn ambient(&self) -> Option<Ambient> {
+        match (self.single(), self) {
+            (Some(hand), _) => {
+                if hand.slot().has_metadata() {
+                    hand.metadata().map(Ambient::One)
+                } else {
+                    None
+                }
+            }
+            (None, Self::Many(many)) => many.sent_with.clone().map(Ambient::Batch),
+            (None, _) => None,
+        }
+    }
+
+    /// True if there is metadata or a stamp; or, of several, an asker.
+    #[inline]
+    pub(crate) fn is_dressed(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::One(hand) => hand.slot().is_dressed(),
+            Self::Many(many) => many.hands.iter().any(|hand| !hand.slot().is_plain()),
+        }
     }
 
     #[inline]
     fn single(&self) -> Option<&InHand> {
         match self {
             Self::One(hand) => Some(hand),
-            Self::Many(many) if many.0.len() == 1 => many.0.first(),
+            Self::Many(many) if many.hands.len() == 1 => many.hands.first(),
             Self::Many(_) | Self::None => None,
         }
     }
 
-    /// The deadline of the ask in hand, as it is in its slot; 0 without one. Several at once have none.
+    /// The deadline of the one ask in hand, as it is in its slot; 0 without one. (Those of several are in what these were sent with.)
     #[inline]
     pub(crate) fn asked_until(&self) -> u64 {
-        self.single().map_or(0, |hand| hand.slot().asked_until())
+        self.single().map_or(0, InHand::asked_until)
     }
 
+    /// All of them, in order.
     #[inline]
-    fn first(&self) -> Option<&InHand> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &InHand> + Clone {
         match self {
-            Self::None => None,
+            Self::None => [].iter(),
+            Self::One(hand) => std::slice::from_ref(hand).iter(),
+            Self::Many(many) => many.hands.iter(),
+        }
+    }
+
+    /// The message in hand, if there is one only.
+    pub(crate) fn single_mut(&mut self) -> Option<&mut InHand> {
+        match self {
             Self::One(hand) => Some(hand),
-            Self::Many(many) => many.0.first(),
+            Self::Many(many) if many.hands.len() == 1 => many.hands.first_mut(),
+            Self::Many(_) | Self::None => None,
         }
     }
 
-    /// The kind of the messages.
-    pub(crate) fn kind(&self) -> Option<Kind> {
-        self.first().map(InHand::kind)
-    }
-
-    /// When the first message was sent, if that was noted.
-    #[inline]
-    pub(crate) fn stamp(&self) -> Option<u64> {
-        // SAFETY: this is the envelope's share.
-        self.first().and_then(|hand| unsafe { hand.slot().stamp() })
-    }
-
-    /// Replaces what the message in hand was sent with, if it was sent with anything.
+    /// Replaces what each of several messages was sent with by what its handler runs with, which `begin` says.
     #[cold]
-    pub(crate) fn set_metadata(&mut self, metadata: Metadata) {
-        if let Some(hand) = self.single().filter(|hand| hand.slot().has_metadata()) {
-            // SAFETY: this is the envelope's share, borrowed for nobody else, and there was metadata before.
-            unsafe { hand.slot().set_metadata(metadata) };
+    pub(crate) fn begin_each(
+        &mut self,
+        begin: impl FnMut(&InHand) -> MessageInHand,
+    ) -> Option<Arc<MessagesInHand>> {
+        let Self::Many(many) = self else { return None };
+        let each: Box<[MessageInHand]> = many.hands.iter().map(begin).collect();
+        if each.iter().all(|message| message.metadata.is_none() && message.deadline.is_none()) {
+            return None;
         }
+        many.hands
+            .iter_mut()
+            .zip(&each)
+            .for_each(|(hand, message)| hand.set_metadata(message.metadata.as_ref()));
+        many.sent_with = Some(Arc::new(MessagesInHand::new(each)));
+        many.sent_with.clone()
     }
 
     #[inline]
@@ -319,7 +366,7 @@ impl Hands {
         match self {
             Self::None => 0,
             Self::One(_) => 1,
-            Self::Many(many) => many.0.len(),
+            Self::Many(many) => many.hands.len(),
         }
     }
 
@@ -333,7 +380,7 @@ impl Hands {
         match self {
             Self::None => {}
             Self::One(hand) => work(hand),
-            Self::Many(many) => many.0.into_iter().for_each(work),
+            Self::Many(many) => many.hands.into_iter().for_each(work),
         }
     }
 }
@@ -345,8 +392,8 @@ pub(crate) struct InHand {
 
 // SAFETY: as for `Envelope`; there is no message, and a reply is `Send`.
 unsafe impl Send for InHand {}
-// SAFETY: a `&InHand` gives the slot's address, the kind of its message, and a copy of its metadata, which is `Sync` and
-// written through `&mut Hands` only.
+// SAFETY: a `&InHand` gives the slot's address, the kind of its message, its deadline and stamp, and a copy of its metadata,
+// which is `Sync` and written through `&mut InHand` only.
 unsafe impl Sync for InHand {}
 
 impl InHand {
@@ -356,10 +403,33 @@ impl InHand {
         unsafe { self.slot.as_ref() }
     }
 
+    /// What the message was sent with; from when its handler has begun, what that runs with.
     #[cold]
-    fn metadata(&self) -> Option<Metadata> {
+    pub(crate) fn metadata(&self) -> Option<Metadata> {
         // SAFETY: this is the envelope's share.
         unsafe { self.slot().metadata() }
+    }
+
+    /// Replaces it, if there is any.
+    #[cold]
+    pub(crate) fn set_metadata(&mut self, metadata: Option<&Metadata>) {
+        if let Some(metadata) = metadata.filter(|_| self.slot().has_metadata()) {
+            // SAFETY: this is the envelope's share, borrowed for nobody else, and there was metadata before.
+            unsafe { self.slot().set_metadata(metadata.clone()) };
+        }
+    }
+
+    /// The deadline of the ask, as it is in its slot; 0 without one.
+    #[inline]
+    pub(crate) fn asked_until(&self) -> u64 {
+        self.slot().asked_until()
+    }
+
+    /// When the message was sent, if that was noted.
+    #[cold]
+    pub(crate) fn stamp(&self) -> Option<u64> {
+        // SAFETY: this is the envelope's share.
+        unsafe { stamp(self.slot()) }
     }
 
     /// The handler has returned: its reply (in the slot) goes to the asker, if there is one.

@@ -4,7 +4,7 @@
 /// [`Builder::faults`](crate::Builder::faults), and the crate `mycelia-testkit`.
 ///
 /// Which messages it happens to is up to the runtime's [seed](crate::Builder::seed). With any faults, even none, each subsystem takes
-/// one message at a time and lets all others run after it.
+/// one message at a time (or one [batch](crate::Handler::BATCH)) and lets all others run after it. A panic fails all of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Faults {
     /// It has to wait: up to 8 times all others that are ready run before it.

@@ -1,6 +1,7 @@
 //! What a subsystem does with a message.
 
 use crate::context::Context;
+use crate::scoped::Turns;
 use crate::subsystem::Subsystem;
 
 /// What a subsystem does with a message of type `M`.
@@ -63,7 +64,10 @@ pub trait Handler<M: Send + 'static>: Subsystem {
     /// Returns one reply for each message, in order. The batch has one fate: a panic or a kill fails all of it, and so does
     /// a wrong number of replies. So let bad messages be errors in the replies. Costs a few allocations for each batch.
     ///
-    /// By default calls [`handle`](Self::handle) for each.
+    /// By default calls [`handle`](Self::handle) for each, with its own metadata, deadline and span.
+    ///
+    /// Each message keeps its own metadata: [`cx.metadata_of(index)`](Context::metadata_of), which also says what is inherited by what
+    /// this sends. Messages with a caller are not handled together with messages without.
     ///
     /// ```
     /// use mycelia_actors::prelude::*;
@@ -99,8 +103,11 @@ pub trait Handler<M: Send + 'static>: Subsystem {
     ) -> impl Future<Output = Vec<Self::Reply>> + Send {
         async {
             let mut replies = Vec::with_capacity(messages.len());
-            for message in messages {
-                replies.push(self.handle(message, cx).await);
+            let turns = Turns::of_batch(messages.len());
+            for (index, message) in messages.into_iter().enumerate() {
+                // `handle` is called inside the future, for it may send before there is one of its own.
+                let handler = async { self.handle(message, cx).await };
+                replies.push(turns.run(index, handler).await);
             }
             replies
         }

@@ -5,20 +5,22 @@ use std::pin::Pin;
 use std::task::{Context as Task, Poll};
 
 use mycelia_core::contain;
+use tokio::time::Instant;
 use tracing::{Level, Span};
 
 use crate::actor::Actor;
+use crate::ambient::Ambient;
 use crate::context::Context;
 use crate::current;
 use crate::dead_letters::{DeadLetter, Reason};
-use crate::envelope::{Envelope, Hands};
-use crate::metadata::{self, Metadata};
+use crate::envelope::{Envelope, Hands, InHand};
+use crate::messages_in_hand::{MessageInHand, MessagesInHand};
+use crate::metadata::Metadata;
 use crate::observer::Timing;
 use crate::run_loop::{End, Ended, polled};
 use crate::slot::Fate;
 use crate::space::{PlacedDyn, Space};
 use crate::subsystem::Subsystem;
-use crate::table::Kind;
 
 /// What the handlers of a subsystem borrow.
 pub(crate) struct Inside<S: Subsystem> {
@@ -56,11 +58,11 @@ pub(crate) struct Waiting<'a> {
     beside: Option<Box<Beside<'a>>>,
 }
 
-/// What few messages have. (Those with metadata are not timed.)
-enum Beside<'a> {
-    Span(Span),
+/// What few messages have.
+struct Beside<'a> {
+    span: Option<Span>,
     /// For its drop.
-    Timing(#[expect(dead_code)] Timing<'a>),
+    _timing: Option<Timing<'a>>,
 }
 
 impl<S: Subsystem> Future for Handling<'_, S> {
@@ -97,11 +99,8 @@ impl<'a, S: Subsystem> New<'a, S> {
         let hands = if most <= 1 { Hands::one(first) } else { neighbours::<S>(actor, first, later, most) };
         let (mut hands, mut beside) = (hands, None);
         // Most messages are plain; this spares them the questions.
-        let metadata = (!plain).then(|| hands.metadata()).flatten();
-        let metadata = metadata.map(|metadata| begin_with(actor, &mut hands, &metadata, &mut beside));
-        if !plain && hands.stamp().is_some() {
-            beside = Timing::begin(actor, &hands).map(|timing| Box::new(Beside::Timing(timing)));
-        }
+        let dressed = (most > 1 || !plain) && hands.is_dressed();
+        let ambient = if dressed { begin(actor, &mut hands, &mut beside) } else { None };
         let until = (!plain).then(|| current::until(hands.asked_until()));
         let run = || {
             contain(|| {
@@ -111,7 +110,7 @@ impl<'a, S: Subsystem> New<'a, S> {
                 unsafe { hands.run(state, cx, space, task) }
             })
         };
-        let poll = if metadata.is_none() { run() } else { metadata::inside(metadata, span(&beside), run) };
+        let poll = if ambient.is_none() { run() } else { current::inside(ambient, span(&beside), run) };
         drop(until);
         match poll {
             Ok(None) => Ok(Poll::Ready(Ok(handled(actor, hands)))),
@@ -120,8 +119,9 @@ impl<'a, S: Subsystem> New<'a, S> {
                 Err(Waiting { placed: Some(placed), duty: Duty { actor, hands }, beside })
             }
             Err(text) => {
+                panicked(actor, &hands, span(&beside), &text);
                 fail(actor, hands, Fate::Panicked);
-                Ok(Poll::Ready(Err(End::Panicked(text))))
+                Ok(Poll::Ready(Err(End::Failed(text))))
             }
         }
     }
@@ -138,8 +138,9 @@ impl Waiting<'_> {
                 Err(End::Killed)
             }
             Ended::Panicked(text) => {
+                panicked(self.duty.actor, &self.duty.hands, span(&self.beside), &text);
                 self.duty.fail(Fate::Panicked);
-                Err(End::Panicked(text))
+                Err(End::Failed(text))
             }
         })
     }
@@ -150,26 +151,23 @@ impl Waiting<'_> {
             return Poll::Ready(Ended::Killed);
         }
         let Some(placed) = &mut self.placed else { unreachable!("dropped at the end only") };
-        let metadata = self.duty.hands.metadata();
+        let ambient = self.duty.hands.ambient();
         let _until = current::until(self.duty.hands.asked_until());
         let span = span(&self.beside);
-        let poll = metadata::inside(metadata, span, || contain(|| placed.as_mut().poll(task)));
+        let poll = current::inside(ambient, span, || contain(|| placed.as_mut().poll(task)));
         polled(actor, poll)
     }
 
     /// Ends the handler's future, whose drop may panic.
     fn drop_future(&mut self) {
         let placed = self.placed.take();
-        let metadata = self.duty.hands.metadata();
-        metadata::inside(metadata, span(&self.beside), || self.duty.actor.drop_contained(placed));
+        let ambient = self.duty.hands.ambient();
+        current::inside(ambient, span(&self.beside), || self.duty.actor.drop_contained(placed));
     }
 }
 
 fn span<'a>(beside: &'a Option<Box<Beside<'_>>>) -> Option<&'a Span> {
-    match &**beside.as_ref()? {
-        Beside::Span(span) => Some(span),
-        Beside::Timing(_) => None,
-    }
+    beside.as_ref()?.span.as_ref()
 }
 
 /// The message, if somebody wants it handled. Nobody has changed his mind about a plain one.
@@ -195,18 +193,54 @@ fn wanted(actor: &Actor, envelope: Envelope) -> Option<Envelope> {
     Some(envelope)
 }
 
-/// The metadata that a handler runs with: that of its message, as the parent of all that it sends. And its span.
+/// What a handler is called with: the metadata of its messages, as the parent of all that it sends. And what goes beside it.
 #[cold]
-fn begin_with(
-    actor: &Actor,
-    hands: &mut Hands,
-    metadata: &Metadata,
-    beside: &mut Option<Box<Beside<'_>>>,
-) -> Metadata {
-    let (metadata, span) = metadata.handled_by(actor, hands.kind().map_or("", Kind::message_type));
-    *beside = span.map(|span| Box::new(Beside::Span(span)));
-    hands.set_metadata(metadata.clone());
-    metadata
+fn begin<'a>(actor: &'a Actor, hands: &mut Hands, beside: &mut Option<Box<Beside<'a>>>) -> Option<Ambient> {
+    // First: the stamp goes with the metadata that is replaced.
+    let timing = Timing::begin(actor, hands);
+    let message_type = hands.iter().next().map_or("", |hand| hand.kind().message_type());
+    let (ambient, span) = match hands.single_mut() {
+        Some(hand) => {
+            let begun = hand.metadata().map(|metadata| metadata.handled_by(actor, message_type));
+            let (metadata, span) = begun.map_or((None, None), |(metadata, span)| (Some(metadata), span));
+            hand.set_metadata(metadata.as_ref());
+            (metadata.map(Ambient::One), span)
+        }
+        None => {
+            let now = Instant::now();
+            let in_hand = hands.begin_each(|hand| begin_one(actor, hand, message_type, now));
+            let span = in_hand.as_ref().and_then(|in_hand| batch_span(actor, message_type, in_hand));
+            (in_hand.map(Ambient::Batch), span)
+        }
+    };
+    if span.is_some() || timing.is_some() {
+        *beside = Some(Box::new(Beside { span, _timing: timing }));
+    }
+    ambient
+}
+
+/// One message of a batch.
+fn begin_one(actor: &Actor, hand: &InHand, message_type: &'static str, now: Instant) -> MessageInHand {
+    let begun = hand.metadata().map(|metadata| metadata.handled_by(actor, message_type));
+    let (metadata, span) = begun.map_or((None, None), |(metadata, span)| (Some(metadata), span));
+    let asked = match hand.asked_until() {
+        0 => None,
+        deadline => now.checked_add(actor.runtime.deadlines.left(deadline)),
+    };
+    let deadline = metadata.as_ref().and_then(Metadata::deadline).into_iter().chain(asked).min();
+    MessageInHand { metadata, span, deadline }
+}
+
+/// The span of a batch, if any of its messages has one: it follows from these.
+fn batch_span(actor: &Actor, message_type: &'static str, in_hand: &MessagesInHand) -> Option<Span> {
+    let mut spans = in_hand.each().iter().filter_map(|message| message.span.as_ref()).peekable();
+    spans.peek()?;
+    let messages = in_hand.each().len();
+    let span = tracing::info_span!("handle_batch", subsystem = %actor.name, message_type, messages);
+    spans.for_each(|one| {
+        span.follows_from(one);
+    });
+    Some(span)
 }
 
 /// A message with those of its type that come right after it, `most` at the most.
@@ -217,16 +251,56 @@ fn neighbours<S: Subsystem>(
     later: &mut VecDeque<Envelope>,
     most: usize,
 ) -> Hands {
-    let joins = |first: &Envelope, next: &Envelope| {
-        let alone = first.has_metadata() || next.has_metadata();
-        // SAFETY: as in `New::start`.
-        !alone && unsafe { next.is_like::<S>(first) }
-    };
     let mut batch = vec![first];
-    while batch.len() < most && later.front().is_some_and(|next| joins(&batch[0], next)) {
-        batch.extend(later.pop_front().and_then(|next| taken(actor, next, false)));
+    while batch.len() < most && later.front().is_some_and(|next| joins::<S>(&batch[0], next)) {
+        batch.extend(later.pop_front().and_then(|next| {
+            let plain = next.is_plain();
+            taken(actor, next, plain)
+        }));
     }
     Hands::many(batch)
+}
+
+/// True if the messages that were taken one by one are a batch, which has room for another.
+pub(crate) fn takes_more<S: Subsystem>(taken: &VecDeque<Envelope>, most: usize) -> bool {
+    let (Some(first), Some(last)) = (taken.front(), taken.back()) else { return false };
+    // SAFETY: as in `New::start`.
+    taken.len() < most.min(unsafe { first.batch::<S>() }) && joins::<S>(first, last)
+}
+
+/// True if two neighbours are handled together.
+///
+/// A batch with callers has the rights that all of them hold; they must be neither widened nor lost by a message that has no caller.
+#[inline]
+fn joins<S: Subsystem>(first: &Envelope, next: &Envelope) -> bool {
+    // SAFETY: as in `New::start`.
+    unsafe { next.is_like::<S>(first) && next.has_caller() == first.has_caller() }
+}
+
+/// One event names no more traces than this: each message of a batch has a dead letter, which names its own.
+const MOST_TRACES: usize = 16;
+
+/// Says which messages a handler has panicked with, and in which traces.
+#[cold]
+fn panicked(actor: &Actor, hands: &Hands, span: Option<&Span>, text: &str) {
+    let message_type = hands.iter().next().map(|hand| hand.kind().message_type());
+    let mut traces: Vec<String> = Vec::new();
+    for id in hands.iter().filter_map(|hand| hand.metadata()?.trace_text()) {
+        if traces.len() == MOST_TRACES {
+            traces.push("…".to_owned());
+            break;
+        } else if !traces.contains(&id) {
+            traces.push(id);
+        }
+    }
+    let trace_id = (!traces.is_empty()).then(|| traces.join(","));
+    let messages = Some(hands.count()).filter(|&count| count > 1);
+    let tell = || {
+        let subsystem = &actor.name;
+        let trace_id = trace_id.as_ref().map(tracing::field::display);
+        tracing::error!(%subsystem, message_type, messages, trace_id, %text, "panicked");
+    };
+    span.map_or_else(tell, |span| span.in_scope(tell));
 }
 
 /// The messages in hand, whose fate is counted and told exactly once.
@@ -271,11 +345,19 @@ pub(crate) fn drop_on_purpose(actor: &Actor, envelope: Envelope) {
     actor.lose(envelope, Reason::Evicted, Fate::Evicted);
 }
 
-/// Fails a message as if its handler had panicked.
-pub(crate) fn fail_on_purpose(actor: &Actor, envelope: Envelope) {
+/// Fails the last message taken as if its handler had panicked; of a batch, all.
+pub(crate) fn fail_on_purpose<S: Subsystem>(actor: &Actor, taken: &mut VecDeque<Envelope>) {
+    let joins = taken.front().zip(taken.back()).is_some_and(|(first, last)| joins::<S>(first, last));
+    let from = if joins { 0 } else { taken.len() - 1 };
+    taken.drain(from..).for_each(|envelope| fail_one_on_purpose(actor, envelope));
+}
+
+fn fail_one_on_purpose(actor: &Actor, envelope: Envelope) {
     actor.ledger.begun.add_owned(1);
     let (message, in_hand) = envelope.take();
-    fail(actor, Hands::One(in_hand), Fate::Panicked);
+    let hands = Hands::One(in_hand);
+    panicked(actor, &hands, None, "a fault on purpose");
+    fail(actor, hands, Fate::Panicked);
     actor.drop_contained(message);
 }
 
@@ -286,7 +368,7 @@ fn fail(actor: &Actor, hands: Hands, fate: Fate) {
     hands.for_each(|in_hand| {
         if actor.runtime.wants_letters() {
             let letter = DeadLetter::new(actor.name.clone(), in_hand.kind(), Reason::Failed, None);
-            actor.runtime.deliver(letter);
+            actor.runtime.deliver(letter.with_metadata(in_hand.metadata()));
         }
         // A waker of the asker's that panics is the asker's affair.
         let _ = contain(|| in_hand.end(fate));

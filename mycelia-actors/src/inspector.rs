@@ -196,8 +196,6 @@ impl Inspector {
 
     /// Lets an observer hear of samples, for as long as the runtime lives; from now on, how asks end is counted as well.
     ///
-    /// Messages with metadata are not timed.
-    ///
     /// # Errors
     /// [`AlreadyObserved`], if the runtime has an observer.
     ///

@@ -1,10 +1,8 @@
 //! What a message carries beside itself.
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use mycelia_router::Principal;
@@ -12,8 +10,10 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use crate::actor::Actor;
+use crate::ambient::Ambient;
 use crate::current;
 use crate::error::MetadataError;
+use crate::scoped::Scoped;
 use crate::trace::TraceParent;
 
 /// How many headers a message may carry.
@@ -25,7 +25,7 @@ const MAX_HEADER_BYTES: usize = 8 * 1024;
 ///
 /// A message has none unless it is sent [in the scope](Self::in_scope) of some, and then costs nothing. What a handler sends,
 /// by path or by address, inherits that of the message in hand ([`Context::metadata`](crate::Context::metadata)); tasks that it
-/// spawns do not. Messages with metadata are not handled in batches with others.
+/// spawns do not. In a batch each message keeps its own: see [`Context::metadata_of`](crate::Context::metadata_of).
 ///
 /// ```
 /// use mycelia_actors::prelude::*;
@@ -66,6 +66,8 @@ struct Inner {
     caller: Option<Arc<Principal>>,
     deadline: Option<Instant>,
     headers: Arc<Headers>,
+    /// Of the one message that has this, if that is to be timed.
+    stamp: Option<u64>,
 }
 
 type Headers = Vec<(Box<str>, Box<str>)>;
@@ -78,8 +80,8 @@ impl Metadata {
     pub fn new() -> Self {
         // Relaxed: only the number matters.
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let (trace, caller, deadline) = (None, None, None);
-        Self(Arc::new(Inner { id, trace, caller, deadline, headers: Arc::default() }))
+        let (trace, caller, deadline, stamp) = (None, None, None, None);
+        Self(Arc::new(Inner { id, trace, caller, deadline, headers: Arc::default(), stamp }))
     }
 
     /// Sets the place in a trace: of whatever caused the message.
@@ -132,9 +134,37 @@ impl Metadata {
     /// deadlines the earlier counts, and of two callers' rights those that both hold. Headers are inherited as far as the limits
     /// leave room.
     pub fn in_scope<T>(&self, send: impl FnOnce() -> T) -> T {
-        let outer = current::metadata();
-        let metadata = outer.map_or_else(|| self.clone(), |outer| self.inheriting(&outer));
-        let _with = current::with(Some(metadata));
+        let ambient = current::look(|outer| Ambient::scope(outer, self));
+        let _with = current::with_ambient(Some(ambient));
+        send()
+    }
+
+    /// Runs `send`; the messages that are sent in it carry no metadata, though the message in hand has some.
+    ///
+    /// What limits the code around it, limits it here: a caller that is set in an inner scope has no more rights than the caller
+    /// of the message in hand, and an ask ends with its deadline. (The handler of what is sent acts on its own authority: nobody in
+    /// particular has called it.)
+    ///
+    /// ```
+    /// use mycelia_actors::prelude::*;
+    ///
+    /// # fn example(cx: &Context<Till>, audit: Address<Till>) {
+    /// Metadata::in_empty_scope(|| audit.tell(Sold)).ok();
+    /// # }
+    /// # struct Till;
+    /// # impl Subsystem for Till {}
+    /// # struct Sold;
+    /// # impl Handler<Sold> for Till {
+    /// #     type Reply = ();
+    /// #     async fn handle(&mut self, _: Sold, _: &mut Context<Self>) {}
+    /// # }
+    /// ```
+    ///
+    /// # Cost
+    /// Nothing outside of a scope; else an allocation.
+    pub fn in_empty_scope<T>(send: impl FnOnce() -> T) -> T {
+        let ambient = current::look(|outer| outer.map(Ambient::empty_scope));
+        let _with = ambient.map(|ambient| current::with_ambient(Some(ambient)));
         send()
     }
 
@@ -154,7 +184,20 @@ impl Metadata {
     /// # }
     /// ```
     pub fn scope<F: Future>(&self, future: F) -> Scoped<F> {
-        Scoped { metadata: self.clone(), future: Some(future) }
+        Scoped::new(Some(self.clone()), future)
+    }
+
+    /// As [`in_empty_scope`](Self::in_empty_scope) for all that `future` sends, whenever it is polled.
+    ///
+    /// ```
+    /// # use mycelia_actors::prelude::*;
+    /// # async fn example(paths: mycelia_actors::Paths) -> Result<(), Box<dyn std::error::Error>> {
+    /// let users: u64 = Metadata::empty_scope(async { paths.ask("api://users/count", ()).await }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn empty_scope<F: Future>(future: F) -> Scoped<F> {
+        Scoped::new(None, future)
     }
 
     /// The id: unique in this process, and the same for all that is sent on account of the first message.
@@ -179,6 +222,33 @@ impl Metadata {
     #[must_use]
     pub fn time_left(&self) -> Option<Duration> {
         self.0.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.0.deadline
+    }
+
+    /// True if the two are clones, which nobody has changed.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The trace id as events name it.
+    pub(crate) fn trace_text(&self) -> Option<String> {
+        self.trace().map(|trace| format!("{:032x}", trace.trace_id()))
+    }
+
+    /// When the message was sent that this goes with, if that was noted.
+    pub(crate) fn stamp(&self) -> Option<u64> {
+        self.0.stamp
+    }
+
+    /// The same for a message that was sent at this time.
+    pub(crate) fn stamped(mut self, stamp: Option<u64>) -> Self {
+        if self.0.stamp != stamp {
+            self.change().stamp = stamp;
+        }
+        self
     }
 
     /// The same for what outlives the message in hand.
@@ -225,7 +295,49 @@ impl Metadata {
         (metadata, span)
     }
 
-    fn inheriting(&self, outer: &Self) -> Self {
+    /// What several messages have in common.
+    ///
+    /// If all were sent on account of one (by their ids), that is: the trace, the headers that are the same in all, and the latest
+    /// deadline, if all have one. If not, nothing but the rights that all callers hold. (Messages with and without a caller are not
+    /// handled together.)
+    pub(crate) fn in_common<'a>(each: impl Iterator<Item = Option<&'a Self>> + Clone) -> Option<Self> {
+        let all = || each.clone().flatten();
+        let first = all().next()?;
+        if each.clone().all(|other| other.is_some_and(|other| other.is_same(first))) {
+            return Some(first.clone());
+        }
+        let caller = common_caller(all().filter_map(|metadata| metadata.0.caller.as_ref()));
+        if !each.clone().all(|other| other.is_some_and(|other| other.id() == first.id())) {
+            let mut common = Self::new();
+            common.change().caller = Some(caller?);
+            return Some(common);
+        }
+        let mut common = first.clone();
+        let inner = common.change();
+        inner.caller = caller;
+        let trace_id = |metadata: &Self| metadata.0.trace.map(|trace| trace.trace_id());
+        inner.trace = inner.trace.filter(|_| all().all(|other| trace_id(other) == trace_id(first)));
+        let deadlines = all().map(Self::deadline).collect::<Option<Vec<_>>>();
+        inner.deadline = deadlines.and_then(|deadlines| deadlines.into_iter().max());
+        for other in all().filter(|other| !Arc::ptr_eq(&other.0.headers, &first.0.headers)) {
+            let headers = Arc::make_mut(&mut inner.headers);
+            headers.retain(|(name, value)| other.header(name) == Some(value));
+        }
+        Some(common)
+    }
+
+    /// The same, with those of its caller's rights only that the caller of `limit` holds, if there is one.
+    pub(crate) fn with_rights_of(mut self, limit: Option<&Self>) -> Self {
+        if let Some(limit) = limit.and_then(Self::caller)
+            && let Some(own) = self.caller()
+        {
+            let limited = Arc::new(own.limited_to(limit));
+            self.change().caller = Some(limited);
+        }
+        self
+    }
+
+    pub(crate) fn inheriting(&self, outer: &Self) -> Self {
         let mut metadata = self.clone();
         let inner = metadata.change();
         inner.id = outer.0.id;
@@ -254,57 +366,22 @@ impl Metadata {
     }
 }
 
-pin_project_lite::pin_project! {
-    /// A future that runs, and is dropped, in the scope of some metadata. Made by [`Metadata::scope`].
-    pub struct Scoped<F> {
-        metadata: Metadata,
-        #[pin]
-        future: Option<F>,
-    }
-
-    impl<F> PinnedDrop for Scoped<F> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            this.metadata.in_scope(|| this.future.set(None));
-        }
-    }
-}
-
-impl<F: Future> Future for Scoped<F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<F::Output> {
-        let mut this = self.project();
-        match this.future.as_mut().as_pin_mut() {
-            Some(future) => this.metadata.in_scope(|| future.poll(task)),
-            None => Poll::Pending,
-        }
-    }
-}
-
-impl<F> fmt::Debug for Scoped<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scoped").field("metadata", &self.metadata).finish_non_exhaustive()
-    }
-}
-
 /// Whether one more header is within the limits.
 fn has_room(headers: &Headers, name: &str, value: &str) -> bool {
     let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
     headers.len() < MAX_HEADERS && bytes + name.len() + value.len() <= MAX_HEADER_BYTES
 }
 
-/// Runs a handler with the metadata of its message, and in its span.
-#[inline]
-pub(crate) fn inside<T>(metadata: Option<Metadata>, span: Option<&Span>, handler: impl FnOnce() -> T) -> T {
-    if metadata.is_none() {
-        return handler();
-    }
-    let _with = current::with(metadata);
-    match span {
-        Some(span) => span.in_scope(handler),
-        None => handler(),
-    }
+/// The rights that all callers hold: of one alone he himself, of several in the name of the first.
+fn common_caller<'a>(mut callers: impl Iterator<Item = &'a Arc<Principal>>) -> Option<Arc<Principal>> {
+    let first = callers.next()?;
+    let others = callers.filter(|other| !Arc::ptr_eq(other, first) && *other != first);
+    let common = others.fold(None, |common: Option<Principal>, other| {
+        Some(common.as_ref().unwrap_or(first).limited_to(other))
+    });
+    let Some(common) = common else { return Some(Arc::clone(first)) };
+    let named = common.narrowed(format!("{} and others", first.name()), common.rights());
+    Some(Arc::new(named.unwrap_or(common)))
 }
 
 impl Default for Metadata {

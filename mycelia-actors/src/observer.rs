@@ -13,7 +13,7 @@ use mycelia_core::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 use crate::actor::Actor;
-use crate::envelope::{Envelope, Hands};
+use crate::envelope::Hands;
 use crate::name::Name;
 use crate::table::Kind;
 
@@ -97,11 +97,12 @@ pub(crate) fn before_batch(actor: &Actor) {
     }
 }
 
-/// A message for a subsystem that wants a sample.
-pub(crate) fn stamp(actor: &Actor, envelope: &Envelope) {
-    if let Some(observed) = actor.runtime.observed() {
-        envelope.set_stamp(observed.now());
-    }
+/// The time, for the next message to a subsystem, if that wants a sample.
+pub(crate) fn stamp(actor: &Actor) -> Option<u64> {
+    // Looked at first, for a store disturbs the other senders.
+    let wants =
+        actor.wants_sample.load(Ordering::Relaxed) && actor.wants_sample.swap(false, Ordering::Relaxed);
+    Some(actor.runtime.observed().filter(|_| wants)?.now())
 }
 
 /// A stamped message in hand. Dropped when that is settled.
@@ -117,7 +118,8 @@ pub(crate) struct Timing<'a> {
 impl<'a> Timing<'a> {
     #[cold]
     pub(crate) fn begin(actor: &'a Actor, hands: &Hands) -> Option<Self> {
-        let (kind, stamp) = (hands.kind()?, hands.stamp()?);
+        // Of a batch, the one that was stamped.
+        let (kind, stamp) = hands.iter().find_map(|hand| Some((hand.kind(), hand.stamp()?)))?;
         Some(Self {
             actor,
             kind,

@@ -95,6 +95,8 @@ pub(crate) enum End {
     Restart,
     StartFailed(Arc<str>),
     Panicked(Arc<str>),
+    /// A handler has panicked, and that was told with its message.
+    Failed(Arc<str>),
 }
 
 /// All that the task owns. Its futures borrow it, so that what they need is kept once: it decides the memory of an idle
@@ -155,6 +157,11 @@ impl<S: Subsystem> Loop<S> {
                 End::StartFailed(text) => {
                     tracing::error!(subsystem = %self.batch.actor.name, %text, "failed to start again");
                     if let Some(exit) = Box::pin(self.recover(Exit::StartFailed(text))).await {
+                        return exit;
+                    }
+                }
+                End::Failed(text) => {
+                    if let Some(exit) = Box::pin(self.recover(Exit::Panicked(text))).await {
                         return exit;
                     }
                 }
@@ -332,22 +339,38 @@ impl<S: Subsystem> Loop<S> {
         }
     }
 
-    /// Something happens to the message that was taken. The end, if it was a panic.
+    /// Something happens to the message that was taken, and to those that are handled together with it. The end, if it was a panic.
     async fn suffer(&mut self, faults: &Faults) -> Option<End> {
-        let Batch { actor, taken } = &mut self.batch;
-        match faults.next(|| actor.runtime.random())? {
-            Fault::Delay(turns) => {
-                for _ in 0..turns {
-                    tokio::task::yield_now().await;
+        loop {
+            let Batch { actor, taken } = &mut self.batch;
+            match faults.next(|| actor.runtime.random()) {
+                None => {}
+                Some(Fault::Delay(turns)) => {
+                    for _ in 0..turns {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                Some(Fault::Drop) => {
+                    taken
+                        .pop_back()
+                        .into_iter()
+                        .for_each(|envelope| handling::drop_on_purpose(actor, envelope));
+                }
+                Some(Fault::Panic) => {
+                    handling::fail_on_purpose::<S>(actor, taken);
+                    return Some(End::Failed(Arc::from("a fault on purpose")));
                 }
             }
-            Fault::Drop => taken.drain(..).for_each(|envelope| handling::drop_on_purpose(actor, envelope)),
-            Fault::Panic => {
-                taken.drain(..).for_each(|envelope| handling::fail_on_purpose(actor, envelope));
-                return Some(End::Panicked(Arc::from("a fault on purpose")));
+            // One at a time; but a handler of batches gets its batch.
+            let taken = self.batch.taken.len();
+            if !handling::takes_more::<S>(&self.batch.taken, self.plan.batch as usize) {
+                return None;
+            }
+            poll_fn(|task| Poll::Ready(self.batch.poll_fill(task, 1).is_ready())).await;
+            if self.batch.taken.len() == taken {
+                return None;
             }
         }
-        None
     }
 
     #[inline]
@@ -355,7 +378,8 @@ impl<S: Subsystem> Loop<S> {
         if self.batch.actor.runtime.observed().is_some() {
             observer::before_batch(&self.batch.actor);
         }
-        let poll = self.batch.poll_fill(task, self.plan.batch);
+        let limit = if self.batch.actor.runtime.faults.is_some() { 1 } else { self.plan.batch };
+        let poll = self.batch.poll_fill(task, limit);
         if poll.is_pending() {
             self.budget = self.plan.budget;
         }

@@ -55,7 +55,7 @@ pub(crate) struct Payload(MaybeUninit<[u8; INLINE_SIZE]>);
 /// party. The numbers change with every ask and every change of waker, which keeps an old word from fitting.
 ///
 /// Whether there is metadata is said in the word, so that a message without does not touch the second half for it. A message
-/// without may have a stamp in its place: when it was sent, for whoever observes the runtime.
+/// without may have a stamp in its place: when it was sent, for whoever observes the runtime. (With metadata the stamp is in there.)
 ///
 /// A message of a side task is for one state of its subsystem: the number of that state is in the place of the deadline, which a
 /// message without an asker does not use.
@@ -247,6 +247,13 @@ impl MessageSlot {
         // Relaxed: as in `is_ask`; written before the envelope was sent.
         let is_for_one = self.word.load(Ordering::Relaxed) & STATE != 0;
         is_for_one.then(|| self.deadline.load(Ordering::Relaxed))
+    }
+
+    /// True if the message carries metadata or a stamp.
+    #[inline]
+    pub(crate) fn is_dressed(&self) -> bool {
+        // Relaxed: constant while the envelope is out.
+        self.word.load(Ordering::Relaxed) & (METADATA | STAMP) != 0
     }
 
     /// True if a reply is wanted, or was when the message was sent.

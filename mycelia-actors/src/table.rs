@@ -4,7 +4,8 @@
 
 use std::any::{Any, TypeId, type_name};
 use std::marker::PhantomData;
-use std::ptr::NonNull;
+use std::mem::ManuallyDrop;
+use std::ptr::{self, NonNull};
 use std::task::Context as Task;
 
 use crate::actor::Actor;
@@ -55,6 +56,8 @@ pub(crate) struct HandlingTable<S: Subsystem> {
     /// How many messages of this type may be handled at once, and how, if that is more than one.
     pub(crate) batch: usize,
     pub(crate) run_batch: Run<S, Vec<Held>>,
+    /// Leaves a reply of the handler's type for the asker: of one batch, each may want it in another form.
+    reply: ReplyInForm,
 }
 
 /// Starts to handle the message in a slot, or several. `None` if the handler was done at the first poll.
@@ -67,6 +70,9 @@ pub(crate) type Run<S, H> = for<'a> unsafe fn(
     &'a mut Space,
     &mut Task<'_>,
 ) -> Option<PlacedDyn<'a>>;
+
+/// Leaves a reply, which is moved out from behind the pointer, in the form that its asker wants.
+type ReplyInForm = unsafe fn(Held, NonNull<u8>, &Actor);
 
 /// A value in a payload: inside if it fits, in a box if not.
 pub(crate) struct Stored<T>(PhantomData<T>);
@@ -162,11 +168,11 @@ impl<S: Handler<M>, M: Send + 'static, C: ReplyAs<S::Reply>> Handling<S, M, C> {
     const fn handling(pattern: Option<&'static str>) -> HandlingTable<S> {
         HandlingTable {
             table: Values::<M, C::Out>::table(pattern),
-            // With the `C`: messages of one batch go through one table.
-            message_id: TypeId::of::<(M, C)>,
+            message_id: TypeId::of::<M>,
             run: run::<S, M, C>,
             batch: S::BATCH,
             run_batch: run_batch::<S, M, C>,
+            reply: reply_in_form::<S::Reply, C>,
         }
     }
 }
@@ -264,12 +270,29 @@ unsafe fn run_batch<'a, S: Handler<M>, M: Send + 'static, C: ReplyAs<S::Reply>>(
             "`handle_batch` gave {given} replies to {messages} messages of type `{}`",
             type_name::<M>()
         );
-        for (held, reply) in held.iter().zip(replies) {
-            // SAFETY: as in `run`.
-            unsafe { held.reply(C::reply_as(reply), cx.address().actor()) };
+        for (&held, reply) in held.iter().zip(replies) {
+            let actor = cx.address().actor();
+            // Functions of one address do the same, so this compares what they do.
+            // SAFETY: as in `run`. `C` is the form that this function's table is for; another table is one for messages `M` of an `S`
+            // too, so its reply is of the same type, and moved out.
+            unsafe {
+                let table = handling_table::<S>(held.0);
+                if ptr::fn_addr_eq(table.reply, reply_in_form::<S::Reply, C> as ReplyInForm) {
+                    held.reply(C::reply_as(reply), actor);
+                } else {
+                    (table.reply)(held, NonNull::from(&mut *ManuallyDrop::new(reply)).cast(), actor);
+                }
+            }
         }
     });
     placed.start(task)
+}
+
+/// # Safety
+/// As `Held::reply`, and `reply` points to an `R`, which is moved out.
+unsafe fn reply_in_form<R, C: ReplyAs<R>>(held: Held, reply: NonNull<u8>, actor: &Actor) {
+    // SAFETY: the caller's promise.
+    unsafe { held.reply(C::reply_as(reply.cast::<R>().read()), actor) };
 }
 
 /// # Safety

@@ -6,17 +6,21 @@ use std::ptr;
 use std::sync::Arc;
 
 use mycelia_core::sync::Mutex;
+use mycelia_pool::Exhausted;
 
 use crate::actor::{Actor, Request};
 use crate::address::Address;
+use crate::current;
 use crate::dead_letters::Reason;
 use crate::envelope::Envelope;
-use crate::error::TellError;
+use crate::error::{Refusal, TellError};
 use crate::handler::Handler;
 use crate::lifecycle::Exit;
+use crate::metadata::Metadata;
 use crate::name::Name;
 use crate::slot::Fate;
 use crate::subsystem::Subsystem;
+use crate::table::{Handling, Itself};
 
 /// The message that a watched subsystem has ended. See [`Context::watch`](crate::Context::watch).
 #[derive(Clone)]
@@ -158,14 +162,28 @@ pub(crate) fn watch<S: Handler<Terminated>>(
     if watches.lock().has(watched) && watched.life.exit().is_none() {
         return Ok(());
     }
-    let envelope = watcher.envelope::<S, Terminated>(Terminated(Arc::clone(watched)));
-    let envelope = envelope.map_err(|(_, refusal)| watcher.give_back((), refusal))?;
+    let envelope = envelope::<S>(watcher, watched)?;
     let state = watcher.ledger.rare().notices.lock().state;
     match watched.life.watch(Watcher { actor: Arc::clone(watcher), state, envelope }) {
         Ok(place) => watches.lock().add(watched, place),
         Err(watcher) => watcher.tell(),
     }
     Ok(())
+}
+
+/// The message that will be sent: with the metadata that holds now, but for its deadline, and without a time, for it is sent later.
+fn envelope<S: Handler<Terminated>>(
+    watcher: &Actor,
+    watched: &Arc<Actor>,
+) -> Result<Envelope, TellError<()>> {
+    let table = Handling::<S, Terminated, Itself>::TABLE;
+    let made = Envelope::new(&watcher.runtime.slots, table, Terminated(Arc::clone(watched)));
+    let envelope = made
+        .map_err(|(_, Exhausted { capacity })| watcher.give_back((), Refusal::PoolExhausted { capacity }))?;
+    if let Some(metadata) = current::metadata() {
+        envelope.set_metadata(Metadata::without_deadline(metadata).stamped(None));
+    }
+    Ok(envelope)
 }
 
 /// Makes it hear no more. False if it has ended, or was not watched.

@@ -439,21 +439,6 @@ impl Handler<Look> for Crowd {
 }
 
 #[tokio::test(start_paused = true)]
-async fn messages_with_metadata_are_not_batched_with_others() {
-    let runtime = Runtime::new();
-    let crowd = runtime.spawn_unnamed(Crowd).unwrap();
-    let metadata = with(&[("a", "1")]);
-    let own = Seen(Some((metadata.id(), vec!["a=1".to_owned()])));
-    let (one, other) = metadata.in_scope(|| (crowd.ask(Look), crowd.ask(Look)));
-    let (plain, third) = (crowd.ask(Look), crowd.ask(Look));
-    let last = metadata.in_scope(|| crowd.ask(Look));
-    let (one, other, plain, third, last) = tokio::join!(one, other, plain, third, last);
-    assert_eq!((one.unwrap(), other.unwrap()), ((own.clone(), 1), (own.clone(), 1)));
-    assert_eq!((plain.unwrap(), third.unwrap()), ((Seen(None), 2), (Seen(None), 2)));
-    assert_eq!(last.unwrap(), (own, 1));
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_batch_of_one_message_has_that_of_the_message() {
     let runtime = Runtime::new();
     let crowd = runtime.spawn_unnamed(Crowd).unwrap();

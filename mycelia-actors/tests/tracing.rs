@@ -92,7 +92,7 @@ async fn a_life_is_told_in_events_inside_the_subsystems_span() {
         "INFO spawned",
         touch,
         touch,
-        "ERROR panicked subsystem=touchy text=ouch",
+        "ERROR panicked subsystem=touchy message_type=\"tracing::Touch\" text=ouch",
         "INFO restarted subsystem=touchy",
         "INFO ended subsystem=touchy exit=stopped",
     ];

@@ -50,8 +50,7 @@ use crate::tokio_runtime::TokioRuntime;
 /// ```
 ///
 /// # Cost
-/// A snapshot is made when somebody looks; between looks, some messages are timed (see [`Inspector::observe`]; those with metadata are
-/// not), until this and all its clones are dropped. A subsystem has 20 to 110 KB for its histograms, those without names together; there are
+/// A snapshot is made when somebody looks; between looks, some messages are timed (see [`Inspector::observe`]), until this and all its clones are dropped. A subsystem has 20 to 110 KB for its histograms, those without names together; there are
 /// 400 of these at most, and all others share some.
 ///
 /// While this is there, or a server of it, [`DeadLetters`](mycelia_actors::DeadLetters) and other subscriptions of the runtime do not end.

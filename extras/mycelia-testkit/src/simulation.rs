@@ -11,7 +11,7 @@ const SEED: &str = "MYCELIA_SEED";
 
 /// Runs scenes on one thread, in paused time, with a schedule and with faults that a seed decides.
 ///
-/// Each subsystem takes one message at a time and lets all others run after it; a delayed message waits for some turns more, so
+/// Each subsystem takes one message (or one batch, where its handler takes batches) at a time and lets all others run after it; a delayed message waits for some turns more, so
 /// that with each seed subsystems meet in another order. (Messages of one sender to one subsystem keep theirs, of course.)
 ///
 /// The same seed gives the same run, as long as the scene takes its chances from [`Runtime::builder`]'s seed, or from nowhere: no

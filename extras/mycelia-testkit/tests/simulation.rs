@@ -124,6 +124,45 @@ fn an_asker_hears_of_each_fault() {
 }
 
 #[test]
+fn a_handler_of_batches_gets_batches_and_the_seed_decides_what_happens_to_them() {
+    struct Table(Arc<Mutex<Vec<Vec<u32>>>>);
+    impl Subsystem for Table {}
+    struct Row(u32);
+    impl Handler<Row> for Table {
+        type Reply = ();
+        const BATCH: usize = 8;
+        async fn handle(&mut self, row: Row, cx: &mut Context<Self>) {
+            self.handle_batch(vec![row], cx).await;
+        }
+        async fn handle_batch(&mut self, rows: Vec<Row>, _: &mut Context<Self>) -> Vec<()> {
+            self.0.lock().unwrap().push(rows.iter().map(|Row(row)| *row).collect());
+            vec![(); rows.len()]
+        }
+    }
+    let batches = async |runtime: Runtime| {
+        let log = Arc::<Mutex<Vec<_>>>::default();
+        let rows = Arc::clone(&log);
+        let restart = Restart::one_for_one().at_most(1000, Duration::from_secs(1));
+        let table =
+            runtime.configure("table").restart(restart).spawn_with(move || Table(Arc::clone(&rows))).unwrap();
+        table.tell_many((0..100).map(Row)).unwrap();
+        runtime.shutdown().await.unwrap();
+        let stats = table.stats();
+        assert_eq!((stats.sent, stats.queued, stats.in_hand), (stats.accounted(), 0, 0), "{stats:?}");
+        let batches: Vec<Vec<u32>> = log.lock().unwrap().clone();
+        assert!(batches.concat().is_sorted(), "in order, whatever happens");
+        batches
+    };
+    let whole: Vec<Vec<u32>> = (0..100).collect::<Vec<_>>().chunks(8).map(<[u32]>::to_vec).collect();
+    assert_eq!(Simulation::new().run(7, batches), whole);
+    let faulty = Simulation::new().delays(0.2).drops(0.05).panics(0.02);
+    let first = faulty.run(7, batches);
+    assert_ne!(first, whole);
+    assert_eq!(faulty.run(7, batches), first);
+    assert_ne!(faulty.run(8, batches), first);
+}
+
+#[test]
 fn a_run_that_fails_prints_its_seed_and_the_variable_runs_it_alone() {
     const CHILD: &str = "TESTKIT_CHILD";
     if std::env::var(CHILD).is_ok() {
