@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 
 use crate::error::PathError;
-use crate::path::{self, MAX_BYTES};
+use crate::path::{self, MAX_BYTES, Segments};
 
 /// Stands in decoded text for a slash that was written `%2F`.
 pub(crate) const DATA_SLASH: u8 = 1;
@@ -74,23 +74,32 @@ pub fn encode_segment(text: &str) -> Cow<'_, str> {
 /// # Ok::<(), mycelia_router::PathError>(())
 /// ```
 pub fn normalize(path: &str) -> Result<Cow<'_, str>, PathError> {
-    let mut buffer = EMPTY;
-    path::check(path, path.starts_with('/'), &mut buffer)?;
-    if !path.contains('%') {
-        return Ok(Cow::Borrowed(path));
+    if Segments::of(path).is_none() {
+        let mut buffer = EMPTY;
+        path::check(path, path.starts_with('/'), &mut buffer)?;
     }
-    let (mut normal, mut rest) = (String::with_capacity(path.len()), path);
-    while let Some(sign) = rest.find('%') {
+    Ok(normal(path))
+}
+
+/// The normal form of `text`, which is well encoded.
+pub(crate) fn normal(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let (mut normal, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(sign) = rest.find('%')
+        && let Some(byte) = encoded_byte(rest.as_bytes(), sign)
+    {
         normal.push_str(&rest[..sign]);
-        match encoded_byte(rest.as_bytes(), sign) {
-            Some(byte) if is_unreserved(byte) => normal.push(char::from(byte)),
-            Some(byte) => push_encoded(&mut normal, byte),
-            None => return Err(PathError::Encoding { at: path.len() - rest.len() + sign }),
+        if is_unreserved(byte) {
+            normal.push(char::from(byte));
+        } else {
+            push_encoded(&mut normal, byte);
         }
         rest = &rest[sign + 3..];
     }
     normal.push_str(rest);
-    Ok(Cow::Owned(normal))
+    Cow::Owned(normal)
 }
 
 fn is_unreserved(byte: u8) -> bool {

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
-use crate::encoding::{written_length, written_length_at_end};
+use crate::encoding::{normal, written_length, written_length_at_end};
 use crate::error::{DecodeError, ParamError};
 use crate::path::{Cursor, Segments, Text};
 use crate::pattern::{ParamSlot, Pattern};
@@ -104,6 +104,12 @@ impl<'r, 'p> Params<'r, 'p> {
         let slots = self.pattern.slots().iter();
         let encoded = self.segments.is_encoded();
         ParamsIter { path: self.path, slots, cursor: self.segments.cursor(), passed: 0, encoded }
+    }
+
+    /// Names and values, from left to right, as they are in the [normalized](crate::normalize) path: `me` where it has `%6De`.
+    /// Allocates only where something changes.
+    pub fn iter_normalized(&self) -> impl ExactSizeIterator<Item = (&'r str, Cow<'p, str>)> + use<'r, 'p> {
+        self.iter().map(|(name, value)| (name, normal(value)))
     }
 
     /// How many there are.
