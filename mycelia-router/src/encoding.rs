@@ -74,10 +74,11 @@ pub fn encode_segment(text: &str) -> Cow<'_, str> {
 /// # Ok::<(), mycelia_router::PathError>(())
 /// ```
 pub fn normalize(path: &str) -> Result<Cow<'_, str>, PathError> {
-    if Segments::of(path).is_none() {
-        let mut buffer = EMPTY;
-        path::check(path, path.starts_with('/'), &mut buffer)?;
+    if Segments::of(path).is_some() {
+        return Ok(Cow::Borrowed(path));
     }
+    let mut buffer = EMPTY;
+    path::check(path, path.starts_with('/'), &mut buffer)?;
     Ok(normal(path))
 }
 

@@ -18,16 +18,16 @@ pub enum PathError {
         /// Where the segment would be.
         at: usize,
     },
-    /// It begins with a slash, in a table that is not [rooted](crate::Router::rooted).
+    /// The path begins with a slash, in a table that is not [rooted](crate::Router::rooted).
     #[error("it begins with a slash: leave out the leading slash")]
     LeadingSlash,
-    /// It does not begin with a slash, in a table that is [rooted](crate::Router::rooted).
+    /// The path does not begin with a slash, in a table that is [rooted](crate::Router::rooted).
     #[error("it does not begin with a slash, as every path and pattern of a rooted table does")]
     NoLeadingSlash,
     /// A segment is `.`, as it is or percent-encoded.
     #[error("it has a `.` segment at byte {at}")]
     Dot {
-        /// Where the segment begins.
+        /// The byte where the segment begins.
         at: usize,
     },
     /// A segment is `..`, as it is or percent-encoded.
@@ -39,13 +39,13 @@ pub enum PathError {
     /// There is a `%` that encodes no byte.
     #[error("`%` at byte {at} is not followed by two hexadecimal digits (a literal `%` is written `%25`)")]
     Encoding {
-        /// Where the `%` is.
+        /// The byte where the `%` stands.
         at: usize,
     },
-    /// It is not UTF-8 when it is percent-decoded.
+    /// The path is not UTF-8 when it is percent-decoded.
     #[error("it is not UTF-8 when it is percent-decoded, from byte {at} on")]
     NotUtf8 {
-        /// Where the first byte that fits no character is written.
+        /// The byte where the first one that fits no character is written.
         at: usize,
     },
     /// There is a `%2F` where the pattern has `{*rest}`, in which it could be taken for a separator.
@@ -53,7 +53,7 @@ pub enum PathError {
         "it has an encoded slash at byte {at}, in what the pattern takes as `{{*rest}}`; only a `{{name}}` segment may have one"
     )]
     EncodedSlash {
-        /// Where it is written.
+        /// The byte where the slash is written.
         at: usize,
     },
     /// There is a control character, as it is or percent-encoded.
@@ -157,7 +157,7 @@ pub enum PatternErrorKind {
         /// Where it begins.
         at: usize,
     },
-    /// Literal text behind a `{*rest}`.
+    /// Literal text behind a `{*rest}` in its segment.
     #[error("text follows `{{*…}}`, at byte {at}, in its segment")]
     RestWithText {
         /// Where the parameter is.
@@ -166,11 +166,11 @@ pub enum PatternErrorKind {
     /// A parameter in another router's notation: `{id?}`, `{id+}`, `{id...}`.
     #[error("`{{{name}}}` at byte {at} is another router's notation: {instead}")]
     OtherNotation {
-        /// Where the name is.
+        /// The byte where the name begins.
         at: usize,
-        /// What stands between the braces.
+        /// The text between the braces.
         name: Box<str>,
-        /// What to write instead.
+        /// The patterns to write instead.
         instead: Box<str>,
     },
 }

@@ -106,7 +106,7 @@ impl<'r, 'p> Params<'r, 'p> {
         ParamsIter { path: self.path, slots, cursor: self.segments.cursor(), passed: 0, encoded }
     }
 
-    /// Names and values, from left to right, as they are in the [normalized](crate::normalize) path: `me` where it has `%6De`.
+    /// Iterates over names and values, from left to right, as they are in the [normalized](crate::normalize) path: `me` where it has `%6De`.
     /// Allocates only where something changes.
     pub fn iter_normalized(&self) -> impl ExactSizeIterator<Item = (&'r str, Cow<'p, str>)> + use<'r, 'p> {
         self.iter().map(|(name, value)| (name, normal(value)))

@@ -92,7 +92,7 @@ impl Pattern {
         self.scope.as_ref()
     }
 
-    /// Whether it begins with a slash, and is for a [rooted](crate::Router::rooted) table.
+    /// Returns whether the pattern begins with a slash, and is for a [rooted](crate::Router::rooted) table.
     pub fn is_rooted(&self) -> bool {
         self.rooted
     }

@@ -393,8 +393,8 @@ fn follow_segment(
     }
 }
 
-/// True if of so much room so little is used that making all anew is worth while: then at least three removals pay for each thing
-/// that is moved.
+/// True if so little of the room is used that all is to be made anew. As room grows by doubling, at least as much was taken out
+/// before as is left.
 pub(crate) fn is_sparse(used: usize, room: usize) -> bool {
     room > 64 && used <= room / 4
 }

@@ -55,7 +55,7 @@ fn path(kind: &str, index: usize) -> String {
 
 // One test: what others allocate meanwhile would be counted.
 #[test]
-fn half_a_million_routes_come_and_go() {
+fn many_routes_come_and_go() {
     const KEPT: usize = 100;
     let before = bytes();
     let mut router = Router::new();
@@ -67,7 +67,7 @@ fn half_a_million_routes_come_and_go() {
         (0..KEPT).all(|index| router.at(&path("kept", index)).is_ok_and(|hit| *hit.value() == index))
     };
 
-    for burst in [500_000, 20_000] {
+    for burst in [200_000, 20_000] {
         for index in 0..burst {
             router.insert(pattern("burst", index), index).unwrap();
         }
