@@ -4,24 +4,28 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::BuildHasher;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use mycelia_core::OverflowPolicy;
 use mycelia_core::sync::Mutex;
 use mycelia_core::sync::atomic::{AtomicU64, Ordering};
-use mycelia_router::{PathError, Router};
+use mycelia_router::{PathError, Router, normalize};
 
 use crate::name::Name;
+use crate::notation;
 use crate::subscription::{Backlog, Subscription};
 
 /// Publishes typed events on topics, to any number of subscribers, none of whom it waits for. From
 /// [`Runtime::bus`](crate::Runtime::bus) and [`Context::bus`](crate::Context::bus).
 ///
 /// A topic is a path, `orders/7/paid`. A subscriber names a type, and a pattern of [`mycelia_router`], `orders/{id}/paid` or
-/// `orders/{*rest}` (`*`, `+` and `#` by themselves are ordinary characters, and `{*all}` is everything); it gets the events of
-/// exactly this type on the topics that the pattern takes, whatever other patterns there
-/// are. So give each kind of event a type of its own.
+/// `orders/{*rest}` (`{*all}` is everything; a segment `*`, `+` or `#` is an error); it gets the events of exactly this type on
+/// the topics that the pattern takes, whatever other patterns there are. So give each kind of event a type of its own.
+///
+/// Topics are percent-decoded as paths are, before they are compared, and refused for the same reasons: `orders/%6De` is
+/// `orders/me`, and `orders/%2e%2e` is an error. [`encode_segment`](crate::encode_segment) writes any text as a segment. What
+/// subscribers are given stays encoded, so `{*rest}` takes a `%2F` too, which it does not take of a path.
 ///
 /// ```
 /// use mycelia_actors::prelude::*;
@@ -88,6 +92,16 @@ pub enum SubscribeError {
     /// The pattern is none.
     #[error(transparent)]
     Pattern(#[from] mycelia_router::Refusal),
+    /// A segment is a wildcard of other brokers, which here would be literal text that no topic has.
+    #[error(
+        "bad pattern `{pattern}`: `{segment}` is not a wildcard here; one segment is `{{name}}`, the rest of a topic `{{*rest}}`"
+    )]
+    Wildcard {
+        /// The pattern.
+        pattern: Box<str>,
+        /// The segment.
+        segment: Box<str>,
+    },
     /// A queue needs room for at least one event.
     #[error("a subscription of capacity 0 would miss every event")]
     NoCapacity,
@@ -107,15 +121,23 @@ impl Bus {
     /// # Errors
     /// [`PublishError`], with the event: the topic is no path.
     pub fn publish<E: Send + Sync + 'static>(&self, topic: &str, event: E) -> Result<usize, PublishError<E>> {
-        if let Some(reason) = TOPICS.at(topic).err().and_then(|miss| miss.broken_rule()) {
-            return Err(PublishError { event, topic: topic.chars().take(100).collect(), reason });
-        }
+        let normal = match topic.starts_with('/') {
+            true => Err(PathError::LeadingSlash),
+            false => normalize(topic),
+        };
+        let topic = match normal {
+            Ok(normal) => normal,
+            Err(reason) => {
+                return Err(PublishError { event, topic: topic.chars().take(100).collect(), reason });
+            }
+        };
         let backlogs = self.backlogs::<E>();
-        let mut taking = backlogs.iter().flat_map(|all| all.iter()).filter(|one| one.takes(topic)).peekable();
+        let mut taking =
+            backlogs.iter().flat_map(|all| all.iter()).filter(|one| one.takes(&topic)).peekable();
         if taking.peek().is_none() {
             return Ok(0);
         }
-        let (topic, event) = (Arc::from(topic), Arc::new(event));
+        let (topic, event) = (Arc::from(&*topic), Arc::new(event));
         Ok(taking.filter(|backlog| backlog.push(&topic, &event)).count())
     }
 
@@ -150,8 +172,17 @@ impl Bus {
         if policy == OverflowPolicy::Error {
             return Err(SubscribeError::Policy);
         }
-        let mut router = Router::new();
+        if let Some(segment) = notation::wildcard(pattern) {
+            return Err(SubscribeError::Wildcard { pattern: pattern.into(), segment: segment.into() });
+        }
+        // Subscribers are given parameters as they are written.
+        let mut router = Router::new().with_encoded_slash_in_rest();
         router.insert(pattern, ()).map_err(|error| error.reason)?;
+        if let Some(instead) = notation::instead_of(pattern) {
+            tracing::warn!(
+                "the subscription to `{pattern}` has no parameter where it looks like it: perhaps `{instead}` is meant"
+            );
+        }
         let backlog = Arc::new(Backlog::new(router, capacity, policy));
         self.join(&backlog);
         Ok(Subscription::new(self.clone(), backlog))
@@ -234,13 +265,6 @@ impl fmt::Debug for Bus {
         f.debug_struct("Bus").finish_non_exhaustive()
     }
 }
-
-/// Takes every topic that is a path.
-static TOPICS: LazyLock<Router<()>> = LazyLock::new(|| {
-    let mut all = Router::new();
-    all.insert("{*topic}", ()).expect("it is a pattern");
-    all
-});
 
 /// Who gets what.
 #[derive(Default)]

@@ -7,6 +7,8 @@
 //!   a/{x}/b/{y}            struct Move(u32, u32)                        parameters by position
 //!   users   {...}          anything                                     without parameters, whatever the body is
 //! ```
+//!
+//! Parameters are percent-decoded once, here; the router has checked that they are UTF-8 then.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -360,6 +362,17 @@ impl<'a> Param<'a> {
         mycelia_router::decode(self.name, self.raw).map_err(|error| self.fault(error.to_string()))
     }
 
+    /// Reads a value that has no `%` in its text, so that only one that cannot be read as it is may be encoded.
+    #[inline]
+    fn read<T>(&self, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+        parse(self.raw).or_else(|| self.read_decoded(parse))
+    }
+
+    #[cold]
+    fn read_decoded<T>(&self, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+        self.raw.contains('%').then(|| parse(&self.text().ok()?))?
+    }
+
     #[cold]
     fn no(&self, expected: &str) -> Fault {
         self.fault(format!("parameter `{}` is `{}`, which is no {expected}", self.name, self.raw))
@@ -385,9 +398,9 @@ macro_rules! parsed {
     ($($method:ident $visit:ident $type:ty,)*) => {$(
         #[inline]
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-            match self.raw.parse::<$type>() {
-                Ok(value) => self.named(visitor.$visit(value)),
-                Err(_) => Err(self.no(stringify!($type))),
+            match self.read(|text| text.parse::<$type>().ok()) {
+                Some(value) => self.named(visitor.$visit(value)),
+                None => Err(self.no(stringify!($type))),
             }
         }
     )*};
@@ -411,17 +424,17 @@ impl<'de> Deserializer<'de> for Param<'de> {
     }
 
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match self.raw.parse::<f32>() {
-            // What JSON cannot say, a path does not.
-            Ok(value) if value.is_finite() => self.named(visitor.visit_f32(value)),
-            _ => Err(self.no("f32")),
+        // What JSON cannot say, a path does not.
+        match self.read(|text| text.parse().ok().filter(|value: &f32| value.is_finite())) {
+            Some(value) => self.named(visitor.visit_f32(value)),
+            None => Err(self.no("f32")),
         }
     }
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match self.raw.parse::<f64>() {
-            Ok(value) if value.is_finite() => self.named(visitor.visit_f64(value)),
-            _ => Err(self.no("f64")),
+        match self.read(|text| text.parse().ok().filter(|value: &f64| value.is_finite())) {
+            Some(value) => self.named(visitor.visit_f64(value)),
+            None => Err(self.no("f64")),
         }
     }
 

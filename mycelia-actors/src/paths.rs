@@ -22,7 +22,8 @@ use crate::tell::{Told, refusal};
 
 /// Sends messages by path (`api://users/7`): what a [`Runtime`](crate::Runtime) can, and a [`Context`](crate::Context) too.
 ///
-/// The part before `://` is the name of a subsystem; the rest goes through [its routes](crate::Routes). The body is `()`, a
+/// The part before `://` is the name of a subsystem, as it is; the rest goes through [its routes](crate::Routes), percent-decoded:
+/// write what may have any character in it with [`encode_segment`](crate::encode_segment). The body is `()`, a
 /// [`serde_json::Value`], a [`RawBody`], or, where the pattern has no parameters, the message itself.
 ///
 /// Cloning gives another handle. It keeps no subsystem alive.
@@ -172,7 +173,7 @@ impl Shared {
 
 #[cold]
 fn no_route(routes: &'static TypeRoutes, path: &str) -> PathFailure {
-    match routes.miss(path).and_then(|miss| miss.broken_rule()) {
+    match routes.broken_rule(path) {
         Some(rule) => PathFailure::BadPath(rule),
         None => PathFailure::NoRoute(NoRoute { routes, path: path.into() }),
     }

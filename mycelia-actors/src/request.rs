@@ -1,6 +1,8 @@
 //! A message to a path as it came in, for handlers that read it themselves.
 
-use mycelia_router::{Params, Principal};
+use std::borrow::Cow;
+
+use mycelia_router::{Params, Principal, normalize};
 use serde_json::Value;
 
 use crate::body::{BodyFault, BodyRef, RawBody};
@@ -41,18 +43,20 @@ impl Request {
             BodyRef::Raw(raw) => RequestBody::Raw((*raw).clone()),
             BodyRef::None | BodyRef::Typed(..) => RequestBody::None,
         };
-        let path = params.path().into();
-        let params = params.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let path = normalize(params.path()).unwrap_or(Cow::Borrowed(params.path())).into();
+        let params = params.iter_normalized().map(|(name, value)| (name.into(), value.into())).collect();
         Ok(Self { path, params, body, metadata: current::metadata() })
     }
 
-    /// The path, without the subsystem's name.
+    /// The path, without the subsystem's name, in its normal form: letters, digits and `-._~` are never percent-encoded in it, and
+    /// all else is as it was sent.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The value of a parameter, as it is in the path: [`decode`](crate::decode) percent-decodes. In a fallback, `path` is all of it.
+    /// The value of a parameter, as it is in [`path`](Self::path): `me` for `%6De`, but `a%20b` for `a%20b`, which
+    /// [`decode`](crate::decode) decodes. In a fallback, `path` is all of it.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
         self.params().find(|(other, _)| *other == name).map(|(_, value)| value)

@@ -2,16 +2,18 @@
 
 use std::any::TypeId;
 use std::collections::HashMap;
+use std::collections::hash_map;
 use std::fmt;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use mycelia_router::{Match, Miss, Pattern, Router, Scope};
+use mycelia_router::{Match, Miss, PathError as PathRule, Pattern, Router, Scope};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::entry::Entry;
 use crate::error::RouteError;
 use crate::handler::Handler;
+use crate::notation;
 use crate::request::Request;
 use crate::subsystem::Subsystem;
 
@@ -39,11 +41,18 @@ impl<'de, T: Deserialize<'de>> OwnedWithoutBorrowedFields<'de> for T {}
 ///   users              the same text
 ///   {id}               a parameter: one segment
 ///   v{major}.json      a parameter with text around it
-///   {*path}            the rest: one segment or more; last only
+///   {*path}            the rest: one segment or more; last only, also with text before it (`v{*path}`)
 /// ```
 ///
 /// The most specific pattern wins, segment by segment, in whatever order they are listed. There is no slash at the beginning or
 /// the end, and no query string: what is not in the path is in the body. The page of the crate `mycelia-router` has the details.
+/// Other notations (`:id`, `<id>`, `*`) are literal text here, for which there is a warning; `{id?}` and its like are errors.
+///
+/// A path is percent-decoded, segment by segment, before it is compared: `users/%6De` is `users/me`, and the scope required is
+/// that of the pattern which the decoded path matches. `%2F` is a slash inside of a `{name}` segment, and refused in `{*path}` and
+/// in a fallback; `.`, `..`, control characters and what is not UTF-8 are refused, encoded or not, and so is a `%` that
+/// encodes nothing. Such a path is [`PathFailure::BadPath`](crate::PathFailure::BadPath).
+/// [`encode_segment`](crate::encode_segment) writes any other text as a segment.
 ///
 /// They belong to the type: listed once in a program, and shared by all subsystems of that type. A mistake in them is an error
 /// when a subsystem of that type is spawned with a name; without a name no
@@ -98,8 +107,8 @@ impl<S: Subsystem> Routes<S> {
     /// Messages to paths that `pattern` takes become an `M`.
     ///
     /// Its fields are filled from the parameters and from the JSON body, which may be an object beside parameters. A tuple struct
-    /// takes parameters by position, a newtype or a number the only one. Parameters are percent-decoded where they
-    /// fill text. What cannot be filled is an error to the sender.
+    /// takes parameters by position, a newtype or a number the only one. Parameters are percent-decoded, once.
+    /// What cannot be filled is an error to the sender.
     ///
     /// Every parameter must be taken by some field of the message itself (not of a struct in it). Fields that nothing fills are
     /// errors unless they are `Option`s or have a default; what the body has beyond the fields is ignored, unless the message
@@ -162,6 +171,17 @@ impl<S: Subsystem> Routes<S> {
     }
 }
 
+/// Says that a route has literal text which looks like a parameter elsewhere.
+fn warn_of_notation(subsystem: &'static str, pattern: &str) {
+    if let Some(instead) = notation::instead_of(pattern) {
+        tracing::warn!(
+            subsystem,
+            "route `{pattern}` has no parameter where it looks like it: one is written `{{id}}`, the rest of a path `{{*rest}}`; \
+             perhaps `{instead}` is meant"
+        );
+    }
+}
+
 /// The pattern of the fallback, which has a router of its own.
 const FALLBACK: &str = "{*path}";
 
@@ -197,11 +217,19 @@ impl TypeRoutes {
         // The user's code runs without the lock. Should two threads come here at once, one result is kept.
         let mut routes = Routes::new();
         S::routes(&mut routes);
+        let patterns: Vec<_> = routes.listed.iter().filter_map(|(pattern, _)| *pattern).collect();
         let built = routes.build();
-        made()
-            .entry(TypeId::of::<S>())
-            .or_insert_with(|| built.map(|routes| &*Box::leak(Box::new(routes))))
-            .clone()
+        let (kept, is_first) = match made().entry(TypeId::of::<S>()) {
+            hash_map::Entry::Occupied(other) => (other.get().clone(), false),
+            hash_map::Entry::Vacant(place) => {
+                let kept = built.map(|routes| &*Box::leak(Box::new(routes)));
+                (place.insert(kept).clone(), true)
+            }
+        };
+        if is_first {
+            patterns.iter().for_each(|pattern| warn_of_notation(std::any::type_name::<S>(), pattern));
+        }
+        kept
     }
 
     /// The route for a path, without the subsystem's name.
@@ -211,6 +239,12 @@ impl TypeRoutes {
             Ok(hit) => Some(hit),
             Err(_) => self.fallback.as_ref()?.at(path).ok(),
         }
+    }
+
+    /// The rule that a path without a route breaks, if it breaks one.
+    pub(crate) fn broken_rule(&self, path: &str) -> Option<PathRule> {
+        let breaks = |router: &Router<Entry>| router.at(path).err()?.broken_rule();
+        breaks(&self.router).or_else(|| self.fallback.as_ref().and_then(breaks))
     }
 
     pub(crate) fn miss<'p>(&'static self, path: &'p str) -> Option<Miss<'static, 'p, Entry>> {

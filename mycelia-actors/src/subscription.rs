@@ -30,7 +30,7 @@ pub struct Event<E> {
 
 impl<E> Event<E> {
     /// What stands in the topic where the subscription's pattern has `{name}`, as it is: not percent-decoded, for which there is
-    /// [`decode`](crate::decode). Cost: another look at the topic.
+    /// [`decode`](crate::decode). (Letters, digits and `-._~` are never encoded in `topic`, however it was published.) Cost: another look at the topic.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
         self.pattern.at(&self.topic).ok()?.params().get(name)

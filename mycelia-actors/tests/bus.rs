@@ -54,6 +54,24 @@ fn bad_topics_patterns_and_queues_are_errors() {
         error.to_string(),
         "bad topic `orders//paid`: it has an empty segment at byte 7 (no slash at the beginning, at the end, or twice)"
     );
+    let error = bus.publish("/orders", Paid(7)).unwrap_err();
+    assert_eq!(error.to_string(), "bad topic `/orders`: it begins with a slash: leave out the leading slash");
+    let error = bus.subscribe::<Paid>("/orders", 10).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "bad pattern `/orders`: it begins with a slash: leave out the leading slash"
+    );
+    for pattern in ["orders/#", "+/paid", "*", "orders/*/paid", "#", "orders/**", "orders/>"] {
+        let error = bus.subscribe::<Paid>(pattern, 10).unwrap_err();
+        assert!(matches!(error, SubscribeError::Wildcard { .. }));
+        let text = error.to_string();
+        assert!(text.starts_with(&format!("bad pattern `{pattern}`: ")), "{text}");
+        assert!(text.contains("`{name}`") && text.contains("`{*rest}`"), "{text}");
+    }
+    assert_eq!(
+        bus.subscribe::<Paid>("+/paid", 10).unwrap_err().to_string(),
+        "bad pattern `+/paid`: `+` is not a wildcard here; one segment is `{name}`, the rest of a topic `{*rest}`"
+    );
     let error = bus.subscribe::<Paid>("orders/{id", 10).unwrap_err();
     assert!(matches!(error, SubscribeError::Pattern(_)));
     assert_eq!(
@@ -63,6 +81,41 @@ fn bad_topics_patterns_and_queues_are_errors() {
     assert_eq!(bus.subscribe::<Paid>("orders", 0).unwrap_err(), SubscribeError::NoCapacity);
     let told = bus.subscribe_with::<Paid>("orders", 1, OverflowPolicy::Error);
     assert_eq!(told.unwrap_err(), SubscribeError::Policy);
+}
+
+#[test]
+fn signs_of_other_brokers_are_text_within_a_segment_and_where_they_are_encoded() {
+    let runtime = Runtime::new();
+    let bus = runtime.bus();
+    let mut hash = bus.subscribe::<u64>("n/Counter#{number}", 10).unwrap();
+    let mut encoded = bus.subscribe::<u64>("n/%23", 10).unwrap();
+    for topic in ["n/Counter#7", "n/Counter%237", "n/#", "n/%23", "n/*"] {
+        bus.publish(topic, 1_u64).unwrap();
+    }
+    assert_eq!((drain(&mut hash).len(), drain(&mut encoded).len()), (2, 2));
+}
+
+#[test]
+fn a_topic_is_what_it_stands_for_however_it_is_written() {
+    let runtime = Runtime::new();
+    let bus = runtime.bus();
+    let subscribe = |pattern| bus.subscribe::<u64>(pattern, 10).unwrap();
+    let (mut me, mut one, mut rest) =
+        (subscribe("users/me"), subscribe("users/{id}"), subscribe("users/{*rest}"));
+    assert_eq!(bus.publish("users/%6De", 1_u64).unwrap(), 3);
+    let got = [drain(&mut me), drain(&mut one), drain(&mut rest)].map(|mut events| events.remove(0));
+    assert!(got.iter().all(|event| &*event.topic == "users/me"));
+    assert_eq!((got[1].param("id"), got[2].param("rest")), (Some("me"), Some("me")));
+    // A slash that is data: no subscriber misses it, and it is given as it is.
+    let topic = format!("users/{}", mycelia_actors::encode_segment("a/b c"));
+    assert_eq!(bus.publish(&topic, 2_u64).unwrap(), 2);
+    assert_eq!(drain(&mut one)[0].param("id"), Some("a%2Fb%20c"));
+    let event = drain(&mut rest).remove(0);
+    assert_eq!((event.param("rest"), &*event.topic), (Some("a%2Fb%20c"), &*topic));
+    for topic in ["users/%2e%2e", "users/.", "users/%", "users/%ff", "users/%00"] {
+        let error = bus.publish(topic, 3_u64).unwrap_err();
+        assert_eq!((error.event, &*error.topic), (3, topic));
+    }
 }
 
 #[test]

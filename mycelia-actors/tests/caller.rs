@@ -463,3 +463,79 @@ async fn a_name_does_not_grow_with_every_hop() {
     let entered = deep(&runtime, 50).await.unwrap();
     assert!(entered.len() < 300, "{entered}");
 }
+
+struct Users;
+impl Subsystem for Users {
+    fn routes(routes: &mut Routes<Self>) {
+        routes.on::<Read>("users/me").scope("me");
+        routes.on::<Read>("files/a b").scope("me");
+        routes.on::<User>("users/{id}");
+        routes.on::<User>("files/{id}");
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct User {
+    id: String,
+}
+
+impl Handler<Read> for Users {
+    type Reply = String;
+    async fn handle(&mut self, _: Read, _: &mut Context<Self>) -> String {
+        "me".to_owned()
+    }
+}
+
+impl Handler<User> for Users {
+    type Reply = String;
+    async fn handle(&mut self, user: User, _: &mut Context<Self>) -> String {
+        user.id
+    }
+}
+
+#[tokio::test]
+async fn no_spelling_of_a_path_goes_round_the_scope_that_it_requires() {
+    let runtime = Runtime::new();
+    let users = runtime.spawn("api", Users).unwrap();
+    let spellings = [
+        "users/me",
+        "users/%6De",
+        "users/m%65",
+        "%75sers/%6d%65",
+        "files/a b",
+        "files/a%20b",
+        "files/%61%20b",
+    ];
+    for path in spellings.map(|path| format!("api://{path}")) {
+        assert!(matches!(runtime.tell(&path, ()).unwrap_err().failure, PathFailure::Denied(_)), "{path}");
+        assert!(
+            matches!(runtime.send(&path, ()).await.unwrap_err().failure, PathFailure::Denied(_)),
+            "{path}"
+        );
+        assert!(matches!(runtime.route(&path).unwrap_err().failure, PathFailure::Denied(_)), "{path}");
+        let asked = runtime.ask::<String, _>(&path, ()).await.unwrap_err();
+        assert!(matches!(asked.failure, PathAskFailure::Path(PathFailure::Denied(_))), "{path}");
+        let me = Metadata::new().with_caller(Principal::new("ada", ["me"]).unwrap());
+        let allowed = me.in_scope(|| runtime.ask::<String, _>(&path, ()));
+        assert_eq!(allowed.await.unwrap(), "me");
+    }
+    // What is not `me` when it is decoded is another user.
+    for (path, id) in
+        [("users/%4De", "Me"), ("users/%256De", "%6De"), ("users/me%2F", "me/"), ("files/a%2Bb", "a+b")]
+    {
+        assert_eq!(runtime.ask::<String, _>(&format!("api://{path}"), ()).await.unwrap(), id);
+        let route = runtime.route(&format!("api://{path}")).unwrap();
+        assert_eq!(route.ask::<String, _>(()).await.unwrap(), id);
+    }
+    accounted(&users);
+}
+
+#[tokio::test]
+async fn any_text_can_be_a_segment_and_comes_back() {
+    let runtime = Runtime::new();
+    runtime.spawn("api", Users).unwrap();
+    for text in ["ada", "a/b", "50% of it", "../x", "é日", "%6De", "{id}", "a?b#c", "+ &"] {
+        let path = format!("api://users/{}", mycelia_actors::encode_segment(text));
+        assert_eq!(runtime.ask::<String, _>(&path, ()).await.unwrap(), text);
+    }
+}

@@ -341,7 +341,7 @@ async fn integers_of_every_width_fill_up_to_their_limits_and_not_beyond() {
             let text = by_path(&runtime, &format!("{kind}/{good}")).await.unwrap();
             assert!(text.ends_with(&format!("{{ n: {good} }}")), "{text}");
         }
-        for bad in [below, beyond, "x", "1.0", "1e3", "0x10", " 1", "1_000", "%31", "١"] {
+        for bad in [below, beyond, "x", "1.0", "1e3", "0x10", " 1", "1_000", "%78", "%2531", "١"] {
             failed(
                 by_path(&runtime, &format!("{kind}/{bad}")).await,
                 &format!("route `{kind}/{{n}}`: parameter `n` is `{bad}`, which is no {kind}"),
@@ -349,6 +349,11 @@ async fn integers_of_every_width_fill_up_to_their_limits_and_not_beyond() {
         }
     }
     made(by_path(&runtime, "isize/-5").await, "AnIsize { n: -5 }");
+    // `%35` is `5`, whatever it fills.
+    made(by_path(&runtime, "isize/%2D%35").await, "AnIsize { n: -5 }");
+    made(by_path(&runtime, "f64/%31.5").await, "AnF64 { n: 1.5 }");
+    made(by_path(&runtime, "f32/1%2e5").await, "AnF32 { n: 1.5 }");
+    made(by_path(&runtime, "bool/tru%65").await, "ABool { n: true }");
     made(by_path(&runtime, "usize/5").await, "AUsize { n: 5 }");
     // As `str::parse` has it.
     made(by_path(&runtime, "u8/007").await, "AU8 { n: 7 }");
@@ -396,22 +401,30 @@ async fn text_is_percent_decoded_and_must_be_utf_8_then() {
     made(by_path(&runtime, "text/caf%C3%A9").await, "AText { n: \"café\" }");
     made(by_path(&runtime, "text/日本").await, "AText { n: \"日本\" }");
     made(by_path(&runtime, "text/%25").await, "AText { n: \"%\" }");
-    // What is no escape stands for itself, and a plus is a plus.
-    made(by_path(&runtime, "text/100%").await, "AText { n: \"100%\" }");
-    made(by_path(&runtime, "text/%zz+").await, "AText { n: \"%zz+\" }");
-    made(by_path(&runtime, "text/%2e%2E").await, "AText { n: \"..\" }");
-    made(by_path(&runtime, "text/%00").await, "AText { n: \"\\0\" }");
+    made(by_path(&runtime, "text/+").await, "AText { n: \"+\" }");
+    // Once.
+    made(by_path(&runtime, "text/%252e%252E").await, "AText { n: \"%2e%2E\" }");
+    for bad in [
+        "text/100%",
+        "text/%zz+",
+        "text/%2e%2E",
+        "text/%2e",
+        "text/%00",
+        "files/a%2Fb",
+        "files/x/%2e%2e/admin",
+    ] {
+        let error = runtime.ask::<String, _>(&format!("form://{bad}"), ()).await.unwrap_err();
+        assert!(matches!(error.failure, PathAskFailure::Path(PathFailure::BadPath(_))), "{error}");
+    }
     made(by_path(&runtime, "files/a/b%20c/d").await, "AText { n: \"a/b c/d\" }");
     made(by_path(&runtime, "reports/q3.pdf").await, "AText { n: \"3\" }");
     made(by_path(&runtime, "bytes/%41b").await, "Bytes { n: b\"Ab\" }");
-    for bad in ["%ff", "a%C3", "%C3%28"] {
+    for (bad, at) in [("%ff", 5), ("a%C3", 6), ("%C3%28", 5)] {
         failed(
             by_path(&runtime, &format!("text/{bad}")).await,
-            &format!("route `text/{{n}}`: parameter `n` is `{bad}`, which is no UTF-8 when decoded"),
+            &format!("it is not UTF-8 when it is percent-decoded, from byte {at} on"),
         );
     }
-    // No UTF-8, and no matter: it is not decoded.
-    failed(by_path(&runtime, "u8/%ff").await, "route `u8/{n}`: parameter `n` is `%ff`, which is no u8");
 }
 
 #[tokio::test]
@@ -594,7 +607,7 @@ async fn what_is_wrong_with_a_field_is_said_with_the_way_to_it() {
         ("outer/7/Ada", json!([7]), "beside parameters, the body must be an object"),
         ("outer/7/Ada", json!("x"), "beside parameters, the body must be an object"),
         ("outer/x/Ada", json!({"at": point}), "parameter `id` is `x`, which is no u32"),
-        ("outer/7/%ff", json!({"at": point}), "parameter `name` is `%ff`, which is no UTF-8 when decoded"),
+        ("outer/%78/Ada", json!({"at": point}), "parameter `id` is `%78`, which is no u32"),
     ] {
         failed(with(&runtime, path, body).await, &format!("route `outer/{{id}}/{{name}}`: {text}"));
     }

@@ -192,11 +192,14 @@ async fn a_path_that_leads_nowhere_is_an_error_with_the_body_inside() {
             "desk://notes/1/2",
             "`desk://notes/1/2`: no route for `notes/1/2`; the nearest pattern is `notes/{id}`",
         ),
+        ("desk:///notes", "`desk:///notes`: it begins with a slash: leave out the leading slash"),
+        ("desk:///", "`desk:///`: it begins with a slash: leave out the leading slash"),
+        ("desk://notes/%2E.", "`desk://notes/%2E.`: it has a `..` segment at byte 6"),
         (
-            "desk:///notes",
-            "`desk:///notes`: it has an empty segment at byte 0 (no slash at the beginning, \
-             at the end, or twice)",
+            "desk://notes/5%",
+            "`desk://notes/5%`: `%` at byte 7 is not followed by two hexadecimal digits (a literal `%` is written `%25`)",
         ),
+        ("desk://not%65", "`desk://not%65`: no route for `not%65`; the nearest pattern is `notes`"),
         ("desk://notes/..", "`desk://notes/..`: it has a `..` segment at byte 6"),
         ("desk://notes/\n", "`desk://notes/\n`: it has the control character '\\n' at byte 6"),
         (

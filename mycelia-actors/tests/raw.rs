@@ -100,6 +100,25 @@ async fn the_fallback_takes_every_other_path_and_no_bad_one() {
 }
 
 #[tokio::test]
+async fn a_request_is_as_it_was_sent_but_for_letters_that_need_no_encoding() {
+    let (runtime, _) = gateway();
+    let seen: Value = runtime.ask("gateway://files/%61d%61/x%20%2e/%c3%a9", ()).await.unwrap();
+    assert_eq!(seen["path"], "files/ada/x%20./%C3%A9");
+    assert_eq!(seen["params"], json!([["owner", "ada"], ["path", "x%20./%C3%A9"]]));
+    let seen: Value = runtime.ask("gateway://files/a%2fb/x", ()).await.unwrap();
+    assert_eq!(seen["params"], json!([["owner", "a%2Fb"], ["path", "x"]]));
+    assert_eq!(mycelia_actors::decode("owner", "a%2Fb").unwrap(), "a/b");
+    let seen: Value = runtime.ask("gateway://%65lse/caf%C3%A9", ()).await.unwrap();
+    assert_eq!(seen["params"], json!([["path", "else/caf%C3%A9"]]));
+    // In the rest, and in what the fallback takes, a slash would pass for a separator.
+    for path in ["files/ada/a%2Fb", "else/a%2Fb", "users%2F7", "users/7%2F/8"] {
+        let error = runtime.tell(&format!("gateway://{path}"), ()).unwrap_err();
+        assert!(matches!(error.failure, PathFailure::BadPath(_)), "{error}");
+        assert!(error.to_string().contains("it has an encoded slash"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn headers_and_caller_come_with_the_message() {
     let (runtime, _) = gateway();
     let metadata = Metadata::new()

@@ -127,6 +127,13 @@ listing!(BadPattern, routes => {
 listing!(SlashFirst, routes => {
     routes.on::<Get>("/users/{id}");
 });
+listing!(Optional, routes => {
+    routes.on::<Get>("users/{id?}");
+});
+listing!(ConflictOfSpelling, routes => {
+    routes.on::<Get>("users/me");
+    routes.on::<Put>("users/%6De");
+});
 listing!(Conflict, routes => {
     routes.on::<Get>("users/{id}");
     routes.on::<Put>("users/{name}");
@@ -172,8 +179,12 @@ async fn a_mistake_in_a_list_is_an_error_at_the_spawn_with_a_name() {
     );
     assert_eq!(
         refused(|| SlashFirst),
-        "the routes of `routes::SlashFirst`: bad pattern `/users/{id}`: it has an empty segment at byte 0 (no slash at the \
-         beginning, at the end, or twice)"
+        "the routes of `routes::SlashFirst`: bad pattern `/users/{id}`: it begins with a slash: leave out the leading slash"
+    );
+    assert!(refused(|| Optional).ends_with("write the two patterns `users` and `users/{id}`"));
+    assert!(
+        refused(|| ConflictOfSpelling)
+            .ends_with("`users/%6De` conflicts with `users/me`: both take the same paths")
     );
     assert_eq!(
         refused(|| Conflict),

@@ -98,3 +98,57 @@ async fn a_life_is_told_in_events_inside_the_subsystems_span() {
     ];
     assert_eq!(events, told.map(|event| format!("subsystem name=touchy: {event}")));
 }
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Get;
+
+struct Borrowed;
+impl Subsystem for Borrowed {
+    fn routes(routes: &mut Routes<Self>) {
+        routes.on::<Get>("users/:id/:of");
+        routes.on::<Get>("users/<id>");
+        routes.on::<Get>("files/*");
+        routes.on::<Get>("users/{id}-a:b");
+    }
+}
+impl Handler<Get> for Borrowed {
+    type Reply = u8;
+    async fn handle(&mut self, _: Get, _: &mut Context<Self>) -> u8 {
+        7
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_in_another_notation_is_text_with_one_warning_for_its_pattern() {
+    let notes = Notes::default();
+    let _guard = tracing::subscriber::set_default(notes.clone());
+    // Of the type, not of each subsystem.
+    for name in ["one", "two"] {
+        let runtime = Runtime::new();
+        runtime.spawn(name, Borrowed).unwrap();
+        for path in ["users/:id/:of", "users/<id>", "files/*"] {
+            assert_eq!(runtime.ask::<u8, _>(&format!("{name}://{path}"), ()).await.unwrap(), 7);
+        }
+        assert!(runtime.ask::<u8, _>(&format!("{name}://users/7"), ()).await.is_err());
+    }
+    let told = std::mem::take(&mut notes.0.lock().unwrap().events);
+    let warnings: Vec<_> = told.iter().filter(|event| event.contains("WARN")).collect();
+    let expected =
+        [("users/:id/:of", "users/{id}/{of}"), ("users/<id>", "users/{id}"), ("files/*", "files/{*rest}")];
+    let expected = expected.map(|(pattern, instead)| {
+        format!(
+            "outside: WARN route `{pattern}` has no parameter where it looks like it: one is written `{{id}}`, the rest of a path \
+             `{{*rest}}`; perhaps `{instead}` is meant subsystem=\"tracing::Borrowed\""
+        )
+    });
+    assert!(warnings.iter().copied().eq(&expected), "{warnings:#?}");
+}
+
+#[tokio::test]
+async fn a_subscription_in_another_notation_is_warned_of() {
+    let notes = Notes::default();
+    let _guard = tracing::subscriber::set_default(notes.clone());
+    let _subscription = Runtime::new().bus().subscribe::<u8>("users/:id", 1).unwrap();
+    let told = std::mem::take(&mut notes.0.lock().unwrap().events);
+    assert!(told.iter().any(|event| event.contains("perhaps `users/{id}` is meant")), "{told:?}");
+}

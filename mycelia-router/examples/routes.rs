@@ -26,9 +26,16 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let ada = Principal::new("ada", ["users:*", "reports:read"])?;
     println!("\npaths, asked by {ada}:");
-    for path in
-        ["users/me", "users/7", "users/7/files/a/b.txt", "reports/2026.json", "report/2026.json", "users//7"]
-    {
+    for path in [
+        "users/me",
+        "users/%6De",
+        "users/7",
+        "users/7/files/a/b.txt",
+        "users/7/files/a%2Fb",
+        "reports/2026.json",
+        "report/2026.json",
+        "users//7",
+    ] {
         match router.at(path) {
             Ok(hit) => match hit.permit(Some(&ada)) {
                 Ok(()) => println!("  {path}: {} {:?}", hit.value(), hit.params()),

@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Prefix = 2,
     /// What stands behind a parameter.
     Suffix = 4,
+    /// What stands before the rest.
+    Rest = 6,
 }
 
 /// The key of an edge.

@@ -18,13 +18,45 @@ pub enum PathError {
         /// Where the segment would be.
         at: usize,
     },
-    /// A segment is `..`.
+    /// The path begins with a slash, in a table that is not [rooted](crate::Router::rooted).
+    #[error("it begins with a slash: leave out the leading slash")]
+    LeadingSlash,
+    /// The path does not begin with a slash, in a table that is [rooted](crate::Router::rooted).
+    #[error("it does not begin with a slash, as every path and pattern of a rooted table does")]
+    NoLeadingSlash,
+    /// A segment is `.`, as it is or percent-encoded.
+    #[error("it has a `.` segment at byte {at}")]
+    Dot {
+        /// The byte where the segment begins.
+        at: usize,
+    },
+    /// A segment is `..`, as it is or percent-encoded.
     #[error("it has a `..` segment at byte {at}")]
     Parent {
         /// Where the segment begins.
         at: usize,
     },
-    /// There is a control character.
+    /// There is a `%` that encodes no byte.
+    #[error("`%` at byte {at} is not followed by two hexadecimal digits (a literal `%` is written `%25`)")]
+    Encoding {
+        /// The byte where the `%` stands.
+        at: usize,
+    },
+    /// The path is not UTF-8 when it is percent-decoded.
+    #[error("it is not UTF-8 when it is percent-decoded, from byte {at} on")]
+    NotUtf8 {
+        /// The byte where the first one that fits no character is written.
+        at: usize,
+    },
+    /// There is a `%2F` where the pattern has `{*rest}`, in which it could be taken for a separator.
+    #[error(
+        "it has an encoded slash at byte {at}, in what the pattern takes as `{{*rest}}`; only a `{{name}}` segment may have one"
+    )]
+    EncodedSlash {
+        /// The byte where the slash is written.
+        at: usize,
+    },
+    /// There is a control character, as it is or percent-encoded.
     #[error("it has the control character {character:?} at byte {at}")]
     Control {
         /// Where it is.
@@ -125,11 +157,21 @@ pub enum PatternErrorKind {
         /// Where it begins.
         at: usize,
     },
-    /// Literal text in the segment of a `{*rest}`.
-    #[error("`{{*…}}` at byte {at} must be a segment of its own")]
+    /// Literal text behind a `{*rest}` in its segment.
+    #[error("text follows `{{*…}}`, at byte {at}, in its segment")]
     RestWithText {
         /// Where the parameter is.
         at: usize,
+    },
+    /// A parameter in another router's notation: `{id?}`, `{id+}`, `{id...}`.
+    #[error("`{{{name}}}` at byte {at} is another router's notation: {instead}")]
+    OtherNotation {
+        /// The byte where the name begins.
+        at: usize,
+        /// The text between the braces.
+        name: Box<str>,
+        /// The patterns to write instead.
+        instead: Box<str>,
     },
 }
 
@@ -236,7 +278,7 @@ pub enum ParamError {
     },
 }
 
-/// A parameter that is no UTF-8 when percent-decoded.
+/// A parameter that is no UTF-8 when percent-decoded. No value of a [`Match`](crate::Match) is one: a router refuses its path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("parameter `{name}` is `{value}`, which is no UTF-8 when decoded")]
 pub struct DecodeError {

@@ -4,6 +4,7 @@
 //!
 //! [`Router`] holds values by [`Pattern`]; [`Router::at`] finds the one for a path and gives a [`Match`] with its
 //! [`Params`], or a [`Miss`]. [`Scope`] is a right that a pattern may require, [`Principal`] who holds some.
+//! [`encode_segment`] writes a text as one segment of a path, [`normalize`] a path as routers read it.
 //! How it works is on the page [`design`].
 #![forbid(unsafe_code)]
 
@@ -20,7 +21,9 @@ mod pattern;
 mod principal;
 mod scope;
 
+mod encoding;
 mod error;
+mod notation;
 mod path;
 
 mod edge;
@@ -30,6 +33,7 @@ mod sieve;
 mod steps;
 mod tree;
 
+pub use encoding::{encode_segment, normalize};
 pub use error::{
     AtError, DecodeError, InsertError, ParamError, PathError, PatternError, PatternErrorKind, Refusal,
 };

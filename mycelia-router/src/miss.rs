@@ -4,8 +4,6 @@ use std::error::Error;
 use std::fmt;
 
 use crate::error::{AtError, PathError};
-use crate::nearest::nearest;
-use crate::path;
 use crate::pattern::Pattern;
 use crate::router::Router;
 
@@ -29,14 +27,15 @@ impl<'r, 'p, T> Miss<'r, 'p, T> {
         self.path
     }
 
-    /// The rule that the path breaks, if it breaks one.
+    /// The rule that the path breaks, if it breaks one: that of its most specific pattern too, of which a `{*rest}` takes no
+    /// encoded slash.
     pub fn broken_rule(&self) -> Option<PathError> {
-        path::check(self.path).err()
+        self.router.resolve(self.path).err()
     }
 
     /// The pattern that is most like the path, if any has something in common with it. Looks at every pattern.
     pub fn nearest(&self) -> Option<&'r Pattern> {
-        nearest(self.router.patterns(), self.path)
+        self.router.nearest(self.path)
     }
 
     /// The same without borrowing.

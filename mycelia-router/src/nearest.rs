@@ -11,7 +11,8 @@ const COMPARED: usize = 64;
 /// How like a literal a segment must be to count as meant for it.
 const ALIKE: f64 = 0.5;
 
-/// The pattern most like `path`, if any literal of it is. Cost: one comparison of texts for each pattern and segment.
+/// The pattern most like `path`, decoded and without a slash at its beginning, if any literal of it is. Cost: one comparison of
+/// texts for each pattern and segment.
 pub(crate) fn nearest<'r>(patterns: impl Iterator<Item = &'r Pattern>, path: &str) -> Option<&'r Pattern> {
     // One more than a path has, lest a path that is none be copied, however long it is.
     let segments = path.split('/').take(MAX_SEGMENTS + 1);
@@ -38,10 +39,11 @@ fn likeness(pattern: &Pattern, path: &[String]) -> Option<f64> {
                 0.9
             }
             Segment::Param { .. } => 0.0,
-            Segment::Rest => 0.1,
+            Segment::Rest { prefix } if text.starts_with(&**prefix) => 0.1,
+            Segment::Rest { .. } => 0.0,
         };
     }
-    let rest = pattern.segments().last() == Some(&Segment::Rest);
+    let rest = pattern.takes_rest();
     let unpaired = match path.len().cmp(&pattern.segments().len()) {
         std::cmp::Ordering::Greater if rest => 0,
         _ => path.len().abs_diff(pattern.segments().len()),

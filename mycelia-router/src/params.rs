@@ -8,12 +8,14 @@ use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
+use crate::encoding::{normal, written_length, written_length_at_end};
 use crate::error::{DecodeError, ParamError};
 use crate::path::{Cursor, Segments, Text};
 use crate::pattern::{ParamSlot, Pattern};
 
 /// The parameters of a [`Match`](crate::Match), by name and by position. They are slices of the path, cut when they are asked
-/// for, and neither decoded nor copied.
+/// for, and neither decoded nor copied: `get`, `at` and `iter` give what is written, `%6De` where the path has that; `parse` and
+/// `decode` what it stands for.
 ///
 /// ```
 /// use mycelia_router::Router;
@@ -60,7 +62,7 @@ impl<'r, 'p> Params<'r, 'p> {
         self.pattern.slots().get(index).map(|slot| &*slot.name)
     }
 
-    /// The value of the parameter `name`, read as a `V`. It is not percent-decoded.
+    /// The value of the parameter `name`, percent-decoded, read as a `V`.
     ///
     /// # Errors
     /// [`ParamError`] names the parameter, and its value.
@@ -70,7 +72,11 @@ impl<'r, 'p> Params<'r, 'p> {
     {
         let missing = || ParamError::Missing { name: name.into(), pattern: self.pattern.as_str().into() };
         let value = self.get(name).ok_or_else(missing)?;
-        value.parse().map_err(|reason: V::Err| ParamError::Invalid {
+        let decoded = match self.segments.is_encoded() {
+            true => percent_decode_str(value).decode_utf8_lossy(),
+            false => Cow::Borrowed(value),
+        };
+        decoded.parse().map_err(|reason: V::Err| ParamError::Invalid {
             name: name.into(),
             value: value.into(),
             expected: type_name::<V>(),
@@ -78,11 +84,11 @@ impl<'r, 'p> Params<'r, 'p> {
         })
     }
 
-    /// The value of the parameter `name`, percent-decoded; allocates only where something is encoded. The result may be
-    /// anything, a slash or `..` too: look at it again before it becomes a file name.
+    /// The value of the parameter `name`, percent-decoded once; allocates only where something is encoded. Where that was a
+    /// `%2F`, the result has a slash in it (`..%2Fa` is `../a`): look at it again before it becomes a file name.
     ///
     /// # Errors
-    /// [`DecodeError`]: what comes out is no UTF-8.
+    /// None: a path whose parameters are no UTF-8 is refused before.
     pub fn decode(&self, name: &str) -> Result<Option<Cow<'p, str>>, DecodeError> {
         self.get(name).map(|value| decode(name, value)).transpose()
     }
@@ -96,7 +102,14 @@ impl<'r, 'p> Params<'r, 'p> {
     #[inline]
     pub fn iter(&self) -> ParamsIter<'r, 'p> {
         let slots = self.pattern.slots().iter();
-        ParamsIter { path: self.path, slots, cursor: self.segments.cursor(), passed: 0 }
+        let encoded = self.segments.is_encoded();
+        ParamsIter { path: self.path, slots, cursor: self.segments.cursor(), passed: 0, encoded }
+    }
+
+    /// Iterates over names and values, from left to right, as they are in the [normalized](crate::normalize) path: `me` where it has `%6De`.
+    /// Allocates only where something changes.
+    pub fn iter_normalized(&self) -> impl ExactSizeIterator<Item = (&'r str, Cow<'p, str>)> + use<'r, 'p> {
+        self.iter().map(|(name, value)| (name, normal(value)))
     }
 
     /// How many there are.
@@ -121,21 +134,33 @@ impl<'r, 'p> Params<'r, 'p> {
 
     #[inline]
     fn value(&self, slot: &ParamSlot) -> &'p str {
-        value(self.path, slot, self.segments.range(self.path, usize::from(slot.segment)))
+        let segment = self.segments.range(self.path, usize::from(slot.segment));
+        value(self.path, slot, segment, self.segments.is_encoded())
     }
 }
 
 /// The value of the parameter in this segment.
 #[inline]
-fn value<'p>(path: &'p str, slot: &ParamSlot, segment: Range<usize>) -> &'p str {
+fn value<'p>(path: &'p str, slot: &ParamSlot, segment: Range<usize>, encoded: bool) -> &'p str {
     let end = if slot.rest { path.len() } else { segment.end };
-    &path[segment.start + usize::from(slot.before)..end - usize::from(slot.behind)]
+    let (mut before, mut behind) = (usize::from(slot.before), usize::from(slot.behind));
+    if encoded {
+        (before, behind) = written_lengths(&path[segment.start..end], before, behind);
+    }
+    &path[segment.start + before..end - behind]
 }
 
-/// Percent-decodes a parameter's value, as [`Params::decode`] does.
+/// How many bytes so many decoded ones take at both ends.
+#[cold]
+fn written_lengths(text: &str, before: usize, behind: usize) -> (usize, usize) {
+    (written_length(text, before), written_length_at_end(text, behind))
+}
+
+/// Percent-decodes a parameter's value, once, as [`Params::decode`] does. In a value that is not from a router's path, a `%` that
+/// encodes nothing stays as it is.
 ///
 /// # Errors
-/// [`DecodeError`]: what comes out is no UTF-8.
+/// [`DecodeError`]: what comes out is no UTF-8. No value from a router's path is one.
 pub fn decode<'p>(name: &str, value: &'p str) -> Result<Cow<'p, str>, DecodeError> {
     if !value.contains('%') {
         return Ok(Cow::Borrowed(value));
@@ -167,6 +192,8 @@ pub struct ParamsIter<'r, 'p> {
     cursor: Cursor,
     /// How many segments the cursor has passed.
     passed: u8,
+    /// Whether something in the path is percent-encoded.
+    encoded: bool,
 }
 
 impl<'r, 'p> Iterator for ParamsIter<'r, 'p> {
@@ -181,7 +208,7 @@ impl<'r, 'p> Iterator for ParamsIter<'r, 'p> {
             self.cursor.next(&text);
         }
         self.passed = slot.segment + 1;
-        Some((&slot.name, value(self.path, slot, self.cursor.next(&text))))
+        Some((&slot.name, value(self.path, slot, self.cursor.next(&text), self.encoded)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

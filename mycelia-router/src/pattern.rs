@@ -5,8 +5,10 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::{PatternError, PatternErrorKind};
-use crate::path;
+use crate::encoding::{self, DATA_SLASH, decode_into};
+use crate::error::{PathError, PatternError, PatternErrorKind};
+use crate::notation;
+use crate::path::{MAX_BYTES, MAX_SEGMENTS, check_segment};
 use crate::principal::{Denied, Principal};
 use crate::scope::Scope;
 
@@ -17,13 +19,17 @@ use crate::scope::Scope;
 ///   {id}                a parameter: one segment, at least one byte
 ///   v{major}.json       a parameter with literal text around it, at least one byte between
 ///   {*path}             the rest: one segment or more; last only
+///   v{*path}            the rest, with literal text before it, at least one byte between that and the next slash
 ///   {{ }}               literal braces
 /// ```
 ///
-/// A name is one or more characters other than braces, `*`, `:`, `/` and control characters, once in a pattern. There are no regular
-/// expressions. Limits are those
-/// of paths: no empty segment, no `..`, no control characters, at most [`MAX_BYTES`](crate::MAX_BYTES) and
-/// [`MAX_SEGMENTS`](crate::MAX_SEGMENTS).
+/// A name is one or more characters other than braces, `*`, `:`, `?`, `+`, `/` and control characters, once in a pattern. There are
+/// no regular expressions. Limits are those of paths: no empty segment, no `.` or `..`, no control characters, at most
+/// [`MAX_BYTES`](crate::MAX_BYTES) and [`MAX_SEGMENTS`](crate::MAX_SEGMENTS). A pattern with a slash at its beginning is for a
+/// [rooted](crate::Router::rooted) table, and for no other.
+///
+/// Literal text is percent-decoded as paths are: `a%20b` and `a b` are one pattern, and both take the paths `a%20b` and `a b`.
+/// A literal `%` is written `%25`, and a literal slash that does not separate `%2F`.
 ///
 /// ```
 /// use mycelia_router::Pattern;
@@ -39,23 +45,24 @@ pub struct Pattern {
     segments: Box<[Segment]>,
     slots: Box<[ParamSlot]>,
     scope: Option<Scope>,
+    rooted: bool,
 }
 
-/// What one segment of a path must be. The names of parameters are not part of it.
+/// What one segment of a path must be, decoded. The names of parameters are not part of it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Segment {
     Literal(Box<str>),
     Param { prefix: Box<str>, suffix: Box<str> },
-    Rest,
+    Rest { prefix: Box<str> },
 }
 
 /// Where a parameter is in a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ParamSlot {
     pub(crate) name: Box<str>,
-    /// In which segment.
+    /// In which segment: that before the slash of a rooted pattern counts.
     pub(crate) segment: u8,
-    /// How many bytes of the segment stand before it.
+    /// How many bytes of the segment, decoded, stand before it.
     pub(crate) before: u16,
     /// And behind it.
     pub(crate) behind: u16,
@@ -85,6 +92,11 @@ impl Pattern {
         self.scope.as_ref()
     }
 
+    /// Returns whether the pattern begins with a slash, and is for a [rooted](crate::Router::rooted) table.
+    pub fn is_rooted(&self) -> bool {
+        self.rooted
+    }
+
     /// Whether `principal` may use a route with this pattern: it requires no scope, or one that is held. Nobody holds nothing.
     ///
     /// Cost: one comparison where no scope is required, else [`Principal::holds`].
@@ -111,13 +123,22 @@ impl Pattern {
         &self.slots
     }
 
-    /// The one path it takes, where it has no parameters.
+    /// The one path it takes that has nothing encoded, where it has no parameters. None also where each of its paths has: the
+    /// text of this one would pass for another path, encoded.
     pub(crate) fn literal_path(&self) -> Option<String> {
         let texts = self.segments.iter().map(|segment| match segment {
-            Segment::Literal(text) => Some(&**text),
+            Segment::Literal(text) if !text.bytes().any(|byte| matches!(byte, b'%' | DATA_SLASH)) => {
+                Some(&**text)
+            }
             _ => None,
         });
-        Some(texts.collect::<Option<Vec<_>>>()?.join("/"))
+        let relative = texts.collect::<Option<Vec<_>>>()?.join("/");
+        Some(if self.rooted { format!("/{relative}") } else { relative })
+    }
+
+    /// Whether it takes all the rest of a path.
+    pub(crate) fn takes_rest(&self) -> bool {
+        matches!(self.segments.last(), Some(Segment::Rest { .. }))
     }
 
     /// Which of two is looked at first, whatever their parameters are called; `Equal` is a conflict.
@@ -127,14 +148,15 @@ impl Pattern {
 }
 
 impl Segment {
-    /// Literals by text; then parameters, first those with more literal text before, then behind; then the rest.
+    /// Literals by text; then parameters, first those with more literal text before, then behind; then the rest, first with more
+    /// literal text before it.
     fn rank(&self) -> (u8, Reverse<usize>, Reverse<usize>, &str, &str) {
         match self {
             Self::Literal(text) => (0, Reverse(0), Reverse(0), text, ""),
             Self::Param { prefix, suffix } => {
                 (1, Reverse(prefix.len()), Reverse(suffix.len()), prefix, suffix)
             }
-            Self::Rest => (2, Reverse(0), Reverse(0), "", ""),
+            Self::Rest { prefix } => (2, Reverse(prefix.len()), Reverse(0), prefix, ""),
         }
     }
 }
@@ -183,33 +205,66 @@ impl From<Infallible> for PatternError {
 }
 
 fn parse(text: &str) -> Result<Pattern, PatternErrorKind> {
-    path::check(text)?;
+    check_limits(text)?;
+    let rooted = text.starts_with('/');
     let mut slots: Vec<ParamSlot> = Vec::new();
     let mut segments = Vec::new();
-    let mut at = 0;
-    for piece in text.split('/') {
-        if matches!(segments.last(), Some(Segment::Rest)) {
+    let mut at = usize::from(rooted);
+    // Of the root, nothing is left.
+    for piece in text[at..].split('/').filter(|_| text != "/") {
+        if matches!(segments.last(), Some(Segment::Rest { .. })) {
             return Err(PatternErrorKind::RestNotLast { at: at - 1 });
         }
         let parsed = parse_segment(piece, at)?;
         if let Some((name, name_at)) = parsed.name {
+            check_name(text, name, name_at)?;
             if slots.iter().any(|slot| *slot.name == *name) {
                 return Err(PatternErrorKind::NameTwice { at: name_at, name: name.into() });
             }
             let length =
                 |text: &str| u16::try_from(text.len()).expect("a pattern is at most 2048 bytes long");
-            let (before, behind) = match &parsed.segment {
-                Segment::Param { prefix, suffix } => (length(prefix), length(suffix)),
-                _ => (0, 0),
+            let (before, behind, rest) = match &parsed.segment {
+                Segment::Param { prefix, suffix } => (length(prefix), length(suffix), false),
+                Segment::Rest { prefix } => (length(prefix), 0, true),
+                Segment::Literal(_) => unreachable!("a literal has no name"),
             };
-            let segment = u8::try_from(segments.len()).expect("a pattern has at most 32 segments");
-            let rest = parsed.segment == Segment::Rest;
+            let segment = segments.len() + usize::from(rooted);
+            let segment = u8::try_from(segment).expect("a pattern has at most 32 segments");
             slots.push(ParamSlot { name: name.into(), segment, before, behind, rest });
         }
         segments.push(parsed.segment);
         at += piece.len() + 1;
     }
-    Ok(Pattern { text: text.into(), segments: segments.into(), slots: slots.into(), scope: None })
+    Ok(Pattern { text: text.into(), segments: segments.into(), slots: slots.into(), scope: None, rooted })
+}
+
+fn check_limits(text: &str) -> Result<(), PathError> {
+    if text.is_empty() {
+        return Err(PathError::Empty);
+    }
+    if text.len() > MAX_BYTES {
+        return Err(PathError::TooLong { bytes: text.len() });
+    }
+    if let Some((at, character)) = text.char_indices().find(|(_, character)| character.is_control()) {
+        return Err(PathError::Control { at, character });
+    }
+    match text.strip_prefix('/').unwrap_or(text).split('/').count() {
+        segments if segments > MAX_SEGMENTS => Err(PathError::TooManySegments { segments }),
+        _ => Ok(()),
+    }
+}
+
+fn check_name(pattern: &str, name: &str, at: usize) -> Result<(), PatternErrorKind> {
+    if name.is_empty() {
+        return Err(PatternErrorKind::NoName { at });
+    }
+    if let Some(instead) = notation::instead_of(pattern, name, at) {
+        return Err(PatternErrorKind::OtherNotation { at, name: name.into(), instead: instead.into() });
+    }
+    match name.contains(['{', '*', ':', '?', '+']) {
+        true => Err(PatternErrorKind::BadName { at, name: name.into() }),
+        false => Ok(()),
+    }
 }
 
 /// One segment of a pattern, and the name of its parameter with the byte where that begins.
@@ -222,9 +277,10 @@ struct Parsed<'t> {
 fn parse_segment(piece: &str, base: usize) -> Result<Parsed<'_>, PatternErrorKind> {
     let (mut before, mut name, mut literal) = (None, None, String::new());
     let mut rest = piece;
+    let position = |rest: &str| base + piece.len() - rest.len();
     while let Some(brace) = rest.find(['{', '}']) {
-        let at = base + piece.len() - rest.len() + brace;
-        literal.push_str(&rest[..brace]);
+        push_decoded(&mut literal, &rest[..brace], position(rest))?;
+        let at = position(rest) + brace;
         let bytes = &rest.as_bytes()[brace..];
         if bytes.get(1) == Some(&bytes[0]) {
             literal.push(char::from(bytes[0]));
@@ -241,22 +297,30 @@ fn parse_segment(piece: &str, base: usize) -> Result<Parsed<'_>, PatternErrorKin
             rest = &inside[length + 1..];
         }
     }
-    literal.push_str(rest);
+    push_decoded(&mut literal, rest, position(rest))?;
     let (Some(prefix), Some((name, at))) = (before, name) else {
+        check_segment(&literal, base)?;
         return Ok(Parsed { segment: Segment::Literal(literal.into()), name: None });
     };
-    let (segment, name, at) = match name.strip_prefix('*') {
-        Some(_) if !prefix.is_empty() || !literal.is_empty() => {
-            return Err(PatternErrorKind::RestWithText { at: at - 1 });
+    let prefix = prefix.into();
+    match name.strip_prefix('*') {
+        Some(_) if !literal.is_empty() => Err(PatternErrorKind::RestWithText { at: at - 1 }),
+        Some(name) => Ok(Parsed { segment: Segment::Rest { prefix }, name: Some((name, at + 1)) }),
+        None => {
+            Ok(Parsed { segment: Segment::Param { prefix, suffix: literal.into() }, name: Some((name, at)) })
         }
-        Some(name) => (Segment::Rest, name, at + 1),
-        None => (Segment::Param { prefix: prefix.into(), suffix: literal.into() }, name, at),
-    };
-    match name {
-        "" => Err(PatternErrorKind::NoName { at }),
-        _ if name.contains(['{', '*', ':']) => Err(PatternErrorKind::BadName { at, name: name.into() }),
-        _ => Ok(Parsed { segment, name: Some((name, at)) }),
     }
+}
+
+/// Decodes literal text, which begins at byte `base` of its pattern.
+fn push_decoded(literal: &mut String, text: &str, base: usize) -> Result<(), PathError> {
+    if text.contains('%') {
+        let mut buffer = encoding::EMPTY;
+        literal.push_str(decode_into(text, base, &mut buffer)?);
+    } else {
+        literal.push_str(text);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -279,7 +343,6 @@ mod tests {
         assert_eq!(error("a/{x{y}"), BadName { at: 3, name: "x{y".into() });
         assert_eq!(error("a/{x}/b/{x}"), NameTwice { at: 9, name: "x".into() });
         assert_eq!(error("a/{*x}/b"), RestNotLast { at: 6 });
-        assert_eq!(error("a/v{*x}"), RestWithText { at: 3 });
         assert_eq!(error("a/{*x}.gz"), RestWithText { at: 2 });
         assert_eq!(error("a//b"), Path(crate::PathError::EmptySegment { at: 2 }));
         assert_eq!(error("a/../b"), Path(crate::PathError::Parent { at: 2 }));

@@ -20,7 +20,8 @@ use crate::steps::step;
 
 /// No node, or no route.
 const NONE: u32 = u32::MAX;
-const ROOT: u32 = 0;
+/// Where paths begin that have no slash at their beginning.
+const START: u32 = 0;
 
 #[derive(Clone)]
 pub(crate) struct Tree {
@@ -29,6 +30,8 @@ pub(crate) struct Tree {
     /// Nodes that are in use no more.
     free: Vec<u32>,
     edges: HashMap<Edge, u32, RandomState>,
+    /// Where the patterns begin: at the start, or, in a rooted table, at a node of their own.
+    root: u32,
 }
 
 #[derive(Clone)]
@@ -46,15 +49,22 @@ struct Node {
     /// How many more segments there may be: bit n for n + 1. Removal clears no bits: they only save looking where nothing can
     /// be.
     lengths: u32,
-    /// The lengths of text around parameters, the most specific first. In a box, for few nodes have any.
-    shapes: Option<Box<Shapes>>,
+    /// The segments with text around a parameter, or before the rest. In a box, for few nodes have any.
+    mixed: Option<Box<Mixed>>,
 }
 
-/// Sorted: those with more text before first, of these those with more behind.
+/// Segments with text and a parameter in them.
+#[derive(Clone, Default)]
+struct Mixed {
+    params: Shapes,
+    rests: Shapes,
+}
+
+/// The lengths of text, the most specific first. Sorted: those with more text before first, of these those with more behind.
 #[derive(Clone, Default)]
 struct Shapes(Vec<Shape>);
 
-/// Parameters with as much literal text before and behind them.
+/// Segments with as much literal text before and behind the parameter.
 #[derive(Clone)]
 struct Shape {
     before: usize,
@@ -82,12 +92,13 @@ enum Link {
 enum Counts {
     Nothing,
     Literal,
-    Shape(usize, usize),
+    Param(usize, usize),
+    Rest(usize),
 }
 
 impl Node {
     const EMPTY: Self =
-        Self { route: NONE, rest: NONE, param: NONE, literals: 0, edges: 0, lengths: 0, shapes: None };
+        Self { route: NONE, rest: NONE, param: NONE, literals: 0, edges: 0, lengths: 0, mixed: None };
 
     fn is_empty(&self) -> bool {
         self.route == NONE && self.rest == NONE && self.param == NONE && self.edges == 0
@@ -102,22 +113,20 @@ impl Node {
         match what {
             Counts::Nothing => {}
             Counts::Literal => self.literals += 1,
-            Counts::Shape(before, behind) => self.shapes.get_or_insert_default().count(before, behind),
+            Counts::Param(before, behind) => self.mixed.get_or_insert_default().params.count(before, behind),
+            Counts::Rest(before) => self.mixed.get_or_insert_default().rests.count(before, 0),
         }
     }
 
     fn uncount(&mut self, what: Counts) {
-        match what {
-            Counts::Nothing => {}
-            Counts::Literal => self.literals -= 1,
-            Counts::Shape(before, behind) => {
-                let Some(shapes) = &mut self.shapes else { return };
-                shapes.uncount(before, behind);
-                if shapes.0.is_empty() {
-                    self.shapes = None;
-                }
-            }
+        let mixed = self.mixed.as_deref_mut();
+        match (what, mixed) {
+            (Counts::Literal, _) => self.literals -= 1,
+            (Counts::Param(before, behind), Some(mixed)) => mixed.params.uncount(before, behind),
+            (Counts::Rest(before), Some(mixed)) => mixed.rests.uncount(before, 0),
+            _ => {}
         }
+        self.mixed.take_if(|mixed| mixed.params.0.is_empty() && mixed.rests.0.is_empty());
     }
 }
 
@@ -144,25 +153,38 @@ impl Shapes {
 }
 
 impl Tree {
-    pub(crate) fn new() -> Self {
-        Self { nodes: vec![Node::EMPTY], free: Vec::new(), edges: HashMap::default() }
+    pub(crate) fn new(rooted: bool) -> Self {
+        let root = u32::from(rooted);
+        let nodes = (0..=root).map(|_| Node::EMPTY).collect();
+        Self { nodes, free: Vec::new(), edges: HashMap::default(), root }
     }
 
-    /// The route that takes `path`. Allocates nothing; a node is visited once at most, however the patterns overlap.
+    /// The route that takes `path`, if no slash stands before it. Allocates nothing; a node is visited once at most, however the
+    /// patterns overlap.
     #[inline]
     pub(crate) fn at(&self, path: &str, segments: &Segments) -> Option<usize> {
+        self.at_from(START, path, segments)
+    }
+
+    /// The same; in a rooted table, for a path without the slash before it.
+    pub(crate) fn at_root(&self, path: &str, segments: &Segments) -> Option<usize> {
+        self.at_from(self.root, path, segments)
+    }
+
+    #[inline]
+    fn at_from(&self, from: u32, path: &str, segments: &Segments) -> Option<usize> {
         let text = Text::new(path);
         let route = match text.is_long() {
-            false => self.below(ROOT, segments.count(), segments.cursor(), &text),
-            true => self.at_long(text, segments),
+            false => self.below(from, segments.count(), segments.cursor(), &text),
+            true => self.at_long(from, text, segments),
         };
         (route != NONE).then_some(route as usize)
     }
 
     #[cold]
-    fn at_long(&self, text: Text<'_>, segments: &Segments) -> u32 {
+    fn at_long(&self, from: u32, text: Text<'_>, segments: &Segments) -> u32 {
         let mut blocks = Blocks::default();
-        self.below(ROOT, segments.count(), segments.cursor(), &text.with_blocks(&mut blocks))
+        self.below(from, segments.count(), segments.cursor(), &text.with_blocks(&mut blocks))
     }
 
     /// The most specific route for the last `left` segments, which come next, below `from`. Calls itself where a node has more
@@ -180,7 +202,7 @@ impl Tree {
             if node.literals > 0 {
                 let next = |edge: Edge| self.edges.get(&edge).copied();
                 if let Some(child) = walk(path.bytes, segment.clone(), Kind::Whole, at, next) {
-                    if node.param == NONE && node.rest == NONE && node.shapes.is_none() {
+                    if node.param == NONE && node.rest == NONE && node.mixed.is_none() {
                         at = child;
                         continue;
                     }
@@ -190,11 +212,8 @@ impl Tree {
                     }
                 }
             }
-            if let Some(shapes) = &node.shapes {
-                let found = self.below_shapes(shapes, at, segment, left, cursor, path);
-                if found != NONE {
-                    return found;
-                }
+            if let Some(mixed) = &node.mixed {
+                return self.below_mixed(mixed, at, segment, left, cursor, path);
             }
             if node.param == NONE {
                 return node.rest;
@@ -210,11 +229,11 @@ impl Tree {
         self.nodes[at as usize].route
     }
 
-    /// The same, by way of a parameter in `segment` with literal text around it.
+    /// The same, by way of all but a literal, below a node where `segment` may have text beside a parameter.
     #[inline(never)]
-    fn below_shapes(
+    fn below_mixed(
         &self,
-        shapes: &Shapes,
+        mixed: &Mixed,
         from: u32,
         segment: Range<usize>,
         left: usize,
@@ -222,7 +241,7 @@ impl Tree {
         path: &Text<'_>,
     ) -> u32 {
         let next = |edge: Edge| self.edges.get(&edge).copied();
-        for shape in &shapes.0 {
+        for shape in &mixed.params.0 {
             step();
             if segment.len() <= shape.before + shape.behind {
                 continue;
@@ -237,12 +256,29 @@ impl Tree {
                 }
             }
         }
-        NONE
+        let node = &self.nodes[from as usize];
+        if node.param != NONE {
+            let found = self.below(node.param, left, cursor, path);
+            if found != NONE {
+                return found;
+            }
+        }
+        for shape in &mixed.rests.0 {
+            step();
+            if segment.len() <= shape.before {
+                continue;
+            }
+            let before = segment.start..segment.start + shape.before;
+            if let Some(child) = walk(path.bytes, before, Kind::Rest, from, next) {
+                return self.nodes[child as usize].rest;
+            }
+        }
+        node.rest
     }
 
     /// The route of exactly this pattern, whatever its parameters are called.
     pub(crate) fn find(&self, pattern: &Pattern) -> Option<usize> {
-        let (last, rest) = follow(pattern, |from, link, _| self.next(from, link))?;
+        let (last, rest) = follow(self.root, pattern, |from, link, _| self.next(from, link))?;
         let node = &self.nodes[last as usize];
         let route = if rest { node.rest } else { node.route };
         (route != NONE).then_some(route as usize)
@@ -250,8 +286,8 @@ impl Tree {
 
     /// Lets `pattern` lead to `route`.
     pub(crate) fn insert(&mut self, pattern: &Pattern, route: usize) {
-        let takes_rest = takes_rest(pattern);
-        let mut at = ROOT;
+        let takes_rest = pattern.takes_rest();
+        let mut at = self.root;
         for (segment, left) in pattern.segments().iter().zip((0..pattern.segments().len()).rev()) {
             self.nodes[at as usize].lengths |= if takes_rest { !0 << left } else { 1 << left };
             let open = |from, link, counts| Some(self.open(from, link, counts));
@@ -263,7 +299,7 @@ impl Tree {
     /// Takes `pattern`, which is there, out again, and with it all that only it needed.
     pub(crate) fn remove(&mut self, pattern: &Pattern) {
         let mut steps = Vec::new();
-        let end = follow(pattern, |from, link, counts| {
+        let end = follow(self.root, pattern, |from, link, counts| {
             let to = self.next(from, link)?;
             steps.push((Step { from, by: link, to }, counts));
             Some(to)
@@ -285,6 +321,11 @@ impl Tree {
             }
             self.nodes[owner as usize].uncount(counts);
         }
+    }
+
+    /// True if most of the room for nodes is free.
+    pub(crate) fn is_sparse(&self) -> bool {
+        is_sparse(self.nodes.len() - self.free.len(), self.nodes.len())
     }
 
     fn next(&self, from: u32, link: Link) -> Option<u32> {
@@ -314,18 +355,19 @@ impl Tree {
     }
 }
 
-/// Takes the steps of `pattern` from the root on; `next` says where each leads. Gives the last node, and whether the pattern
+/// Takes the steps of `pattern` from `root` on; `next` says where each leads. Gives the last node, and whether the pattern
 /// takes all the rest from there.
 fn follow(
+    root: u32,
     pattern: &Pattern,
     mut next: impl FnMut(u32, Link, (u32, Counts)) -> Option<u32>,
 ) -> Option<(u32, bool)> {
     let mut segments = pattern.segments().iter();
-    let last = segments.try_fold(ROOT, |at, segment| follow_segment(segment, at, &mut next))?;
-    Some((last, takes_rest(pattern)))
+    let last = segments.try_fold(root, |at, segment| follow_segment(segment, at, &mut next))?;
+    Some((last, pattern.takes_rest()))
 }
 
-/// The steps of one segment. All the rest is no step.
+/// The steps of one segment. All the rest, without text before it, is no step.
 fn follow_segment(
     segment: &Segment,
     at: u32,
@@ -344,14 +386,17 @@ fn follow_segment(
         }
         Segment::Param { prefix, suffix } => {
             let middle = spell(prefix, Kind::Prefix, at, Counts::Nothing)?;
-            spell(suffix, Kind::Suffix, middle, Counts::Shape(prefix.len(), suffix.len()))
+            spell(suffix, Kind::Suffix, middle, Counts::Param(prefix.len(), suffix.len()))
         }
-        Segment::Rest => Some(at),
+        Segment::Rest { prefix } if prefix.is_empty() => Some(at),
+        Segment::Rest { prefix } => spell(prefix, Kind::Rest, at, Counts::Rest(prefix.len())),
     }
 }
 
-fn takes_rest(pattern: &Pattern) -> bool {
-    pattern.segments().last() == Some(&Segment::Rest)
+/// True if so little of the room is used that all is to be made anew. As room grows by doubling, at least as much was taken out
+/// before as is left.
+pub(crate) fn is_sparse(used: usize, room: usize) -> bool {
+    room > 64 && used <= room / 4
 }
 
 fn index(of: usize) -> u32 {

@@ -50,11 +50,34 @@ fn a_lookup_allocates_nothing() {
     let router = table();
     let long = ["é"; 32].join("/");
     let too_long = "a".repeat(5000);
-    for path in ["users", "users/7", "a/b/c/d", "a/b/c/e", "a/b/e", "a/v1.json/7", "files/a/b/c"] {
+    for path in [
+        "users",
+        "users/7",
+        "a/b/c/d",
+        "a/b/c/e",
+        "a/b/e",
+        "a/v1.json/7",
+        "files/a/b/c",
+        "users/%6De",
+        "files/%C3%A9",
+    ] {
         let (requests, found) = requests_of(|| router.at(path).is_ok());
         assert_eq!((requests, found), (0, true), "{path}");
     }
-    for path in ["nobody", "users/7/8", "a/b/..", "", "a//b", "é\u{85}", &long, &too_long] {
+    for path in [
+        "nobody",
+        "users/7/8",
+        "a/b/..",
+        "",
+        "a//b",
+        "%6Eobody",
+        "files/a%2Fb",
+        "users/%",
+        "users/%ff",
+        "é\u{85}",
+        &long,
+        &too_long,
+    ] {
         let (requests, found) = requests_of(|| router.at(path).is_ok());
         assert_eq!((requests, found), (0, false), "{path}");
     }

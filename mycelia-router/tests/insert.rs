@@ -76,6 +76,12 @@ fn patterns_conflict_when_they_differ_in_names_only() {
         ("v{x}.json", "v{y}.json"),
         ("{{{x}}}", "{{{y}}}"),
         ("a/{x}/{y}/{*z}", "a/{y}/{x}/{*a}"),
+        ("a/v{*x}", "a/v{*y}"),
+        ("me", "%6De"),
+        ("a b", "a%20b"),
+        ("é", "%c3%A9"),
+        ("a%2Fb", "a%2fb"),
+        ("a%25{x}", "%61%25{y}"),
         ("0123456789abcdef0{x}0123456789abcdef0", "0123456789abcdef0{y}0123456789abcdef0"),
     ];
     for (one, other) in same {
@@ -101,7 +107,12 @@ fn patterns_that_differ_in_more_than_names_do_not_conflict() {
         "a/{x}",
         "{x}/a",
         "a/{*x}",
+        "a/b{*x}",
+        "a/bb{*x}",
+        "a/b{x}",
         "a/{x}/b",
+        "a%2Fb",
+        "a%252Fb",
         "{x}/{*y}",
         "{x}/{y}",
         "A",
@@ -113,7 +124,7 @@ fn patterns_that_differ_in_more_than_names_do_not_conflict() {
         "0123456789abcdefg",
         "0123456789abcdefg{x}",
     ]);
-    assert_eq!(router.len(), 24);
+    assert_eq!(router.len(), 29);
     for (value, (pattern, _)) in router.iter().enumerate() {
         assert!(router.get(pattern.as_str()).is_some(), "{value}: {pattern}");
     }
@@ -132,15 +143,25 @@ fn a_refused_route_leaves_the_router_as_it_was() {
 fn a_bad_pattern_says_what_is_wrong_and_where() {
     let errors = [
         ("", "bad pattern ``: it is empty"),
+        ("/a", "bad pattern `/a`: it begins with a slash: leave out the leading slash"),
+        ("/", "bad pattern `/`: it begins with a slash: leave out the leading slash"),
         (
-            "/a",
-            "bad pattern `/a`: it has an empty segment at byte 0 (no slash at the beginning, at the end, or twice)",
+            "a//b",
+            "bad pattern `a//b`: it has an empty segment at byte 2 (no slash at the beginning, at the end, or twice)",
         ),
         (
             "a/",
             "bad pattern `a/`: it has an empty segment at byte 2 (no slash at the beginning, at the end, or twice)",
         ),
         ("é/..", "bad pattern `é/..`: it has a `..` segment at byte 3"),
+        ("é/%2e.", "bad pattern `é/%2e.`: it has a `..` segment at byte 3"),
+        ("./a", "bad pattern `./a`: it has a `.` segment at byte 0"),
+        (
+            "{a}/100%",
+            "bad pattern `{a}/100%`: `%` at byte 7 is not followed by two hexadecimal digits (a literal `%` is written `%25`)",
+        ),
+        ("{a}b%C3", "bad pattern `{a}b%C3`: it is not UTF-8 when it is percent-decoded, from byte 4 on"),
+        ("{a}%0a", "bad pattern `{a}%0a`: it has the control character '\\n' at byte 3"),
         ("é\u{1b}", "bad pattern `é\u{1b}`: it has the control character '\\u{1b}' at byte 2"),
         ("a/{id", "bad pattern `a/{id`: `{` at byte 2 is never closed (a literal brace is written twice)"),
         ("a/id}", "bad pattern `a/id}`: `}` at byte 4 closes nothing (a literal brace is written twice)"),
@@ -153,8 +174,22 @@ fn a_bad_pattern_says_what_is_wrong_and_where() {
         ("é{a}/{a}", "bad pattern `é{a}/{a}`: a second parameter is called `a`, at byte 7"),
         ("{{{a}{b}", "bad pattern `{{{a}{b}`: a second parameter in one segment, at byte 5"),
         ("{*a}/b", "bad pattern `{*a}/b`: something follows `{*…}`, at byte 4"),
-        ("a{*b}", "bad pattern `a{*b}`: `{*…}` at byte 1 must be a segment of its own"),
-        ("{*b}}}", "bad pattern `{*b}}}`: `{*…}` at byte 0 must be a segment of its own"),
+        ("{*b}}}", "bad pattern `{*b}}}`: text follows `{*…}`, at byte 0, in its segment"),
+        ("a{*b}c", "bad pattern `a{*b}c`: text follows `{*…}`, at byte 1, in its segment"),
+        (
+            "users/{id?}",
+            "bad pattern `users/{id?}`: `{id?}` at byte 7 is another router's notation: write the two patterns `users` and `users/{id}`",
+        ),
+        (
+            "users/{id...}",
+            "bad pattern `users/{id...}`: `{id...}` at byte 7 is another router's notation: write the two patterns `users` and \
+             `users/{*id}`",
+        ),
+        (
+            "users/{id+}",
+            "bad pattern `users/{id+}`: `{id+}` at byte 7 is another router's notation: write `users/{*id}`, or, if there may be \
+             none, the two patterns `users` and `users/{*id}`",
+        ),
     ];
     for (pattern, expected) in errors {
         let error = Router::new().insert(pattern, ()).unwrap_err();
@@ -165,11 +200,26 @@ fn a_bad_pattern_says_what_is_wrong_and_where() {
 }
 
 #[test]
-fn a_name_is_anything_but_braces_stars_colons_slashes_and_control_characters() {
+fn a_name_is_anything_but_signs_of_some_notation() {
     for good in ["{a b}", "{-}", "{日本}", "{.}", "{..}", "{a.b}", "{%2F}", "{0}"] {
         assert!(good.parse::<Pattern>().is_ok(), "{good}");
     }
-    for bad in ["{a*}", "{id:[0-9]+}", "{**}", "{*a*}", "{a/b}", "{a\u{7f}}", "{\n}", "{ {}"] {
+    for bad in [
+        "{a*}",
+        "{id:[0-9]+}",
+        "{**}",
+        "{*a*}",
+        "{a/b}",
+        "{a\u{7f}}",
+        "{\n}",
+        "{ {}",
+        "{a?}",
+        "{a+}",
+        "{?}",
+        "{+a}",
+        "{a..}",
+        "{..a}",
+    ] {
         assert!(bad.parse::<Pattern>().is_err(), "{bad}");
     }
 }

@@ -2,7 +2,7 @@
 
 use mycelia_router::Router;
 
-const IN_ORDER: [&str; 20] = [
+const IN_ORDER: [&str; 23] = [
     "0123456789abcdef",
     "0123456789abcdefg",
     "a",
@@ -11,6 +11,9 @@ const IN_ORDER: [&str; 20] = [
     "a/b{x}",
     "a/{x}",
     "a/{x}/c",
+    "a/bc{*x}",
+    "a/b{*x}",
+    "a/c{*x}",
     "a/{*x}",
     "b",
     "z",
@@ -32,9 +35,9 @@ fn texts<T>(router: &Router<T>) -> Vec<&str> {
 #[test]
 fn routes_come_in_the_order_in_which_they_are_preferred() {
     let mut router = Router::new();
-    // 7 and 20 have no common divisor: every route once, in a jumble.
-    for index in 0..20 {
-        router.insert(IN_ORDER[index * 7 % 20], ()).unwrap();
+    // 7 and 23 have no common divisor: every route once, in a jumble.
+    for index in 0..23 {
+        router.insert(IN_ORDER[index * 7 % 23], ()).unwrap();
     }
     assert_eq!(texts(&router), IN_ORDER);
 }

@@ -67,6 +67,8 @@ fn a_value_is_what_stands_between_its_texts_and_no_less() {
         ("{x}", "日本", "日本"),
         ("{*x}", "a", "a"),
         ("a/{*x}", "a/b/c", "b/c"),
+        ("a/v{*x}", "a/v1/c", "1/c"),
+        ("a/v{*x}", "a/v1", "1"),
     ] {
         assert_eq!(one(pattern).at(path).unwrap().params().get("x"), Some(value), "{pattern} takes {path}");
     }
@@ -130,7 +132,11 @@ fn a_parameter_is_read_as_any_type_that_has_a_text() {
     let hit = router.at("-7/127.0.0.1/a%20b").unwrap();
     assert_eq!(hit.params().parse::<i64>("n"), Ok(-7));
     assert_eq!(hit.params().parse::<Ipv4Addr>("ip"), Ok(Ipv4Addr::LOCALHOST));
-    assert_eq!(hit.params().parse::<String>("text").as_deref(), Ok("a%20b"), "not decoded");
+    assert_eq!(hit.params().parse::<String>("text").as_deref(), Ok("a b"), "decoded");
+    let hit = router.at("%2D%37/127.0.0.%31/%C3%A9").unwrap();
+    assert_eq!(hit.params().parse::<i64>("n"), Ok(-7));
+    assert_eq!(hit.params().parse::<Ipv4Addr>("ip"), Ok(Ipv4Addr::LOCALHOST));
+    assert_eq!(hit.params().parse::<char>("text"), Ok('é'));
 }
 
 #[test]
@@ -164,7 +170,8 @@ fn a_value_is_decoded_on_request() {
     let decoded = |path| router.at(path).unwrap().params().decode("file");
     assert_eq!(decoded("caf%C3%A9").unwrap().as_deref(), Some("café"));
     assert_eq!(decoded("a%2Fb%2e%2e").unwrap().as_deref(), Some("a/b.."));
-    assert_eq!(decoded("a+b%").unwrap().as_deref(), Some("a+b%"), "a sign that encodes nothing stays");
+    assert_eq!(decoded("a+b%25").unwrap().as_deref(), Some("a+b%"), "a plus is a plus");
+    assert_eq!(decoded("%252e%252e").unwrap().as_deref(), Some("%2e%2e"), "once");
     assert!(matches!(decoded("plain"), Ok(Some(Cow::Borrowed("plain")))));
     assert_eq!(router.at("a").unwrap().params().decode("other"), Ok(None));
 }
@@ -178,8 +185,31 @@ fn a_value_that_was_had_by_place_is_decoded_by_itself() {
 
 #[test]
 fn what_decodes_to_no_text_is_named() {
-    let router = one("{file}.txt");
-    let error = router.at("%FF.txt").unwrap().params().decode("file").unwrap_err();
+    let error = decode("file", "%FF").unwrap_err();
     assert_eq!(error.to_string(), "parameter `file` is `%FF`, which is no UTF-8 when decoded");
-    assert_eq!(error, DecodeError { name: "file".into(), value: "%FF".into() });
+    assert_eq!(decode("file", "a%b%").as_deref(), Ok("a%b%"), "a sign that encodes nothing stays");
+    assert!(one("{file}.txt").at("%FF.txt").is_err(), "no value of a router is one");
+}
+
+#[test]
+fn a_value_is_what_was_written_between_its_texts_however_these_were() {
+    for (pattern, path, value) in [
+        ("v{x}.json", "v1%20a.json", "1%20a"),
+        ("v{x}.json", "%761.json", "1"),
+        ("v{x}.json", "v%31%2ejson", "%31"),
+        ("v{x}.json", "%76%31%2E%6a%73%6F%6e", "%31"),
+        ("é{x}日", "%C3%A9%41日", "%41"),
+        ("é{x}日", "é%41%e6%97%a5", "%41"),
+        ("a%2Fb{x}%25", "a%2fb-%25", "-"),
+        ("a%2Fb{x}%25", "a%2fb%2f%25", "%2f"),
+        ("%41{x}%41", "A%2541%41", "%2541"),
+        ("v{*x}", "%761%20/%61/b", "1%20/%61/b"),
+    ] {
+        let router = one(pattern);
+        let hit = router.at(path).unwrap();
+        assert_eq!(hit.params().get("x"), Some(value), "{pattern} takes {path}");
+        assert_eq!(hit.params().iter().collect::<Vec<_>>(), [("x", value)]);
+        let kept = hit.params().to_owned();
+        assert_eq!(kept.params().at(0), Some(value));
+    }
 }

@@ -13,8 +13,13 @@ fn routes(patterns: &[&str]) -> Router<usize> {
 }
 
 /// Patterns that share as much of the tree as they can.
-const TANGLED: [&str; 18] = [
+const TANGLED: [&str; 23] = [
     "a",
+    "a%2Fb",
+    "a/b{*x}",
+    "a/bb{*x}",
+    "a/b%25{*x}",
+    "0123456789abcdef0{*x}",
     "a/b",
     "a/{x}",
     "a/{*x}",

@@ -9,10 +9,10 @@ mod words;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use mycelia_router::Router;
+use mycelia_router::{Router, decode, normalize};
 use naive::Naive;
 
-const TABLE: [&str; 30] = [
+const TABLE: [&str; 36] = [
     "users",
     "users/{id}",
     "users/a",
@@ -43,6 +43,12 @@ const TABLE: [&str; 30] = [
     "0123456789abcdef{x}0123456789abcdef/{*b}",
     "{x}0123456789abcdef/b/{*c}",
     "b/{*rest}",
+    "b/v{*rest}",
+    "b/0123456789abcdef0{*rest}",
+    "users/%25",
+    "users/a%2Fb",
+    "users/é/{x}%2F",
+    "caf%C3%A9{x}",
 ];
 
 static ROUTES: LazyLock<(Router<u32>, Naive)> = LazyLock::new(|| {
@@ -85,13 +91,12 @@ fn compare(router: &Router<u32>, naive: &Naive, path: &str) {
     match (router.at(path), naive.at(path)) {
         (Ok(hit), Some((pattern, value, params))) => {
             assert_eq!((hit.pattern().as_str(), *hit.value()), (pattern, value), "{path:?}");
-            assert!(hit.params().iter().eq(params.iter().copied()), "{path:?}");
+            assert_eq!(hit.params().len(), params.len());
+            let written: Vec<_> = hit.params().iter().collect();
             for (index, (name, value)) in params.into_iter().enumerate() {
-                assert_eq!(
-                    (hit.params().get(name), hit.params().at(index)),
-                    (Some(value), Some(value)),
-                    "{path:?}"
-                );
+                let (its_name, raw) = written[index];
+                assert_eq!((its_name, decode(name, raw).unwrap().into_owned()), (name, value), "{path:?}");
+                assert_eq!((hit.params().get(name), hit.params().at(index)), (Some(raw), Some(raw)), "{path:?}");
             }
         }
         // The text looks at every pattern, which takes longer than all the rest: now and then is enough.
@@ -101,4 +106,31 @@ fn compare(router: &Router<u32>, naive: &Naive, path: &str) {
         (Err(_), None) => {}
         (found, expected) => panic!("{path:?} gives {found:?}, not {expected:?}"),
     }
+    // The decoded form of the path reaches the same pattern, and so does one with all encoded that can be.
+    let pattern = |path: &str| router.at(path).ok().map(|hit| hit.pattern().as_str());
+    if let Ok(normal) = normalize(path) {
+        assert_eq!(pattern(&normal), pattern(path), "{path:?} is {normal:?}");
+        let encoded = encode_all(&normal);
+        if encoded.len() <= mycelia_router::MAX_BYTES {
+            assert_eq!(pattern(&encoded), pattern(path), "{path:?} is {encoded:?}");
+        }
+    } else {
+        assert!(pattern(path).is_none());
+    }
+}
+
+/// Every byte between slashes as `%XX`, each of those that are already as it is.
+fn encode_all(path: &str) -> String {
+    let (mut encoded, mut bytes) = (String::new(), path.bytes());
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'/' => encoded.push('/'),
+            b'%' => {
+                encoded.push('%');
+                encoded.extend(bytes.by_ref().take(2).map(char::from));
+            }
+            _ => encoded.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    encoded
 }

@@ -23,13 +23,17 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(pattern.to_string(), text);
     assert_eq!(pattern.to_string().parse(), Ok(pattern.clone()));
 
-    let mut router = Router::new();
+    let mut router = if pattern.is_rooted() { Router::rooted() } else { Router::new() };
     router.insert(pattern.clone(), 1).unwrap();
     assert!(router.insert(pattern.clone(), 2).is_err());
     assert_eq!(router.get(&text), Some(&1));
 
-    // With a digit in each place of a parameter it is a path: no longer, with as many segments, and none of them `..`.
+    // With a digit in each place of a parameter it is a path, with as many segments, and none of them a step. It may be longer:
+    // `{{` and `{a}` become no more than one byte, but a decoded `%` or slash is written as three.
     let path = naive::Pattern::read(&text).unwrap().path(&["1".to_owned()]);
+    if path.len() > mycelia_router::MAX_BYTES {
+        return;
+    }
     let hit = router.at(&path).unwrap();
     assert!(hit.params().iter().all(|(_, value)| value == "1"));
     assert!(hit.params().iter().map(|(name, _)| name).eq(pattern.names()));

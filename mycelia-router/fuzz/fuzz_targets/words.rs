@@ -1,6 +1,6 @@
 //! Bytes as text in which the grammar's own signs, and texts that share their first 16 bytes, are common.
 
-const WORDS: [&str; 24] = [
+const WORDS: [&str; 34] = [
     "/",
     "/",
     "/",
@@ -25,6 +25,16 @@ const WORDS: [&str; 24] = [
     "users",
     "/..",
     "\u{85}",
+    "%",
+    "%61",
+    "%2F",
+    "%2f",
+    "%2e",
+    "%25",
+    "%C3%A9",
+    "%C3",
+    "a{*r}",
+    "{x?}",
 ];
 
 /// One text: each byte is itself, or stands for a word.

@@ -252,7 +252,7 @@ fn what_is_taken_out_leaves_nothing_in_the_tree() {
     let parsed = patterns.map(|pattern| pattern.parse::<Pattern>().unwrap());
     let size = |tree: &Tree| (tree.nodes.len() - tree.free.len(), tree.edges.len());
     for (last, kept) in parsed.iter().enumerate() {
-        let (mut tree, mut one) = (Tree::new(), Tree::new());
+        let (mut tree, mut one) = (Tree::new(false), Tree::new(false));
         for (route, pattern) in parsed.iter().enumerate() {
             tree.insert(pattern, route);
         }
@@ -263,14 +263,14 @@ fn what_is_taken_out_leaves_nothing_in_the_tree() {
         assert_eq!(size(&tree), size(&one), "{kept}");
         tree.remove(kept);
         assert_eq!(size(&tree), (1, 0));
-        let root = &tree.nodes[ROOT as usize];
-        assert!(root.is_empty() && root.literals == 0 && root.shapes.is_none());
+        let root = &tree.nodes[START as usize];
+        assert!(root.is_empty() && root.literals == 0 && root.mixed.is_none());
     }
 }
 
 #[test]
 fn nodes_that_were_taken_out_are_used_again() {
-    let mut tree = Tree::new();
+    let mut tree = Tree::new(false);
     let patterns = ["a/b{x}c/d", "a/{x}/e"].map(|pattern| pattern.parse::<Pattern>().unwrap());
     for _ in 0..3 {
         patterns.iter().for_each(|pattern| tree.insert(pattern, 0));
@@ -281,7 +281,7 @@ fn nodes_that_were_taken_out_are_used_again() {
 
 #[test]
 fn a_pattern_that_is_not_there_is_not_taken_out() {
-    let mut tree = Tree::new();
+    let mut tree = Tree::new(false);
     tree.insert(&"a/{x}/b".parse().unwrap(), 0);
     for absent in ["b", "a/b", "a/{x}/c", "a/{x}/b/c", "a/x{y}/b"] {
         tree.remove(&absent.parse().unwrap());

@@ -2,7 +2,7 @@
 //! the most preferred is taken. The model test and the fuzz targets hold the router against this.
 #![allow(dead_code, reason = "each user takes some of it")]
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 
 /// Values by pattern, in order of insertion.
 #[derive(Clone, Default)]
@@ -14,17 +14,19 @@ pub(crate) struct Naive {
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
     pub(crate) text: String,
+    pub(crate) rooted: bool,
     parts: Vec<Part>,
     names: Vec<String>,
 }
 
-/// One segment of a pattern.
+/// One segment of a pattern, decoded.
 #[derive(Clone, Debug, PartialEq)]
 enum Part {
     Literal(String),
     /// What stands before and behind.
     Param(String, String),
-    Rest,
+    /// What stands before.
+    Rest(String),
 }
 
 /// Why a pattern was refused.
@@ -34,12 +36,12 @@ pub(crate) enum Refused {
     Conflict(String),
 }
 
-/// A route found: its pattern, its value, names and values of its parameters.
-pub(crate) type Hit<'r, 'p> = (&'r str, u32, Vec<(&'r str, &'p str)>);
+/// A route found: its pattern, its value, names and decoded values of its parameters.
+pub(crate) type Hit<'r> = (&'r str, u32, Vec<(&'r str, String)>);
 
 impl Naive {
     pub(crate) fn insert(&mut self, text: &str, value: u32) -> Result<(), Refused> {
-        let pattern = Pattern::read(text).ok_or(Refused::NoPattern)?;
+        let pattern = Pattern::read(text).filter(|read| !read.rooted).ok_or(Refused::NoPattern)?;
         match self.routes.iter().find(|(other, _)| other.parts == pattern.parts) {
             Some((other, _)) => Err(Refused::Conflict(other.text.clone())),
             None => {
@@ -50,7 +52,7 @@ impl Naive {
     }
 
     pub(crate) fn replace(&mut self, text: &str, value: u32) -> Result<Option<u32>, Refused> {
-        let pattern = Pattern::read(text).ok_or(Refused::NoPattern)?;
+        let pattern = Pattern::read(text).filter(|read| !read.rooted).ok_or(Refused::NoPattern)?;
         match self.routes.iter_mut().find(|(other, _)| other.parts == pattern.parts) {
             Some(route) => Ok(Some(std::mem::replace(route, (pattern, value)).1)),
             None => {
@@ -69,10 +71,13 @@ impl Naive {
         self.routes.iter().find(|(pattern, _)| pattern.text == text).map(|(_, value)| *value)
     }
 
-    pub(crate) fn at<'r, 'p>(&'r self, path: &'p str) -> Option<Hit<'r, 'p>> {
+    /// The route of a path, which has no slash at its beginning.
+    pub(crate) fn at(&self, path: &str) -> Option<Hit<'_>> {
         let segments = cut(path)?;
-        let fitting = self.routes.iter().filter_map(|route| Some((route, route.0.fit(path, &segments)?)));
-        let ((pattern, value), values) = fitting.min_by(|(one, _), (other, _)| one.0.before(&other.0))?;
+        let fitting = self.routes.iter().filter_map(|route| Some((route, route.0.fit(&segments)?)));
+        let ((pattern, value), fit) = fitting.min_by(|(one, _), (other, _)| one.0.before(&other.0))?;
+        // The most specific pattern is asked, and no other after it.
+        let values = fit?;
         Some((&pattern.text, *value, pattern.names.iter().map(String::as_str).zip(values).collect()))
     }
 
@@ -90,9 +95,14 @@ impl Naive {
 
 impl Pattern {
     pub(crate) fn read(text: &str) -> Option<Self> {
+        let rooted = text.starts_with('/');
         let (mut parts, mut names) = (Vec::new(), Vec::<String>::new());
-        for segment in cut(text)? {
-            if parts.contains(&Part::Rest) {
+        let segments = if text == "/" { Vec::new() } else { pieces(text.strip_prefix('/').unwrap_or(text))? };
+        if text.len() > 2048 || text.chars().any(char::is_control) {
+            return None;
+        }
+        for segment in segments {
+            if matches!(parts.last(), Some(Part::Rest(_))) {
                 return None;
             }
             let (mut before, mut behind, mut name) = (String::new(), String::new(), None::<String>);
@@ -114,38 +124,44 @@ impl Pattern {
                     _ => literal.push(char),
                 }
             }
+            let (before, behind) = (decoded(&before)?, decoded(&behind)?);
             let Some(name) = name else {
-                parts.push(Part::Literal(before));
+                parts.push(Part::Literal((!is_step(&before)).then_some(before)?));
                 continue;
             };
             let (part, name) = match name.strip_prefix('*') {
-                Some(name) if before.is_empty() && behind.is_empty() => (Part::Rest, name.to_owned()),
+                Some(name) if behind.is_empty() => (Part::Rest(before), name.to_owned()),
                 Some(_) => return None,
                 None => (Part::Param(before, behind), name),
             };
-            if name.is_empty() || name.contains(['{', '*', ':']) || names.contains(&name) {
+            let bad = name.is_empty() || name.contains(['{', '*', ':', '?', '+']) || names.contains(&name);
+            let dotted = name.starts_with("..") || name.ends_with("..");
+            if bad || dotted && !name.trim_matches('.').is_empty() {
                 return None;
             }
             parts.push(part);
             names.push(name);
         }
-        Some(Self { text: text.to_owned(), parts, names })
+        Some(Self { text: text.to_owned(), rooted, parts, names })
     }
 
     /// A path, with `values` in place of its parameters (which it takes where those are not empty).
     pub(crate) fn path(&self, values: &[String]) -> String {
         let mut values = values.iter().cycle();
         let mut value = || values.next().map_or("", String::as_str);
+        let encoded = |text: &str| text.replace('%', "%25").replace('/', "%2F");
         let segments = self.parts.iter().map(|part| match part {
-            Part::Literal(text) => text.clone(),
-            Part::Param(before, behind) => format!("{before}{}{behind}", value()),
-            Part::Rest => value().to_owned(),
+            Part::Literal(text) => encoded(text),
+            Part::Param(before, behind) => format!("{}{}{}", encoded(before), value(), encoded(behind)),
+            Part::Rest(before) => format!("{}{}", encoded(before), value()),
         });
-        segments.collect::<Vec<_>>().join("/")
+        let relative = segments.collect::<Vec<_>>().join("/");
+        if self.rooted { format!("/{relative}") } else { relative }
     }
 
-    /// The values of its parameters, if it takes the path.
-    fn fit<'p>(&self, path: &'p str, segments: &[&'p str]) -> Option<Vec<&'p str>> {
+    /// The values of its parameters, if it takes the path; `Some(None)` if it is refused all the same, for the rest has a slash
+    /// that is data.
+    fn fit(&self, segments: &[String]) -> Option<Option<Vec<String>>> {
         let mut values = Vec::new();
         for (index, part) in self.parts.iter().enumerate() {
             let segment = segments.get(index)?;
@@ -154,16 +170,19 @@ impl Pattern {
                 Part::Literal(_) => return None,
                 Part::Param(before, behind) => {
                     let value = segment.strip_prefix(&**before)?.strip_suffix(&**behind)?;
-                    values.push((!value.is_empty()).then_some(value)?);
+                    values.push((!value.is_empty()).then(|| value.to_owned())?);
                 }
-                Part::Rest => {
-                    let gone: usize = segments[..index].iter().map(|segment| segment.len() + 1).sum();
-                    values.push(&path[gone..]);
-                    return Some(values);
+                Part::Rest(before) => {
+                    let first = segment.strip_prefix(&**before).filter(|first| !first.is_empty())?;
+                    let mut rest = vec![first];
+                    rest.extend(segments[index + 1..].iter().map(String::as_str));
+                    let refused = rest.iter().any(|segment| segment.contains('/'));
+                    values.push(rest.join("/"));
+                    return Some((!refused).then_some(values));
                 }
             }
         }
-        (segments.len() == self.parts.len()).then_some(values)
+        (segments.len() == self.parts.len()).then_some(Some(values))
     }
 
     fn before(&self, other: &Self) -> Ordering {
@@ -178,27 +197,48 @@ impl Pattern {
 }
 
 impl Part {
+    /// Literals by text, then parameters, then the rest; of two of these that with more text before, then behind, then by text.
+    /// (A slash that is data comes first of all characters.)
     fn before(&self, other: &Self) -> Ordering {
-        match (self, other) {
-            (Self::Literal(one), Self::Literal(other)) => one.cmp(other),
-            (Self::Literal(_), _) | (Self::Param(..), Self::Rest) => Ordering::Less,
-            (_, Self::Literal(_)) | (Self::Rest, Self::Param(..)) => Ordering::Greater,
-            (Self::Rest, Self::Rest) => Ordering::Equal,
-            (Self::Param(a, z), Self::Param(other_a, other_z)) => {
-                let longer = other_a.len().cmp(&a.len()).then(other_z.len().cmp(&z.len()));
-                longer.then_with(|| (a, z).cmp(&(other_a, other_z)))
+        let rank = |part: &Self| match part {
+            Self::Literal(text) => (0, Reverse(0), Reverse(0), text.replace('/', "\u{1}"), String::new()),
+            Self::Param(a, z) => {
+                (1, Reverse(a.len()), Reverse(z.len()), a.replace('/', "\u{1}"), z.replace('/', "\u{1}"))
             }
-        }
+            Self::Rest(a) => (2, Reverse(a.len()), Reverse(0), a.replace('/', "\u{1}"), String::new()),
+        };
+        rank(self).cmp(&rank(other))
     }
 }
 
-/// The segments of a path that breaks no rule.
-fn cut(path: &str) -> Option<Vec<&str>> {
-    let segments: Vec<_> = path.split('/').collect();
-    let lawful = path.len() <= 2048
-        && segments.len() <= 32
-        && !segments.contains(&"")
-        && !segments.contains(&"..")
-        && !path.chars().any(char::is_control);
+/// The decoded segments of a path that breaks no rule.
+fn cut(path: &str) -> Option<Vec<String>> {
+    let segments: Vec<_> = pieces(path)?.into_iter().map(decoded).collect::<Option<_>>()?;
+    let lawful = path.len() <= 2048 && !segments.iter().any(|segment| is_step(segment));
     lawful.then_some(segments)
+}
+
+/// What stands between slashes.
+fn pieces(text: &str) -> Option<Vec<&str>> {
+    let pieces: Vec<_> = text.split('/').collect();
+    (pieces.len() <= 32 && !pieces.contains(&"")).then_some(pieces)
+}
+
+fn is_step(segment: &str) -> bool {
+    matches!(segment, "." | "..")
+}
+
+/// What a text with `%XX` in it stands for.
+fn decoded(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (digits, behind) = part.split_at_checked(2)?;
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend(behind.bytes());
+    }
+    String::from_utf8(bytes).ok().filter(|text| !text.chars().any(char::is_control))
 }
