@@ -52,6 +52,7 @@ impl<A: Deref<Target = Actor> + Clone> Posting<A> {
             PushError::Closed { item } => return Poll::Ready(Err((item, Refusal::Stopped))),
             PushError::Full { item, .. } => item,
         };
+        self.actor().found_full(0);
         let until = time_left(&envelope).map(|left| sleep(self.actor(), left));
         self.line = Line::to(QueueOf(self.line.channel().0.clone()), envelope);
         self.held = until.map(|until| Box::new(Held { mark: None, until: Some(until) }));

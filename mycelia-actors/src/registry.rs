@@ -141,7 +141,7 @@ pub(crate) struct Removed {
     _actor: Arc<Actor>,
 }
 
-fn place(actor: &Actor) -> u32 {
+pub(crate) fn place(actor: &Actor) -> u32 {
     // Relaxed: written under the lock that the registry is behind.
     actor.place.load(Ordering::Relaxed)
 }

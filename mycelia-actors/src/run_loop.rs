@@ -325,8 +325,9 @@ impl<S: Subsystem> Loop<S> {
             observer::before_batch(&self.batch.actor);
         }
         let poll = self.batch.poll_fill(task, self.plan.batch);
-        if poll.is_pending() {
-            self.budget = self.plan.budget;
+        match poll {
+            Poll::Pending => self.budget = self.plan.budget,
+            Poll::Ready(_) => self.batch.actor.look_whether_relieved(),
         }
         poll
     }

@@ -1,6 +1,7 @@
 //! What the subsystems of a runtime share: slots, names, deadlines, whom to tell.
 
 use std::hash::BuildHasher;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use mycelia_core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use mycelia_core::sync::{Mutex, OnceBox};
 use mycelia_router::Policy;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 use crate::actor::{Actor, Request};
 use crate::builder::Builder;
@@ -48,6 +50,7 @@ pub(crate) struct Shared {
     next_id: AtomicU64,
     random: AtomicU64,
     closed: AtomicBool,
+    closing: Notify,
 }
 
 impl Drop for Shared {
@@ -83,6 +86,7 @@ impl Shared {
             random: AtomicU64::new(builder.seed.unwrap_or_else(|| RandomState::default().hash_one(0))),
             next_id: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            closing: Notify::new(),
         }
     }
 
@@ -203,8 +207,30 @@ impl Shared {
     }
 
     pub(crate) fn close(&self) {
-        let _registry = self.registry.lock();
-        self.closed.store(true, Ordering::Relaxed);
+        {
+            let _registry = self.registry.lock();
+            // Release, with the Acquire in `is_closed`.
+            self.closed.store(true, Ordering::Release);
+        }
+        // Outside of the lock: wakers are code of the user.
+        self.closing.notify_waiters();
+    }
+
+    /// True once no subsystem can be spawned any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        // Acquire, with the Release in `close`.
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Waits until that is so.
+    pub(crate) async fn closing(&self) {
+        tokio::task::consume_budget().await;
+        let mut closing = pin!(self.closing.notified());
+        // Before the look, so that a close right after it is heard.
+        closing.as_mut().enable();
+        if !self.is_closed() {
+            closing.await;
+        }
     }
 
     pub(crate) fn latest_first(&self) -> Vec<Arc<Actor>> {
