@@ -159,12 +159,11 @@ impl Actor {
                 self.found_full(1);
                 Ok(Told::Discarded)
             }
-            Err(error) => {
-                if matches!(error, PushError::Full { .. }) {
-                    self.found_full(1);
-                }
-                Err(error)
+            Err(full @ PushError::Full { .. }) => {
+                self.found_full(1);
+                Err(full)
             }
+            Err(closed) => Err(closed),
         }
     }
 

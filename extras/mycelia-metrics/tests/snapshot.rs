@@ -298,3 +298,38 @@ async fn what_a_subsystem_shows_itself_is_in_the_snapshot_and_in_the_text() {
     }
     assert_eq!(text.matches("name=\"made\"").count(), 1);
 }
+
+struct Kind<const N: usize>;
+impl<const N: usize> Handler<Kind<N>> for Worker {
+    type Reply = ();
+    async fn handle(&mut self, _: Kind<N>, _: &mut Context<Self>) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn types_of_messages_beyond_twenty_are_told_together() {
+    let runtime = Runtime::new();
+    let metrics = Metrics::of(&runtime).unwrap();
+    let worker = runtime.spawn("worker", Worker).unwrap();
+    macro_rules! ask {
+        ($($n:literal)*) => { $(
+            worker.ask(Kind::<$n>).await.unwrap();
+            // Each is timed.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        )* };
+    }
+    ask!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23);
+    let types = &metrics.snapshot_by_message_type().subsystems[0].message_types;
+    assert_eq!((types.len(), &*types[0].name, types[0].took.count), (21, "(other types)", 4));
+}
+
+#[tokio::test]
+async fn labels_that_have_no_times_of_their_own_are_counted() {
+    let runtime = Runtime::new();
+    let metrics = Metrics::with(&runtime, Settings::default().most_named(500)).unwrap();
+    for number in 0..403 {
+        runtime.spawn(&format!("worker-{number}"), Worker).unwrap().ask(Work(Duration::ZERO)).await.unwrap();
+    }
+    let snapshot = metrics.snapshot();
+    assert_eq!((snapshot.not_timed, snapshot.took.count), (3, 403));
+    assert_eq!(snapshot.subsystems.iter().filter(|one| one.took.count == 0).count(), 3);
+}
