@@ -17,7 +17,7 @@ use crate::envelope::Envelope;
 use crate::error::{Refusal, TellError};
 use crate::handler::Handler;
 use crate::ledger::{Ledger, Stats};
-use crate::life_event::LifeEvent;
+use crate::life_event::{LifeEvent, Lifecycle};
 use crate::lifecycle::Life;
 use crate::name::Name;
 use crate::observer;
@@ -156,16 +156,40 @@ impl Actor {
             Err(PushError::Closed { item }) => self.push_inside(item),
             pushed => pushed,
         };
-        match pushed? {
-            Pushed::Queued => Ok(Told::Queued),
-            Pushed::Evicted(oldest) => {
+        match pushed {
+            Ok(Pushed::Queued) => Ok(Told::Queued),
+            Ok(Pushed::Evicted(oldest)) => {
                 self.lose(oldest, Reason::Evicted, Fate::Evicted);
+                self.found_full(1);
                 Ok(Told::Evicted)
             }
-            Pushed::Discarded(newest) => {
+            Ok(Pushed::Discarded(newest)) => {
                 self.lose(newest, Reason::Discarded, Fate::Discarded);
+                self.found_full(1);
                 Ok(Told::Discarded)
             }
+            Err(full @ PushError::Full { .. }) => {
+                self.found_full(1);
+                Err(full)
+            }
+            Err(closed) => Err(closed),
+        }
+    }
+
+    /// A sender has found the mailbox full, and this many messages were refused. Tells it, if `Lifecycle` has a subscriber.
+    #[cold]
+    pub(crate) fn found_full(&self, refused: usize) {
+        if self.runtime.bus.is_watched::<Lifecycle>() {
+            self.ledger.rare().fullness.get_or_init(Box::default).found(self, refused as u64);
+        }
+    }
+
+    /// The loop has taken a batch: tells it, if the mailbox was full and is below half.
+    #[inline]
+    pub(crate) fn look_whether_relieved(&self) {
+        let fullness = self.ledger.rare_if_any().and_then(|rare| rare.fullness.get());
+        if let Some(fullness) = fullness.filter(|fullness| fullness.is_full()) {
+            fullness.look(self);
         }
     }
 

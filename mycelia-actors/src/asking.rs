@@ -105,6 +105,7 @@ impl<A: Deref<Target = Actor> + Clone, R> Asking<A, R> {
         match sent {
             Ok(()) => {}
             Err((envelope, Refusal::Full { .. })) if self.waits => {
+                self.actor.found_full(0);
                 self.line = Some(Line::to(QueueOf(self.actor.clone()), envelope));
             }
             // (Without waiting, `push` has seen to it.)

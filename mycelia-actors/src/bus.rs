@@ -51,7 +51,7 @@ use crate::subscription::{Backlog, Subscription};
 ///
 /// | topic | type | when |
 /// |---|---|---|
-/// | `lifecycle/{subsystem}` | [`Lifecycle`](crate::Lifecycle) | a subsystem is spawned, has started, is restarted, has ended |
+/// | `lifecycle/{subsystem}` | [`Lifecycle`](crate::Lifecycle) | a subsystem is spawned, has started, is restarted, has ended; its mailbox is full, is below half again |
 /// | `dead_letters/{subsystem}` | [`DeadLetter`](crate::DeadLetter) | a message to it will never be handled |
 ///
 /// A subsystem without a name stands there as [`Name::to_segment`] says, `Counter#7`; so `lifecycle/Counter#{number}` is all of one

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mycelia_core::OverflowPolicy;
 
@@ -111,6 +112,9 @@ pub struct SubsystemInfo {
     pub overflow: OverflowPolicy,
     /// Messages in the mailbox, of which [`Stats::queued`] may have a batch more: that in the loop's hands.
     pub in_mailbox: u64,
+    /// How long the message in hand has been there, if an [observer](Inspector::observe) will hear of it. `None` if it is not timed, or
+    /// none is in hand.
+    pub in_hand_for: Option<Duration>,
     /// What became of every message so far.
     pub stats: Stats,
     /// How the asks to it ended.
@@ -188,6 +192,35 @@ impl Inspector {
         self.shared.dead_letters.missed.get()
     }
 
+    /// Waits until the runtime begins to shut down, or its last handle is dropped.
+    ///
+    /// For what would hold up the end of a program otherwise, such as an answer without an end.
+    ///
+    /// ```
+    /// use mycelia_actors::prelude::*;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let runtime = Runtime::new();
+    /// let inspector = runtime.inspector();
+    /// let closing = tokio::spawn(async move { inspector.closing().await });
+    /// runtime.shutdown().await?;
+    /// closing.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Cancel-safe: dropping the future leaves no trace. Ready at once from then on.
+    pub async fn closing(&self) {
+        self.shared.closing().await;
+    }
+
+    /// True once [`closing`](Self::closing) is ready.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.shared.is_closed()
+    }
+
     /// As [`Runtime::bus`](crate::Runtime::bus).
     #[must_use]
     pub fn bus(&self) -> Bus {
@@ -230,6 +263,7 @@ fn info(id: u64, parent: Option<u64>, actor: &Actor) -> SubsystemInfo {
         is_stopping: actor.queue.is_closed(),
         overflow: actor.queue.policy(),
         in_mailbox: actor.queue.len() as u64,
+        in_hand_for: observer::in_hand_for(actor),
         stats: actor.stats(),
         asks: actor.ledger.asks(),
         side_tasks: actor.ledger.side_tasks(),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ask_stats::{AskCounters, AskStats};
 use crate::figures::Shown;
+use crate::fullness::Fullness;
 use crate::observer::Last;
 use crate::side_task::SideTaskStats;
 use crate::tasks::Tasks;
@@ -48,6 +49,8 @@ pub(crate) struct Rare {
     pub(crate) watches: Mutex<Watches>,
     pub(crate) tasks: Tasks,
     pub(crate) shown: Shown,
+    /// Since it was found full while `Lifecycle` had a subscriber.
+    pub(crate) fullness: OnceBox<Fullness>,
     // While the runtime is observed.
     pub(crate) asks: AskCounters,
     pub(crate) last_sample: Mutex<Last>,

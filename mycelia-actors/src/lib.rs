@@ -94,6 +94,7 @@ mod dead_letters;
 mod error;
 mod faults;
 mod figures;
+mod fullness;
 mod inspector;
 mod ledger;
 mod life_event;

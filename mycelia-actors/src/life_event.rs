@@ -1,6 +1,7 @@
 //! What happens to subsystems, for whoever wants to know.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::lifecycle::Exit;
 use crate::name::Name;
@@ -35,8 +36,8 @@ pub struct Lifecycle {
     pub what: LifeEvent,
 }
 
-/// What may happen to a subsystem. They come in this order; after `Restarted` follows another `Started`. (The next subsystem of the
-/// same name may be there before the end of this one is told.)
+/// What may happen to a subsystem. They come in this order; after `Restarted` follows another `Started`, and those of the mailbox may come
+/// at any time before the end. (The next subsystem of the same name may be there before the end of this one is told.)
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum LifeEvent {
@@ -46,6 +47,17 @@ pub enum LifeEvent {
     Started,
     /// It has got a new state from its factory, which has not started yet.
     Restarted,
+    /// Its mailbox is full: a message was refused, discarded or pushed out, or a sender waits for room. Told at most once a second; a
+    /// mailbox that is full again before the second is over, and still is then, is told of then.
+    MailboxFull,
+    /// Its mailbox has come back below half. Follows `MailboxFull`, unless the subsystem ends before.
+    MailboxRelieved {
+        /// From when the mailbox was found full until it was below half; with what came since the last `MailboxRelieved` too soon to
+        /// be told.
+        full_for: Duration,
+        /// How many messages were refused, discarded or pushed out meanwhile.
+        refused: u64,
+    },
     /// It has ended, and its name is free.
     Ended(Exit),
 }
@@ -57,6 +69,13 @@ impl fmt::Display for Lifecycle {
             LifeEvent::Spawned => write!(f, "`{subsystem}` spawned"),
             LifeEvent::Started => write!(f, "`{subsystem}` started"),
             LifeEvent::Restarted => write!(f, "`{subsystem}` restarted"),
+            LifeEvent::MailboxFull => write!(f, "the mailbox of `{subsystem}` is full"),
+            LifeEvent::MailboxRelieved { full_for, refused } => {
+                write!(
+                    f,
+                    "the mailbox of `{subsystem}` was full for {full_for:.1?}, {refused} messages refused"
+                )
+            }
             LifeEvent::Ended(exit) => write!(f, "`{subsystem}` ended: {exit}"),
         }
     }

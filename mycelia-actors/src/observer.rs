@@ -68,6 +68,8 @@ const LOST: u8 = 128;
 pub(crate) struct Last {
     at: u64,
     begun: u64,
+    /// Since when a message that is timed is in hand.
+    in_hand_since: Option<u64>,
     /// Batches between samples.
     gap: u8,
 }
@@ -80,6 +82,13 @@ pub(crate) fn begin(actor: &Actor) {
 /// The next message to it is to be timed.
 pub(crate) fn want(actor: &Actor) {
     actor.wants_sample.store(true, Ordering::Relaxed);
+}
+
+/// How long a message has been in hand, if it is one that is timed.
+pub(crate) fn in_hand_for(actor: &Actor) -> Option<Duration> {
+    let observed = actor.runtime.observed()?;
+    let since = actor.ledger.rare_if_any()?.last_sample.lock().in_hand_since?;
+    Some(Duration::from_nanos(observed.now().saturating_sub(since)))
 }
 
 /// The sampling of an observed subsystem, whose loop is about to take a batch.
@@ -120,13 +129,9 @@ impl<'a> Timing<'a> {
     pub(crate) fn begin(actor: &'a Actor, hands: &Hands) -> Option<Self> {
         // Of a batch, the one that was stamped.
         let (kind, stamp) = hands.iter().find_map(|hand| Some((hand.kind(), hand.stamp()?)))?;
-        Some(Self {
-            actor,
-            kind,
-            stamp,
-            began: actor.runtime.observed()?.now(),
-            messages: hands.count() as u64,
-        })
+        let began = actor.runtime.observed()?.now();
+        actor.ledger.rare().last_sample.lock().in_hand_since = Some(began);
+        Some(Self { actor, kind, stamp, began, messages: hands.count() as u64 })
     }
 }
 
@@ -146,7 +151,7 @@ impl Drop for Timing<'_> {
                 (u64::from(last.gap) * SPACING / ago) as u8
             };
             let stands_for = begun - last.begun;
-            (last.at, last.begun) = (now, begun);
+            (last.at, last.begun, last.in_hand_since) = (now, begun, None);
             actor.batches_left.store(last.gap, Ordering::Relaxed);
             stands_for
         };

@@ -64,6 +64,7 @@ impl<A: Deref<Target = Actor> + Clone> Posting<A> {
             PushError::Closed { item } => return Poll::Ready(Err((item, Refusal::Stopped))),
             PushError::Full { item, .. } => (item, false),
         };
+        self.actor().found_full(0);
         let until = time_left(&envelope).map(|left| sleep(self.actor(), left));
         self.line = self.line_for(envelope, inside);
         self.held = until.map(|until| Box::new(Held { mark: None, until: Some(until) }));

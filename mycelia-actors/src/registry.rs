@@ -339,7 +339,7 @@ pub(crate) struct Removed {
     _stop: Option<StopSettings>,
 }
 
-fn place(actor: &Actor) -> u32 {
+pub(crate) fn place(actor: &Actor) -> u32 {
     // Relaxed: written under the lock that the registry is behind.
     actor.place.load(Ordering::Relaxed)
 }

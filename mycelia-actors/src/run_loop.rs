@@ -380,8 +380,9 @@ impl<S: Subsystem> Loop<S> {
         }
         let limit = if self.batch.actor.runtime.faults.is_some() { 1 } else { self.plan.batch };
         let poll = self.batch.poll_fill(task, limit);
-        if poll.is_pending() {
-            self.budget = self.plan.budget;
+        match poll {
+            Poll::Pending => self.budget = self.plan.budget,
+            Poll::Ready(_) => self.batch.actor.look_whether_relieved(),
         }
         poll
     }

@@ -1,6 +1,7 @@
 //! What the subsystems of a runtime share: slots, names, deadlines, whom to tell.
 
 use std::hash::BuildHasher;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -9,10 +10,11 @@ use dashmap::mapref::entry::Entry;
 use foldhash::fast::RandomState;
 use mycelia_core::Counter;
 use mycelia_core::contain;
-use mycelia_core::sync::atomic::{AtomicU64, Ordering};
+use mycelia_core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use mycelia_core::sync::{Mutex, OnceBox};
 use mycelia_router::Policy;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 use crate::actor::{Actor, Request};
 use crate::builder::Builder;
@@ -50,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) drains: Drains,
     next_id: AtomicU64,
     random: AtomicU64,
+    closed: AtomicBool,
+    closing: Notify,
 }
 
 impl Drop for Shared {
@@ -85,6 +89,8 @@ impl Shared {
             random: AtomicU64::new(builder.seed.unwrap_or_else(|| RandomState::default().hash_one(0))),
             drains: Drains::default(),
             next_id: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            closing: Notify::new(),
         }
     }
 
@@ -218,6 +224,32 @@ impl Shared {
     /// No more spawns.
     pub(crate) fn close(&self) {
         self.registry.lock().phase = Phase::Ending;
+        self.begin_closing();
+    }
+
+    /// A shutdown begins, or the runtime is dropped.
+    pub(crate) fn begin_closing(&self) {
+        // Release, with the Acquire in `is_closed`.
+        self.closed.store(true, Ordering::Release);
+        // Outside of every lock: wakers are code of the user.
+        self.closing.notify_waiters();
+    }
+
+    /// True once a shutdown has begun.
+    pub(crate) fn is_closed(&self) -> bool {
+        // Acquire, with the Release in `begin_closing`.
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Waits until that is so.
+    pub(crate) async fn closing(&self) {
+        tokio::task::consume_budget().await;
+        let mut closing = pin!(self.closing.notified());
+        // Before the look, so that a close right after it is heard.
+        closing.as_mut().enable();
+        if !self.is_closed() {
+            closing.await;
+        }
     }
 
     pub(crate) fn latest_first(&self) -> Vec<Arc<Actor>> {

@@ -114,10 +114,12 @@ pub(crate) fn tell_many<M>(
         Rest::Evicted => {
             told.evicted = batch.len();
             batch.drain(..).for_each(|envelope| actor.lose(envelope, Reason::Evicted, Fate::Evicted));
+            actor.found_full(told.evicted);
         }
         Rest::Discarded => {
             told.discarded = batch.len();
             batch.drain(..).for_each(|envelope| actor.lose(envelope, Reason::Discarded, Fate::Discarded));
+            actor.found_full(told.discarded);
         }
         Rest::Full | Rest::Closed => {
             why = Some(match pushed.rest {
@@ -126,6 +128,9 @@ pub(crate) fn tell_many<M>(
             });
             // SAFETY: these are envelopes of the messages from above.
             back.extend(batch.drain(..).map(|envelope| unsafe { envelope.into_message() }));
+            if pushed.rest == Rest::Full {
+                actor.found_full(back.len());
+            }
         }
     }
     if let Some((message, refusal)) = exhausted {

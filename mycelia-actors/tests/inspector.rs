@@ -407,3 +407,61 @@ async fn no_total_ever_falls() {
     }
     lives.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_is_known_when_a_runtime_begins_to_shut_down_or_is_dropped() {
+    let is_ready = async |inspector: &mycelia_actors::Inspector| {
+        tokio::time::timeout(Duration::ZERO, inspector.closing()).await.is_ok()
+    };
+    for drops in [false, true] {
+        let runtime = Runtime::new();
+        let inspector = runtime.inspector();
+        let parent = runtime.spawn("parent", Parent).unwrap();
+        parent.started().await.unwrap();
+        parent.tell(Work { millis: 1000 }).unwrap();
+        assert!(!is_ready(&inspector).await && !inspector.is_closing(), "a dropped one leaves no trace");
+        let waiting: Vec<_> = (0..3)
+            .map(|_| {
+                let inspector = inspector.clone();
+                tokio::spawn(async move { inspector.closing().await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        let shutdown = tokio::spawn(async move {
+            if !drops {
+                runtime.shutdown().await.unwrap();
+            }
+        });
+        for one in waiting {
+            one.await.unwrap();
+        }
+        assert!(drops || !inspector.survey().subsystems.is_empty(), "it begins, and has not ended");
+        assert!(is_ready(&inspector).await && inspector.is_closing());
+        shutdown.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_long_a_message_has_been_in_hand_is_known_to_the_moment() {
+    let runtime = Runtime::new();
+    let inspector = runtime.inspector();
+    inspector.observe(Nowhere).unwrap();
+    let address = runtime.spawn("parent", Parent).unwrap();
+    let in_hand_for = || inspector.survey().subsystems[0].in_hand_for;
+    for millis in [3000, 5000] {
+        assert_eq!(in_hand_for(), None);
+        address.tell(Work { millis }).unwrap();
+        while address.stats().in_hand == 0 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::advance(SECOND).await;
+        assert_eq!(in_hand_for(), Some(SECOND));
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+    }
+    assert_eq!(in_hand_for(), None);
+}
+
+struct Nowhere;
+impl Observer for Nowhere {
+    fn sampled(&self, _: &Sample<'_>) {}
+}

@@ -4,7 +4,7 @@ use mycelia_actors::Stats;
 
 use crate::process::Process;
 use crate::snapshot::Snapshot;
-use crate::subsystem::Subsystem;
+use crate::subsystem::{State, Subsystem};
 use crate::tokio_runtime::TokioRuntime;
 
 /// Labels with their values.
@@ -63,6 +63,16 @@ fn runtime<'a>(snapshot: &'a Snapshot, families: &mut Vec<Family<'a>>) {
         counter("mycelia_restarts", "Restarts of all subsystems", one(ledger.restarts)),
         counter("mycelia_asks", "Asks to all subsystems, by how they ended", by("end", asks.ends())),
         gauge("mycelia_subsystems", "Subsystems that have not ended", one(snapshot.alive)),
+        gauge(
+            "mycelia_subsystems_not_exported",
+            "Subsystems with names that are left out here, for there are too many",
+            one(snapshot.not_exported),
+        ),
+        gauge(
+            "mycelia_labels_not_timed",
+            "Names and types without histograms of their own, for there are too many",
+            one(snapshot.not_timed),
+        ),
         counter(
             "mycelia_failed_ends",
             "Subsystems that have failed for good, with no restart left",
@@ -134,6 +144,11 @@ fn subsystems<'a>(named: &'a [Subsystem], families: &mut Vec<Family<'a>>) {
         ),
         gauge("mycelia_senders_waiting", "Senders that wait for room", each(|one| one.ledger.waiting)),
         gauge("mycelia_messages_in_hand", "Messages that the handler has", each(|one| one.ledger.in_hand)),
+        gauge(
+            "mycelia_subsystem_suspended",
+            "1 if a subsystem was told to handle nothing",
+            each(|one| u64::from(one.state == State::Suspended)),
+        ),
         gauge(
             "mycelia_subsystem_health",
             "0 healthy, 1 degraded, 2 unhealthy",

@@ -5,10 +5,13 @@ mod metrics;
 mod settings;
 
 mod health;
+mod names;
 mod process;
 mod quantiles;
+mod sampler;
 mod snapshot;
 mod subsystem;
+mod thresholds;
 mod tokio_runtime;
 
 mod families;
@@ -21,7 +24,7 @@ mod router;
 mod server;
 mod timings;
 
-pub use health::{Health, Thresholds};
+pub use health::Health;
 pub use metrics::Metrics;
 pub use process::Process;
 pub use quantiles::Quantiles;
@@ -29,4 +32,5 @@ pub use server::{ServeError, Server};
 pub use settings::{Settings, Token};
 pub use snapshot::{Paths, Pool, Snapshot};
 pub use subsystem::{Figure, MessageType, State, Subsystem};
+pub use thresholds::Thresholds;
 pub use tokio_runtime::TokioRuntime;

@@ -1,85 +1,134 @@
-//! Snapshots once a second, for whoever watches; for nobody, none.
+//! Snapshots once a second while there are watchers.
 
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use axum::body::Bytes;
 use futures_core::Stream;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use mycelia_actors::Inspector;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use crate::metrics::Metrics;
 
 const PERIOD: Duration = Duration::from_secs(1);
+/// How long one answer goes on. A server that ends gracefully waits for its answers, and tells them nothing: so none is long.
+const LONGEST: Duration = Duration::from_secs(3);
+/// Tells an `EventSource` to ask for the next answer after this many milliseconds.
+const RETRY: &[u8] = b"retry: 500\n\n";
 /// Watchers at a time.
 const MOST: usize = 64;
 /// Events that a watcher may be behind. One more, and it is dropped.
 const BEHIND: usize = 4;
 
-/// Who watches.
+/// The watchers.
 #[derive(Default)]
-pub(crate) struct Live(Mutex<Watchers>);
+pub(crate) struct Live {
+    watchers: Mutex<Watchers>,
+    /// Changes when all answers are to end.
+    ends: watch::Sender<()>,
+}
 
 #[derive(Default)]
 struct Watchers {
     senders: Vec<mpsc::Sender<Bytes>>,
+    /// The last event, while a task ticks. A new answer begins with it.
+    latest: Option<(Instant, Bytes)>,
     /// Alive while a task ticks for them.
     ticking: Weak<()>,
 }
 
 impl Live {
     fn lock(&self) -> MutexGuard<'_, Watchers> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends all answers that have begun.
+    pub(crate) fn end(&self) {
+        self.ends.send_replace(());
     }
 }
 
-/// What one watcher gets: a snapshot now, and one a second, as server-sent events. It ends when the watcher is too slow.
-pub(crate) struct Watching(mpsc::Receiver<Bytes>);
+/// One answer: the latest snapshot, and one a second, as server-sent events. It ends after some seconds, with the runtime, and when the
+/// watcher is too slow.
+pub(crate) struct Watching {
+    events: mpsc::Receiver<Bytes>,
+    ended: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
 
 impl Stream for Watching {
     type Item = Result<Bytes, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_recv(task).map(|event| event.map(Ok))
+        // First these: what there is goes out before the end.
+        if let Poll::Ready(event) = self.events.poll_recv(task) {
+            return Poll::Ready(event.map(Ok));
+        }
+        self.ended.as_mut().poll(task).map(|()| {
+            self.events.close();
+            None
+        })
     }
+}
+
+/// Ready when an answer is to end.
+async fn ended(inspector: Inspector, mut ends: watch::Receiver<()>) {
+    let (mut closing, mut ended) = (pin!(inspector.closing()), pin!(ends.changed()));
+    let mut longest = pin!(sleep(LONGEST));
+    poll_fn(|task| {
+        let is_over = closing.as_mut().poll(task).is_ready()
+            || ended.as_mut().poll(task).is_ready()
+            || longest.as_mut().poll(task).is_ready();
+        if is_over { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 /// Watches; `None` if too many do.
 pub(crate) fn watch(metrics: &Metrics) -> Option<Watching> {
-    let event = event(metrics);
-    let mut watchers = metrics.inner().live.lock();
+    let live = &metrics.inner().live;
+    let latest = live.lock().latest.clone().filter(|(at, _)| at.elapsed() < PERIOD);
+    let (at, event) = latest.unwrap_or_else(|| (Instant::now(), event(metrics)));
+    let mut watchers = live.lock();
     watchers.senders.retain(|sender| !sender.is_closed());
     if watchers.senders.len() >= MOST {
         return None;
     }
-    let (sender, events) = mpsc::channel(BEHIND);
-    // There is room for the first.
-    let _ = sender.try_send(event);
+    let (sender, events) = mpsc::channel(BEHIND + 1);
+    // There is room for these.
+    let _ = sender.try_send(Bytes::from_static(RETRY));
+    let _ = sender.try_send(event.clone());
     watchers.senders.push(sender);
     // The task may have gone with its tokio.
     if watchers.ticking.strong_count() == 0 {
         let ticking = Arc::new(());
         watchers.ticking = Arc::downgrade(&ticking);
+        watchers.latest = Some((at, event));
         tokio::spawn(tick(metrics.clone(), ticking));
     }
-    Some(Watching(events))
+    let ended = Box::pin(ended(metrics.inspector().clone(), live.ends.subscribe()));
+    Some(Watching { events, ended })
 }
 
-/// Runs while anybody watches.
+/// Runs while there are watchers, and for another event: one that asks for the next answer finds none missing.
 async fn tick(metrics: Metrics, _ticking: Arc<()>) {
     let mut ticks = interval_at(Instant::now() + PERIOD, PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut is_alone = false;
     loop {
         ticks.tick().await;
         let event = event(&metrics);
         let mut watchers = metrics.inner().live.lock();
         watchers.senders.retain(|sender| sender.try_send(event.clone()).is_ok());
-        if watchers.senders.is_empty() {
+        watchers.latest = Some((Instant::now(), event));
+        let was_alone = std::mem::replace(&mut is_alone, watchers.senders.is_empty());
+        if was_alone && is_alone {
             // Under the lock: the next watcher has a task of its own.
-            watchers.ticking = Weak::new();
+            (watchers.ticking, watchers.latest) = (Weak::new(), None);
             return;
         }
     }

@@ -11,8 +11,10 @@ use tokio::time::Instant;
 
 use crate::health::{Health, History};
 use crate::live::Live;
+use crate::names::Names;
 use crate::process::Process;
 use crate::quantiles::Quantiles;
+use crate::sampler::{self, Sampler};
 use crate::settings::Settings;
 use crate::snapshot::{Paths, Pool, Snapshot};
 use crate::subsystem::{Figure, MessageType, State, Subsystem};
@@ -50,8 +52,11 @@ use crate::tokio_runtime::TokioRuntime;
 /// ```
 ///
 /// # Cost
-/// A snapshot is made when somebody looks; between looks, some messages are timed (see [`Inspector::observe`]), until this and all its clones are dropped. A subsystem has 20 to 110 KB for its histograms, those without names together; there are
-/// 400 of these at most, and all others share some.
+/// A snapshot is made when somebody looks. Between looks, until this and all its clones are dropped:
+/// * Some messages are timed (see [`Inspector::observe`]). A subsystem has 20 to 110 KB for its histograms,
+///   those without names together; there are 400 of these at most, and all others share some.
+/// * Once a second a task looks at the [health](Health) of all subsystems: some 300 ns and 100 bytes for each, 350 bytes if it did something
+///   lately. (The task runs on the tokio in which this was made, or later looked at.)
 ///
 /// While this is there, or a server of it, [`DeadLetters`](mycelia_actors::DeadLetters) and other subscriptions of the runtime do not end.
 #[derive(Clone)]
@@ -60,15 +65,15 @@ pub struct Metrics {
 }
 
 pub(crate) struct Inner {
-    inspector: Inspector,
+    pub(crate) inspector: Inspector,
     pub(crate) settings: Settings,
     timings: Arc<Timings>,
     history: Mutex<History>,
-    /// Names that time series databases were told of.
-    exported: Mutex<HashSet<Box<str>>>,
+    sampler: Sampler,
+    exported: Mutex<Names>,
     /// As it was when it could last be read.
     process: Mutex<Process>,
-    tokio: Option<Handle>,
+    pub(crate) tokio: Option<Handle>,
     since: Instant,
     pub(crate) live: Live,
 }
@@ -89,30 +94,35 @@ impl Metrics {
     pub fn with(runtime: &Runtime, settings: Settings) -> Result<Self, AlreadyObserved> {
         let (inspector, timings) = (runtime.inspector(), Arc::new(Timings::default()));
         inspector.observe(Listener(Arc::downgrade(&timings)))?;
+        let since = Instant::now();
         let inner = Inner {
             inspector,
-            settings,
             timings,
-            history: Mutex::default(),
-            exported: Mutex::default(),
+            history: Mutex::new(History::new(settings.thresholds, since)),
+            sampler: Sampler::default(),
+            exported: Mutex::new(Names::new(settings.most_named)),
+            settings,
             process: Mutex::default(),
             tokio: Handle::try_current().ok(),
-            since: Instant::now(),
+            since,
             live: Live::default(),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        inner.sample();
+        let inner = Arc::new(inner);
+        inner.sampler.start(&inner);
+        Ok(Self { inner })
     }
 
     /// All that there is to see, at this moment.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.look(false)
+        self.look(Rows::Shown { with_types: false })
     }
 
     /// The same, with how long each type of message took.
     #[must_use]
     pub fn snapshot_by_message_type(&self) -> Snapshot {
-        self.look(true)
+        self.look(Rows::Shown { with_types: true })
     }
 
     /// All of it in the text format of OpenMetrics, which Prometheus reads.
@@ -121,18 +131,9 @@ impl Metrics {
         crate::openmetrics::encode(self.exported(), &self.inner.timings)
     }
 
-    /// A snapshot with those subsystems only that time series are made of: the first so many names that there ever were.
+    /// A snapshot with those subsystems only that time series are made of.
     pub(crate) fn exported(&self) -> Snapshot {
-        let mut snapshot = self.snapshot();
-        let mut names = lock(&self.inner.exported);
-        snapshot.subsystems.retain(|one| {
-            // Those without names come and go together, so their counts are no counters.
-            let is_named = !one.name.contains("::");
-            is_named
-                && (names.contains(&*one.name)
-                    || names.len() < self.inner.settings.most_named && names.insert((&*one.name).into()))
-        });
-        snapshot
+        self.look(Rows::Exported)
     }
 
     pub(crate) fn inner(&self) -> &Arc<Inner> {
@@ -143,12 +144,19 @@ impl Metrics {
         &self.inner.inspector
     }
 
-    fn look(&self, with_types: bool) -> Snapshot {
+    fn look(&self, rows: Rows) -> Snapshot {
         let inner = &*self.inner;
-        let survey = inner.inspector.survey();
-        let Shown { subsystems, not_shown, health } = inner.subsystems(&survey, with_types);
+        // The tokio that took samples may have gone.
+        inner.sampler.start(&self.inner);
+        let (survey, verdicts) = inner.survey();
         let labels: HashSet<&str> = survey.subsystems.iter().map(label).collect();
         inner.timings.retain(|label| labels.contains(label));
+        let not_exported = {
+            let mut names = lock(&inner.exported);
+            names.see(Instant::now(), survey.subsystems.iter().filter_map(|one| one.name.as_given()));
+            names.left_out()
+        };
+        let Chosen { subsystems, not_shown, health } = inner.subsystems(&survey, verdicts, rows);
         let [waited, took] = inner.timings.lately();
         let mut process = lock(&inner.process);
         *process = Process::now().unwrap_or(*process);
@@ -165,6 +173,8 @@ impl Metrics {
             took: Quantiles::of(&took),
             subsystems,
             not_shown,
+            not_exported,
+            not_timed: inner.timings.missing_of(labels.len()),
             pool: Pool {
                 created: pool.created,
                 acquired: pool.acquired,
@@ -190,48 +200,88 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Those that are shown, how many are not, and how the worst of all are.
-struct Shown {
+/// How a subsystem is, and why.
+type Verdict = (Health, Vec<String>);
+
+/// The rows of a snapshot.
+#[derive(Clone, Copy)]
+enum Rows {
+    /// The first names, others that are not well, and those without names by type.
+    Shown { with_types: bool },
+    /// The names that have time series. Subsystems without names come and go together, so that their counts are no counters.
+    Exported,
+}
+
+/// The rows, how many with names have none, and how the worst of all subsystems are.
+struct Chosen {
     subsystems: Vec<Subsystem>,
     not_shown: u64,
     health: Health,
 }
 
 impl Inner {
-    fn subsystems(&self, survey: &Survey, with_types: bool) -> Shown {
-        let now = Instant::now();
+    /// Takes a sample for the health of all subsystems; how many these are.
+    pub(crate) fn sample(&self) -> usize {
+        // In this order: a survey that has waited for the lock would be older than the sample before.
         let mut history = lock(&self.history);
-        let mut shown = Shown { subsystems: Vec::new(), not_shown: 0, health: Health::Healthy };
+        let survey = self.inspector.survey();
+        history.sample(Instant::now(), &survey);
+        survey.subsystems.len()
+    }
+
+    /// All subsystems, each with how it is, and why.
+    fn survey(&self) -> (Survey, Vec<Verdict>) {
+        // In this order: as in `sample`.
+        let mut history = lock(&self.history);
+        let (survey, now) = (self.inspector.survey(), Instant::now());
+        // Where nothing takes samples by the clock, looks do.
+        let late = 2 * sampler::period(survey.subsystems.len());
+        if history.sampled_at().is_none_or(|at| now.saturating_duration_since(at) >= late) {
+            history.sample(now, &survey);
+        }
+        let verdicts = survey.subsystems.iter().map(|one| history.assess(now, one)).collect();
+        (survey, verdicts)
+    }
+
+    /// Under no lock, for what subsystems show is their own code.
+    fn subsystems(&self, survey: &Survey, verdicts: Vec<Verdict>, rows: Rows) -> Chosen {
+        let mut chosen = Chosen { subsystems: Vec::new(), not_shown: 0, health: Health::Healthy };
         // Of those that are shown, by their ids: parents come before their children.
         let mut labels: HashMap<u64, &str> = HashMap::new();
         let mut groups: HashMap<(&str, Option<&str>), usize> = HashMap::new();
         let most = self.settings.most_named;
         let mut named = 0;
-        for one in &survey.subsystems {
-            let (health, reasons) = history.assess(now, one, &self.settings.thresholds);
-            shown.health = shown.health.max(health);
+        for (one, (health, reasons)) in survey.subsystems.iter().zip(verdicts) {
+            chosen.health = chosen.health.max(health);
             let parent = one.parent.and_then(|parent| labels.get(&parent)).copied();
             let name = label(one);
-            if one.name.as_given().is_some() {
+            let is_named = one.name.as_given().is_some();
+            let is_chosen = match rows {
+                Rows::Exported => is_named && lock(&self.exported).contain(name),
                 // Those that are not well are shown beside the first ones, as many again.
-                if named >= most && (health == Health::Healthy || named >= 2 * most) {
-                    shown.not_shown += 1;
-                    continue;
+                Rows::Shown { .. } => {
+                    !is_named || named < most || health > Health::Healthy && named < 2 * most
                 }
+            };
+            if !is_chosen {
+                chosen.not_shown += u64::from(is_named);
+                continue;
+            }
+            if is_named {
                 named += 1;
             } else if let Some(&place) = groups.get(&(name, parent)) {
                 labels.insert(one.id, name);
-                shown.subsystems[place].join(one, health, reasons);
+                chosen.subsystems[place].join(one, health, reasons);
                 continue;
             } else {
-                groups.insert((name, parent), shown.subsystems.len());
+                groups.insert((name, parent), chosen.subsystems.len());
             }
             labels.insert(one.id, name);
             let parent = parent.map(str::to_owned);
-            shown.subsystems.push(self.subsystem(one, parent, health, reasons, with_types));
+            let with_types = matches!(rows, Rows::Shown { with_types: true });
+            chosen.subsystems.push(self.subsystem(one, parent, health, reasons, with_types));
         }
-        history.retain(survey.subsystems.iter().map(|one| one.id).collect());
-        shown
+        chosen
     }
 
     fn subsystem(

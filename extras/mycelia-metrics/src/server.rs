@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::StatusCode;
 use axum::http::header::HOST;
+use axum::http::uri::PathAndQuery;
+use axum::http::{StatusCode, Uri, Version};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
@@ -124,16 +126,49 @@ async fn serve_one(stream: TcpStream, router: Router) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
     // What goes wrong here goes wrong for the client only.
-    let _ = http.serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router)).await;
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|request| router.call(without_doubled_slash(request)));
+    let _ = http.serve_connection(TokioIo::new(Box::pin(stream)), service).await;
 }
 
-/// A page of somebody else's that has a name for this machine made up (DNS rebinding) is not answered.
+/// What a request for another name is told.
+const NOT_HERE: &str = "this server has no token, so it answers only to names of its own machine: localhost, 127.0.0.1, [::1]. \
+     Set one (`Settings::token`), or let the proxy in front send `Host: localhost`.\n";
+
+/// A page of another site that has a name for this machine made up (DNS rebinding) is not answered: its browser sends that name. A request
+/// of HTTP/1.0 without any name is from no browser.
 async fn only_by_a_local_name(request: Request, next: Next) -> Response {
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let host = match (request.uri().host(), request.headers().get(HOST)) {
+        (Some(host), _) => Some(host),
+        (None, Some(host)) => Some(host.to_str().unwrap_or_default()),
+        (None, None) => None,
+    };
+    match host {
+        Some(host) if is_local(host) => next.run(request).await,
+        None if request.version() <= Version::HTTP_10 => next.run(request).await,
+        None => (StatusCode::BAD_REQUEST, "HTTP/1.1 needs the header `Host`\n").into_response(),
+        Some(_) => (StatusCode::MISDIRECTED_REQUEST, NOT_HERE).into_response(),
+    }
+}
+
+/// True for `localhost` and loopback addresses, with or without a port.
+fn is_local(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
     };
-    let is_local = name == "localhost" || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-    if is_local { next.run(request).await } else { StatusCode::MISDIRECTED_REQUEST.into_response() }
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse().is_ok_and(|ip: IpAddr| ip.to_canonical().is_loopback())
+}
+
+/// A proxy that strips a prefix without its slash leaves two.
+fn without_doubled_slash<B>(mut request: axum::http::Request<B>) -> axum::http::Request<B> {
+    let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+    if target.starts_with("//")
+        && let Ok(uri) = Uri::try_from(format!("/{}", target.trim_start_matches('/')))
+    {
+        *request.uri_mut() = uri;
+    }
+    request
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use subtle::ConstantTimeEq;
 
-use crate::health::Thresholds;
+use crate::thresholds::Thresholds;
 
 /// What can be chosen about metrics.
 #[derive(Clone, Debug)]
@@ -31,8 +31,10 @@ impl Settings {
     /// How many subsystems with names are shown one by one, those spawned first before others: 200 if this is not called; and as many
     /// again of those that are not healthy. The rest is in the totals only.
     ///
-    /// `/metrics` and OpenTelemetry have the first so many names that there ever were, so that nobody's names grow a time series database
-    /// without bound.
+    /// `/metrics` and OpenTelemetry have so many names as well, so that names which are made up do not grow a time series database without
+    /// bound: those that came first. A name has its place for an hour after its subsystem has ended; then the next one gets it. How many
+    /// are left out is in `mycelia_subsystems_not_exported` and in [`Snapshot::not_exported`](crate::Snapshot::not_exported), and the first
+    /// time it is logged as a warning.
     pub fn most_named(mut self, subsystems: usize) -> Self {
         self.most_named = subsystems;
         self

@@ -36,6 +36,13 @@ pub struct Snapshot {
     pub subsystems: Vec<Subsystem>,
     /// How many more there are with names, which are only in the totals.
     pub not_shown: u64,
+    /// How many with names have no time series in `/metrics` and OpenTelemetry: as
+    /// [`Settings::most_named`](crate::Settings::most_named) says.
+    #[serde(default)]
+    pub not_exported: u64,
+    /// How many names, and types of those without, have no times of their own: 400 have. Their times are in the totals.
+    #[serde(default)]
+    pub not_timed: u64,
     /// The message pool.
     pub pool: Pool,
     /// Messages by path that no subsystem got.

@@ -15,6 +15,8 @@ use tokio::time::Instant;
 const WINDOW: Duration = Duration::from_secs(5);
 /// Types of messages that are told apart in one subsystem.
 const MOST_TYPES: usize = 20;
+/// All others.
+const OTHER_TYPES: &str = "(other types)";
 /// Subsystems (and types of those without names) that have times of their own, of 20 to 110 KB.
 const MOST_LABELS: usize = 400;
 /// The times of all others, who would wait for one another at a single one.
@@ -83,6 +85,11 @@ impl Timings {
         }
     }
 
+    /// How many of this many labels cannot have times of their own.
+    pub(crate) fn missing_of(&self, labels: usize) -> u64 {
+        labels.saturating_sub(MOST_LABELS) as u64
+    }
+
     /// How long messages to all subsystems waited lately, and how long they took.
     pub(crate) fn lately(&self) -> [Histogram<u64>; 2] {
         let mut both = [histogram(), histogram()];
@@ -117,10 +124,9 @@ impl Times {
         let count = sample.stands_for;
         self.waited.record(now, sample.waited, count);
         self.took.record(now, sample.took, count);
-        if self.by_type.len() < MOST_TYPES || self.by_type.contains_key(sample.message_type) {
-            let times = self.by_type.entry(sample.message_type).or_insert_with(histogram);
-            record(times, sample.took, count);
-        }
+        let is_told_apart = self.by_type.len() < MOST_TYPES || self.by_type.contains_key(sample.message_type);
+        let message_type = if is_told_apart { sample.message_type } else { OTHER_TYPES };
+        record(self.by_type.entry(message_type).or_insert_with(histogram), sample.took, count);
     }
 
     /// How long messages of each type took, since the beginning.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mycelia_actors::prelude::*;
-use mycelia_metrics::{Metrics, ServeError, Server, Settings, Snapshot, Token};
+use mycelia_metrics::{Metrics, ServeError, Server, Settings, Snapshot, Thresholds, Token};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
@@ -19,6 +19,18 @@ impl Handler<u64> for Echo {
     async fn handle(&mut self, n: u64, _: &mut Context<Self>) -> u64 {
         n
     }
+}
+
+/// Does not get over its start.
+struct Stuck;
+impl Subsystem for Stuck {
+    async fn started(&mut self, _: &mut Context<Self>) -> Result<(), BoxError> {
+        std::future::pending().await
+    }
+}
+impl Handler<u64> for Stuck {
+    type Reply = ();
+    async fn handle(&mut self, _: u64, _: &mut Context<Self>) {}
 }
 
 struct Answer {
@@ -83,13 +95,20 @@ async fn every_path_has_its_answer() {
 
 #[tokio::test]
 async fn an_unhealthy_subsystem_makes_it_not_ready() {
-    let (runtime, _, server) = served(Settings::default()).await;
-    let full = runtime.configure("full").mailbox(Mailbox::bounded(2)).spawn(Echo).unwrap();
-    full.suspend();
+    let thresholds = Thresholds::default().stalled(Duration::ZERO);
+    let (runtime, _, server) = served(Settings::default().thresholds(thresholds)).await;
+    let suspended = runtime.configure("suspended").mailbox(Mailbox::bounded(2)).spawn(Echo).unwrap();
+    suspended.suspend();
+    while suspended.tell(1).is_ok() {}
+    let answer = ask(server.address(), "/readyz", "").await;
+    assert_eq!((answer.code, &*answer.body), (200, "healthy\nsuspended suspended\n"));
+    let full = runtime.configure("full").mailbox(Mailbox::bounded(2)).spawn(Stuck).unwrap();
     while full.tell(1).is_ok() {}
     let answer = ask(server.address(), "/readyz", "").await;
     assert_eq!(answer.code, 503);
-    assert_eq!(answer.body, "unhealthy\nfull unhealthy: its mailbox is 100 % full\n");
+    let expected =
+        "unhealthy\nsuspended suspended\nfull unhealthy: its mailbox is full, and nothing was handled for 0";
+    assert!(answer.body.starts_with(expected), "{}", answer.body);
     assert_eq!(ask(server.address(), "/healthz", "").await.code, 200);
 }
 
@@ -98,12 +117,74 @@ async fn others_than_this_machine_need_a_token() {
     let (_runtime, metrics, server) = served(Settings::default()).await;
     assert!(matches!(metrics.serve("0.0.0.0:0").await, Err(ServeError::Open(_))));
     // A name that somebody else has made point here.
-    for (host, code) in
-        [("evil.example", 421), ("localhost:80", 200), ("[::1]:80", 200), ("127.0.0.1.evil.example", 421)]
-    {
+    for (host, code) in [
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("localhost.evil.example", 421),
+        ("evil.example:127", 421),
+        ("10.0.0.1", 421),
+        ("[::2]", 421),
+        ("", 421),
+        ("localhost:80", 200),
+        ("LOCALHOST", 200),
+        ("LocalHost.:9100", 200),
+        ("127.1.2.3", 200),
+        ("[::1]:80", 200),
+        ("[::ffff:127.0.0.1]:80", 200),
+    ] {
         let answer = ask(server.address(), "/api/snapshot", &format!("Host: {host}\r\n")).await;
         assert_eq!(answer.code, code, "{host}");
+        assert_eq!(
+            answer.body.contains("Settings::token") && answer.body.contains("Host: localhost"),
+            code == 421
+        );
     }
+}
+
+#[tokio::test]
+async fn a_probe_of_old_that_names_no_host_is_answered() {
+    let (_runtime, _, server) = served(Settings::default()).await;
+    let raw = async |request: &str| {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        text
+    };
+    for path in ["/healthz", "/readyz", "/metrics", "/"] {
+        let answer = raw(&format!("GET {path} HTTP/1.0\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.0 200"), "{path}: {answer}");
+    }
+    let answer = raw("GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.ends_with("needs the header `Host`\n"), "{answer}");
+    for (target, code) in [("http://LOCALHOST/healthz", 200), ("http://evil.example/healthz", 421)] {
+        let answer =
+            raw(&format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn proxies_are_told_to_pass_events_on_at_once() {
+    let (_runtime, _, server) = served(Settings::default()).await;
+    let mut stream = BufReader::new(watch(server.address()).await).lines();
+    let mut headers = Vec::new();
+    while let Some(line) = stream.next_line().await.unwrap().filter(|line| !line.is_empty()) {
+        headers.push(line.to_lowercase());
+    }
+    for header in ["x-accel-buffering: no", "cache-control: no-cache", "content-type: text/event-stream"] {
+        assert!(headers.iter().any(|found| found == header), "{headers:?}");
+    }
+    assert!(ask(server.address(), "/api/snapshot", "").await.headers.contains("cache-control: no-store"));
+}
+
+#[tokio::test]
+async fn a_prefix_that_was_stripped_without_its_slash_leaves_two() {
+    let (_runtime, _, server) = served(Settings::default()).await;
+    for path in ["/", "//", "//dashboard.js", "//api/snapshot?message_types=true", "///readyz"] {
+        assert_eq!(ask(server.address(), path, "").await.code, 200, "{path}");
+    }
+    assert!(!ask(server.address(), "//", "").await.body.contains("<base "));
 }
 
 #[tokio::test]
@@ -191,14 +272,25 @@ async fn it_can_be_nested_anywhere() {
     let metrics = Metrics::with(&runtime, Settings::default().token(token)).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let to = listener.local_addr().unwrap();
-    let own = axum::Router::new().nest("/internal/mycelia", metrics.router());
+    let own = axum::Router::new()
+        .nest("/internal/mycelia", metrics.router())
+        .nest_service("/other", metrics.router())
+        .merge(metrics.router());
     let server = tokio::spawn(axum::serve(listener, own).into_future());
-    let page = ask(to, "/internal/mycelia", "").await;
-    assert!(
-        page.code == 200 && page.body.contains("<head><base href=\"/internal/mycelia/\">"),
-        "{}",
-        page.body
-    );
+    // Where its links begin: below the place where it is.
+    for (path, base) in [
+        ("/internal/mycelia", Some("./mycelia/")),
+        ("/other", Some("./other/")),
+        ("/other/", None),
+        ("/", None),
+        ("/other?token=a", Some("./other/")),
+    ] {
+        let page = ask(to, path, "").await;
+        assert_eq!(page.code, 200, "{path}");
+        let found = page.body.split_once("<base href=\"").map(|(_, rest)| rest.split('"').next().unwrap());
+        assert_eq!(found, base, "{path}");
+    }
+    assert_eq!(ask(to, "/other/dashboard.js", "").await.code, 200);
     assert_eq!(ask(to, "/internal/mycelia/dashboard.js", "").await.code, 200);
     let secret =
         ["/api/snapshot", "/api/live", "/api/routes", "/metrics", "/readyz", "//metrics", "/%6detrics"];

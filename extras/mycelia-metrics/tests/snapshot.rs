@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use mycelia_actors::prelude::*;
 use mycelia_metrics::{Health, Metrics, Settings, Snapshot, State, Subsystem as Shown};
-use tokio::time::advance;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -40,12 +39,6 @@ impl Handler<Fail> for Worker {
 
 fn find<'a>(snapshot: &'a Snapshot, name: &str) -> &'a Shown {
     snapshot.subsystems.iter().find(|one| one.name == name).unwrap()
-}
-
-fn health(metrics: &Metrics, name: &str) -> (Health, String) {
-    let snapshot = metrics.snapshot();
-    let one = find(&snapshot, name);
-    (one.health, one.reasons.join("; "))
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,23 +143,101 @@ async fn names_that_come_and_go_do_not_grow_a_database() {
     assert_eq!(metrics.snapshot().took.count, 30, "they are still in the totals");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_is_not_shown_is_not_well_either() {
     let runtime = Runtime::new();
     let metrics = Metrics::with(&runtime, Settings::default().most_named(1)).unwrap();
     runtime.spawn("first", Worker).unwrap();
     let full = ["second", "third"].map(|name| {
-        let full = runtime.configure(name).mailbox(Mailbox::bounded(1)).spawn(Worker).unwrap();
-        full.suspend();
-        full.tell(Work(SECOND)).unwrap();
+        let full = runtime.configure(name).mailbox(Mailbox::bounded(1)).budget(1).spawn(Worker).unwrap();
+        full.tell(Work(100 * SECOND)).unwrap();
         full
     });
+    tokio::time::sleep(SECOND).await;
+    full.iter().for_each(|full| drop(full.tell(Work(SECOND))));
+    tokio::time::sleep(6 * SECOND).await;
     let snapshot = metrics.snapshot();
     let shown: Vec<_> = snapshot.subsystems.iter().map(|one| &*one.name).collect();
     assert_eq!((shown, snapshot.not_shown), (vec!["first", "second"], 1));
     full[0].kill();
     full[0].ended().await;
     assert_eq!(metrics.snapshot().health, Health::Unhealthy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_that_are_left_out_are_counted_and_get_a_place_when_one_is_free() {
+    let runtime = Runtime::new();
+    let metrics = Metrics::with(&runtime, Settings::default().most_named(3)).unwrap();
+    let sessions = [1, 2, 3].map(|n| runtime.spawn(&format!("session-{n}"), Worker).unwrap());
+    let is_exported = || metrics.openmetrics().contains("subsystem=\"database\"");
+    let left_out = || {
+        let text = metrics.openmetrics();
+        let line = text.lines().find_map(|line| line.strip_prefix("mycelia_subsystems_not_exported "));
+        assert_eq!(line.unwrap(), format!("{}.0", metrics.snapshot().not_exported));
+        metrics.snapshot().not_exported
+    };
+    assert_eq!(left_out(), 0);
+    let database = runtime.spawn("database", Worker).unwrap();
+    database.ask(Work(Duration::ZERO)).await.unwrap();
+    assert_eq!((is_exported(), left_out()), (false, 1));
+    // A restart, or another of the same name, keeps the place, wherever it then stands.
+    sessions.iter().for_each(Address::stop);
+    for session in &sessions {
+        session.ended().await;
+    }
+    runtime.spawn("session-1", Worker).unwrap();
+    assert!(metrics.openmetrics().contains("subsystem=\"session-1\""));
+    tokio::time::sleep(3599 * SECOND).await;
+    assert_eq!((is_exported(), left_out()), (false, 1), "the others have kept theirs for an hour");
+    tokio::time::sleep(2 * SECOND).await;
+    assert_eq!((is_exported(), left_out()), (true, 0));
+    assert!(metrics.openmetrics().contains("subsystem=\"session-1\""));
+}
+
+#[tokio::test]
+async fn a_name_that_has_time_series_keeps_them_whatever_is_shown() {
+    let runtime = Runtime::new();
+    let metrics = Metrics::with(&runtime, Settings::default().most_named(2)).unwrap();
+    let _ = (runtime.spawn("a", Worker).unwrap(), metrics.snapshot());
+    let b = runtime.spawn("b", Worker).unwrap();
+    let _ = (metrics.snapshot(), runtime.spawn("c", Worker).unwrap());
+    b.stop();
+    b.ended().await;
+    runtime.spawn("b", Worker).unwrap();
+    let snapshot = metrics.snapshot();
+    let shown: Vec<_> = snapshot.subsystems.iter().map(|one| &*one.name).collect();
+    assert_eq!(shown, ["a", "c"], "in the order of their spawns");
+    let text = metrics.openmetrics();
+    let has = |name| text.contains(&format!("mycelia_mailbox_messages{{subsystem=\"{name}\"}}"));
+    assert_eq!((has("a"), has("b"), has("c")), (true, true, false));
+}
+
+/// Shows a figure that it gets from the metrics themselves.
+struct Curious(std::sync::Mutex<Option<Metrics>>);
+impl mycelia_actors::Figures for Curious {
+    fn figures(&self) -> Vec<mycelia_actors::Figure> {
+        let metrics = self.0.lock().unwrap().take();
+        metrics
+            .into_iter()
+            .map(|metrics| mycelia_actors::Figure::gauge("alive", metrics.snapshot().alive as f64))
+            .collect()
+    }
+}
+struct Shows(std::sync::Arc<Curious>);
+impl Subsystem for Shows {
+    async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+        cx.show(std::sync::Arc::clone(&self.0));
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_lock_is_held_while_subsystems_are_asked_for_their_figures() {
+    let runtime = Runtime::new();
+    let metrics = Metrics::of(&runtime).unwrap();
+    let curious = std::sync::Arc::new(Curious(std::sync::Mutex::new(Some(metrics.clone()))));
+    runtime.spawn("curious", Shows(curious)).unwrap().started().await.unwrap();
+    assert_eq!(metrics.snapshot().subsystems[0].figures[0].value, 1.0);
 }
 
 #[tokio::test]
@@ -188,88 +259,6 @@ impl Subsystem for Nest {
         cx.spawn(Worker)?;
         Ok(())
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_full_mailbox_is_not_healthy() {
-    let runtime = Runtime::new();
-    let metrics = Metrics::of(&runtime).unwrap();
-    let worker = runtime.configure("worker").mailbox(Mailbox::bounded(10)).budget(1).spawn(Worker).unwrap();
-    worker.tell(Work(SECOND)).unwrap();
-    while worker.stats().in_hand == 0 {
-        tokio::task::yield_now().await;
-    }
-    for (queued, expected) in [
-        (7, (Health::Healthy, "")),
-        (8, (Health::Degraded, "its mailbox is 80 % full")),
-        (10, (Health::Unhealthy, "its mailbox is 100 % full")),
-    ] {
-        while worker.stats().queued < queued {
-            worker.tell(Work(Duration::ZERO)).unwrap();
-        }
-        assert_eq!(health(&metrics, "worker"), (expected.0, expected.1.to_owned()));
-    }
-    assert_eq!(metrics.snapshot().health, Health::Unhealthy);
-    advance(2 * SECOND).await;
-    while worker.stats().queued > 0 {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(metrics.snapshot().health, Health::Healthy);
-}
-
-#[tokio::test(start_paused = true)]
-async fn failures_count_for_ten_seconds() {
-    let runtime = Runtime::new();
-    let metrics = Metrics::of(&runtime).unwrap();
-    let restart = Restart::one_for_one().at_most(1000, SECOND);
-    let worker = runtime.configure("worker").restart(restart).spawn_with(|| Worker).unwrap();
-    let round = async |failures: u32| {
-        for number in 0..100 {
-            let failed = if number < failures {
-                worker.ask(Fail).await.is_err()
-            } else {
-                worker.ask(Work(Duration::ZERO)).await.is_err()
-            };
-            assert_eq!(failed, number < failures);
-        }
-    };
-    for (failures, expected) in [
-        (4, (Health::Healthy, "")),
-        (5, (Health::Degraded, "5 % of its messages fail")),
-        (10, (Health::Unhealthy, "10 % of its messages fail")),
-        (0, (Health::Healthy, "")),
-    ] {
-        // What was before is forgotten.
-        for _ in 0..3 {
-            let _ = metrics.snapshot();
-            advance(5 * SECOND).await;
-        }
-        let _ = metrics.snapshot();
-        round(failures).await;
-        assert_eq!(health(&metrics, "worker"), (expected.0, expected.1.to_owned()), "{failures}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_message_that_stays_in_hand_is_noticed() {
-    let runtime = Runtime::new();
-    let metrics = Metrics::of(&runtime).unwrap();
-    let worker = runtime.spawn("worker", Worker).unwrap();
-    worker.tell(Work(100 * SECOND)).unwrap();
-    while worker.stats().in_hand == 0 {
-        tokio::task::yield_now().await;
-    }
-    let mut seen = Vec::new();
-    for _ in 0..9 {
-        seen.push(health(&metrics, "worker"));
-        advance(4 * SECOND).await;
-    }
-    let expected = [Health::Healthy, Health::Healthy, Health::Degraded, Health::Degraded];
-    assert_eq!(seen[..4].iter().map(|(health, _)| *health).collect::<Vec<_>>(), expected);
-    assert_eq!(seen[8], (Health::Unhealthy, "a message has been in hand for 32s".to_owned()));
-    advance(100 * SECOND).await;
-    worker.ask(Work(Duration::ZERO)).await.unwrap();
-    assert_eq!(health(&metrics, "worker").0, Health::Healthy);
 }
 
 struct Level;
@@ -308,4 +297,39 @@ async fn what_a_subsystem_shows_itself_is_in_the_snapshot_and_in_the_text() {
         assert!(text.lines().any(|found| found == line), "{text}");
     }
     assert_eq!(text.matches("name=\"made\"").count(), 1);
+}
+
+struct Kind<const N: usize>;
+impl<const N: usize> Handler<Kind<N>> for Worker {
+    type Reply = ();
+    async fn handle(&mut self, _: Kind<N>, _: &mut Context<Self>) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn types_of_messages_beyond_twenty_are_told_together() {
+    let runtime = Runtime::new();
+    let metrics = Metrics::of(&runtime).unwrap();
+    let worker = runtime.spawn("worker", Worker).unwrap();
+    macro_rules! ask {
+        ($($n:literal)*) => { $(
+            worker.ask(Kind::<$n>).await.unwrap();
+            // Each is timed.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        )* };
+    }
+    ask!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23);
+    let types = &metrics.snapshot_by_message_type().subsystems[0].message_types;
+    assert_eq!((types.len(), &*types[0].name, types[0].took.count), (21, "(other types)", 4));
+}
+
+#[tokio::test]
+async fn labels_that_have_no_times_of_their_own_are_counted() {
+    let runtime = Runtime::new();
+    let metrics = Metrics::with(&runtime, Settings::default().most_named(500)).unwrap();
+    for number in 0..403 {
+        runtime.spawn(&format!("worker-{number}"), Worker).unwrap().ask(Work(Duration::ZERO)).await.unwrap();
+    }
+    let snapshot = metrics.snapshot();
+    assert_eq!((snapshot.not_timed, snapshot.took.count), (3, 403));
+    assert_eq!(snapshot.subsystems.iter().filter(|one| one.took.count == 0).count(), 3);
 }

@@ -70,6 +70,7 @@ fn join(runtime: &Arc<Shared>, within: Duration) -> (Arc<Shutdown>, bool) {
         registry.phase = Phase::Draining;
         registry.part(None, false)
     };
+    runtime.begin_closing();
     part.iter().for_each(|one| one.close_to_outside());
     let drain = Drain::of_all(runtime, limit);
     let run = async move {

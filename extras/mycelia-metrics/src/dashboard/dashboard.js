@@ -88,6 +88,8 @@ const start = (snapshot) => snapshot.at - snapshot.uptime;
 
 function remember(snapshot) {
   const last = history.at(-1);
+  // An answer begins with the last event of the one before.
+  if (last?.snapshot.at === snapshot.at && last.snapshot.uptime === snapshot.uptime) return;
   const isSame = last && snapshot.uptime >= last.snapshot.uptime && Math.abs(start(snapshot) - start(last.snapshot)) < 5;
   // Clocks are set back and forth, `uptime` is not. Between two processes there is only the clock.
   const passed = isSame ? snapshot.uptime - last.snapshot.uptime : last ? Math.max(1, snapshot.at - last.snapshot.at) : 0;
@@ -318,7 +320,8 @@ function showSubsystems({ snapshot, subsystems }) {
   byId("more").textContent = `${found.length - listed.size} more: filter by name`;
   byId("subsystems").tFoot.hidden = found.length === listed.size;
   const hidden = snapshot.not_shown ? `, ${snapshot.not_shown} more only in the totals` : "";
-  byId("count").textContent = `${count(snapshot.alive)} alive${hidden}`;
+  const unnamed = snapshot.not_exported ? `, ${snapshot.not_exported} without time series in /metrics` : "";
+  byId("count").textContent = `${count(snapshot.alive)} alive${hidden}${unnamed}`;
 }
 
 function fillRow(row, one, twig, rate) {
@@ -443,8 +446,11 @@ let trouble = "";
 function connect() {
   source?.close();
   const here = source = new EventSource(withToken("api/live"));
+  const began = performance.now();
+  let events = 0;
   again = performance.now() + SILENCE * 1000;
   here.onmessage = (event) => {
+    events += 1;
     remember(JSON.parse(event.data));
     heard = { ticks: performance.now(), at: new Date() };
     again = heard.ticks + SILENCE * 1000;
@@ -455,6 +461,8 @@ function connect() {
   here.onerror = async () => {
     const isRefused = here.readyState === EventSource.CLOSED;
     here.close();
+    // An answer goes on for some seconds, and then comes the next.
+    if (events > 0 && performance.now() - began > 1000) return connect();
     if (!isRefused) again = performance.now() + 2000;
     const reason = isRefused ? await why() : "no connection, trying again";
     if (source !== here) return;

@@ -1,103 +1,20 @@
 """The dashboard in a real browser, and the metrics in a real parser: see `run`."""
 
-import base64
 import json
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from pathlib import Path
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from browser import Browser, wait_until
+
 program, folder = sys.argv[1], Path(sys.argv[2])
 LOAD_SECONDS = 15
-
-
-def wait_until(holds, what, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < deadline, f"not in {seconds} s: {what}"
-        time.sleep(0.1)
-    return found
-
-
-class Browser:
-    """A session of ChromeDriver's, by its HTTP interface."""
-
-    def __init__(self):
-        self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True)
-        for line in self.driver.stdout:
-            if "successfully" in line:
-                self.base = f"http://127.0.0.1:{line.rstrip().rstrip('.').split()[-1]}"
-                break
-        arguments = [
-            "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            f"--user-data-dir={tempfile.mkdtemp()}",
-        ]
-        wanted = {"goog:loggingPrefs": {"browser": "ALL"}, "goog:chromeOptions": {"args": arguments}}
-        try:
-            session = self.call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
-        except BaseException:
-            self.driver.terminate()
-            raise
-        self.base += f"/session/{session['sessionId']}"
-
-    def call(self, method, path, body=None):
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.base + path, data, {"Content-Type": "application/json"}, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)["value"]
-
-    def open(self, url):
-        self.call("POST", "/url", {"url": url})
-
-    def run(self, script):
-        return self.call("POST", "/execute/sync", {"script": script, "args": []})
-
-    def resize(self, width, height):
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.call("POST", "/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": size})
-
-    def point(self, *steps):
-        """The mouse: `(x, y)` to be moved to, "down", "up", or seconds to wait."""
-        actions = []
-        for step in steps:
-            if isinstance(step, tuple):
-                actions.append({"type": "pointerMove", "duration": 200, "x": round(step[0]), "y": round(step[1])})
-            elif isinstance(step, str):
-                actions.append({"type": f"pointer{step.title()}", "button": 0})
-            else:
-                actions.append({"type": "pause", "duration": round(step * 1000)})
-        mouse = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": actions}
-        self.call("POST", "/actions", {"actions": [mouse]})
-
-    def box(self, selector):
-        """Where an element is, now that it is in sight."""
-        box = self.run(f"""
-          const element = document.querySelector('{selector}');
-          element.scrollIntoView({{ block: 'center' }});
-          const {{ x, y, width, height }} = element.getBoundingClientRect();
-          return [x, y, width, height];
-        """)
-        time.sleep(0.2)
-        return box
-
-    def shoot(self, name):
-        (folder / name).write_bytes(base64.b64decode(self.call("GET", "/screenshot")))
-
-    def complaints(self):
-        return self.call("POST", "/se/log", {"type": "browser"})
-
-    def end(self):
-        try:
-            self.call("DELETE", "")
-        finally:
-            self.driver.terminate()
 
 
 def parse(url):
@@ -230,15 +147,16 @@ const more = (seconds, { clock = 0, uptime = 0, handled = 0 } = {}) => {
 const problems = [];
 const check = (holds, what) => { if (!holds) problems.push(what); };
 let before = history.length;
-check(more(1, { handled: 100 }).rates.handled === 100 && history.length === before + 1, 'a second more');
-check(more(1, { handled: 100, clock: -2 }).rates.handled === 100 && history.length === before + 2, 'a clock set back by two seconds');
-check(Math.abs(history.at(-1).at - last.at - 2) < 1e-6, 'where it is in time');
-check(Math.abs(more(0.25, { handled: 25 }).rates.handled - 100) < 1e-6 && history.length === before + 2, 'too short for a rate');
+const near = (found, expected) => Math.abs(found - expected) < 1e-6; // uptimes are fractions
+check(near(more(1, { handled: 100 }).rates.handled, 100) && history.length === before + 1, 'a second more');
+check(near(more(1, { handled: 100, clock: -2 }).rates.handled, 100) && history.length === before + 2, 'a clock set back by two seconds');
+check(near(history.at(-1).at - last.at, 2), 'where it is in time');
+check(near(more(0.25, { handled: 25 }).rates.handled, 100) && history.length === before + 2, 'too short for a rate');
 more(1, { clock: -3600 });
 check(history.length === before + 4 && history.at(-2).snapshot === undefined && history.at(-1).rates.handled === null, 'a clock set back by an hour');
 more(20, { uptime: 1 });
 check(history.length === before + 6 && history.at(-2).snapshot === undefined && history.at(-1).rates.handled === null, 'another process');
-check(more(1, { handled: 7 }).rates.handled === 7, 'and on');
+check(near(more(1, { handled: 7 }).rates.handled, 7), 'and on');
 check(history.every(({ at }, place) => place === 0 || at > history[place - 1].at), 'in order');
 redraw();
 check(!charts[0].u.data[1].slice(0, -1).every((n) => n !== null), 'a gap in the chart');
@@ -313,7 +231,7 @@ try:
         browser.run(f"theme('{theme}')")
         time.sleep(1.5)
         check_layout(browser, width)
-        browser.shoot(name)
+        browser.shoot(folder, name)
 
     # A range, a part of it, and back; the filter.
     browser.resize(1280, 900)
@@ -365,7 +283,7 @@ try:
     assert connection() == "", connection()
     os.kill(server.pid, signal.SIGSTOP)
     wait_until(lambda: "no news since" in connection(), "silence is noticed", 10)
-    browser.shoot("dashboard-silent.png")
+    browser.shoot(folder, "dashboard-silent.png")
     os.kill(server.pid, signal.SIGCONT)
     wait_until(lambda: connection() == "", "it is heard again")
     assert browser.run("return history.filter((entry) => !entry.snapshot).length") == 1, "a gap"
