@@ -1,5 +1,6 @@
 //! What the command line asks for.
 
+use crate::against::Against;
 use crate::contenders::{self, Entry};
 use crate::scene::Scene;
 
@@ -8,11 +9,15 @@ pub const USAGE: &str = "\
 Plays the same scenes with Mycelia and its peers, and compares them.
 
   versus [--scene NAME]... [--contender NAME]... [--runs N] [--json]
+  versus --against PROGRAM [--at-most RATIO] [--scene NAME]... [--contender NAME]... [--runs N] [--json]
 
   --scene NAME       only this scene; may be repeated, or several with commas
   --contender NAME   only this contender; may be repeated, or several with commas
   --runs N           runs of each scene and contender, 7 when not given (ring101: at least 15; memory: always 3)
-  --json             one line of JSON for each scene and contender, and nothing else";
+  --json             one line of JSON for each scene and contender, and nothing else
+  --against PROGRAM  another build of this program: both play, process by process in turn; then --contender is
+                     mycelia,mycelia-1thread when not given, and --runs is 15
+  --at-most RATIO    fail if a median is over so many times the other build's";
 
 /// What to play, with whom, and how to print it.
 #[derive(Debug)]
@@ -25,12 +30,15 @@ pub struct Arguments {
     pub runs: usize,
     /// Whether to print lines of JSON instead of tables.
     pub json: bool,
+    /// The other build to compare with, instead of contenders with one another.
+    pub against: Option<Against>,
 }
 
 impl Arguments {
     /// Reads the arguments after the program's name, or says what is wrong with them.
     pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let (mut scenes, mut contenders, mut runs, mut json) = (Vec::new(), Vec::new(), 7, false);
+        let (mut scenes, mut contenders, mut runs, mut json) = (Vec::new(), Vec::new(), None, false);
+        let (mut against, mut at_most) = (None, None);
         while let Some(argument) = arguments.next() {
             let (option, value) = match argument.split_once('=') {
                 Some((option, value)) => (option, Some(value.to_owned())),
@@ -42,16 +50,26 @@ impl Arguments {
             match option {
                 "--scene" => scenes.extend(names(&value(&mut arguments)?)),
                 "--contender" => contenders.extend(names(&value(&mut arguments)?)),
-                "--runs" => runs = count(&value(&mut arguments)?)?,
+                "--runs" => runs = Some(count(&value(&mut arguments)?)?),
                 "--json" => json = true,
+                "--against" => against = Some(value(&mut arguments)?.into()),
+                "--at-most" => at_most = Some(ratio(&value(&mut arguments)?)?),
                 _ => return Err(format!("{argument} is not an option")),
             }
         }
+        if at_most.is_some() && against.is_none() {
+            return Err("--at-most needs --against".to_owned());
+        }
+        if against.is_some() && contenders.is_empty() {
+            contenders = names("mycelia,mycelia-1thread").collect();
+        }
+        let runs = runs.unwrap_or(if against.is_some() { 15 } else { 7 });
         Ok(Self {
             scenes: select(&Scene::ALL, |scene| scene.name(), &scenes)?,
             contenders: select(contenders::ALL, |entry| entry.name, &contenders)?,
             runs,
             json,
+            against: against.map(|program| Against { program, at_most }),
         })
     }
 }
@@ -66,6 +84,13 @@ pub fn count(value: &str) -> Result<usize, String> {
     match value.parse() {
         Ok(count) if count > 0 => Ok(count),
         _ => Err(format!("{value} is not a number of runs")),
+    }
+}
+
+fn ratio(value: &str) -> Result<f64, String> {
+    match value.parse() {
+        Ok(ratio) if ratio > 0.0 => Ok(ratio),
+        _ => Err(format!("{value} is not a ratio")),
     }
 }
 
@@ -103,6 +128,16 @@ mod tests {
             (some.contenders.len(), some.contenders[0].name, some.runs, some.json),
             (1, "kanal", 3, true)
         );
+    }
+
+    #[test]
+    fn another_build_is_compared_with_mycelia_alone() {
+        let against = parse("--against ./old --at-most 1.15 --scene ask").unwrap();
+        let names: Vec<_> = against.contenders.iter().map(|entry| entry.name).collect();
+        assert_eq!((&names[..], against.runs), (&["mycelia", "mycelia-1thread"][..], 15));
+        let other = against.against.unwrap();
+        assert_eq!((other.program.to_str(), other.at_most), (Some("./old"), Some(1.15)));
+        assert!(parse("--at-most 1.15").is_err() && parse("--against ./old --at-most 0").is_err());
     }
 
     #[test]

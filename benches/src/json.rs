@@ -5,6 +5,12 @@ use std::fmt;
 use crate::scene::Scene;
 use crate::series::{Figures, Row, Times};
 
+/// Reads a number out of a line of JSON, by the name of its field. `None` if there is none, or a `null`.
+pub fn number(line: &str, field: &str) -> Option<f64> {
+    let (_, rest) = line.split_once(&format!("\"{field}\":"))?;
+    rest.split([',', '}']).next()?.parse().ok()
+}
+
 /// One line of JSON. Names and versions need no escaping: they are fixed words and come from `Cargo.lock`.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a>(pub Scene, pub &'a Row);
@@ -34,5 +40,18 @@ impl fmt::Display for Line<'_> {
                 idle.median
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn numbers_are_found_by_their_fields() {
+        let line = r#"{"scene":"ask","median_ns":502.5,"min_ns":490.0,"bytes":null}"#;
+        assert_eq!(number(line, "median_ns"), Some(502.5));
+        assert_eq!(number(line, "bytes"), None);
+        assert_eq!(number(line, "max_ns"), None);
     }
 }

@@ -9,6 +9,8 @@
 //! [`directory`](contenders::directory) written by hand. A [`series`] plays a scene with all contenders in turn, over and
 //! over, on a fresh runtime each time, and keeps the [`statistics`].
 //!
+//! [`against`] plays another build of the program in turn with this one, process by process.
+//!
 //! The binaries `queue` and `pool` measure those two crates by themselves, on bare threads, and `router` the third beside
 //! other routers.
 //!
@@ -40,6 +42,7 @@ pub mod resident;
 pub mod series;
 pub mod statistics;
 
+pub mod against;
 pub mod arguments;
 pub mod json;
 pub mod table;

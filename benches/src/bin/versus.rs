@@ -5,6 +5,7 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use mycelia_benches::against::{Against, Pair};
 use mycelia_benches::allocations::CountingAllocator;
 use mycelia_benches::arguments::{Arguments, USAGE};
 use mycelia_benches::json::Line;
@@ -23,7 +24,10 @@ fn main() -> ExitCode {
     }
     let outcome = match &given[..] {
         [option, name] if option == MEASURE_MEMORY => measure_memory(name),
-        _ => Arguments::parse(given.into_iter()).and_then(|arguments| compare(&arguments)),
+        _ => Arguments::parse(given.into_iter()).and_then(|arguments| match &arguments.against {
+            Some(against) => compare_builds(&arguments, against),
+            None => compare(&arguments),
+        }),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,6 +68,37 @@ fn compare(arguments: &Arguments) -> Result<(), String> {
         println!("{}", Notes(&arguments.contenders));
     }
     Ok(())
+}
+
+fn compare_builds(arguments: &Arguments, against: &Against) -> Result<(), String> {
+    if !arguments.json {
+        let other = against.program.display();
+        println!(
+            "{}, this build against {other}: medians of {} runs each",
+            versions::rustc(),
+            arguments.runs
+        );
+        println!("{}", Pair::HEADER);
+    }
+    let watched = std::io::stderr().is_terminal();
+    let mut pairs = Vec::new();
+    for &scene in &arguments.scenes {
+        for entry in arguments.contenders.iter().filter(|entry| scene.is_for(entry)) {
+            let progress = |run| {
+                if watched {
+                    eprint!("\r{} {} {run}/{} \r", scene.name(), entry.name, arguments.runs);
+                }
+            };
+            let pair = against.play(scene, entry, arguments.runs, progress)?;
+            if arguments.json {
+                println!("{}", pair.json())
+            } else {
+                println!("{pair}")
+            }
+            pairs.push(pair);
+        }
+    }
+    against.judge(&pairs)
 }
 
 fn measure_memory(name: &str) -> Result<(), String> {
