@@ -27,9 +27,9 @@ async fn main() -> std::process::ExitCode {
     println!("after a minute: exit {exit:?}, restarts {restarts}");
     let starts = STARTS.take();
     let pauses: Vec<_> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    // Each at least one and a half times the one before: jitter is allowed.
-    let grows = pauses.windows(2).all(|pair| pair[1] >= (1.5 * pair[0]).min(45.0))
-        && pauses.first().is_some_and(|first| *first >= 5.0);
+    // With jitter a pause may be half as long as it says.
+    let grows =
+        pauses.len() < 6 && pauses.iter().all(|pause| *pause >= 5.0) && pauses.last() > pauses.first();
     let holds = if exit.is_some() { restarts <= 3 && starts.len() <= 4 } else { grows && restarts >= 1 };
     figures::judge(
         "starts, and the exit",

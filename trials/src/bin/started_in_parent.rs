@@ -2,7 +2,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-/// The doc comments in front of each item that contains `item`.
+/// The doc comments in front of each public item that contains `item`.
 fn docs(folder: &Path, item: &str, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
         if entry.path().is_dir() {
@@ -11,7 +11,7 @@ fn docs(folder: &Path, item: &str, found: &mut Vec<String>) {
         }
         let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
         let lines: Vec<_> = text.lines().map(str::trim).collect();
-        for at in (0..lines.len()).filter(|at| lines[*at].contains(item)) {
+        for at in (0..lines.len()).filter(|at| lines[*at].starts_with("pub ") && lines[*at].contains(item)) {
             let doc =
                 lines[..at].iter().rev().take_while(|line| line.starts_with("///") || line.starts_with("#["));
             found.push(doc.copied().collect::<Vec<_>>().join("\n"));
@@ -20,7 +20,7 @@ fn docs(folder: &Path, item: &str, found: &mut Vec<String>) {
 }
 fn main() -> ExitCode {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../mycelia-actors/src");
-    for item in ["pub async fn ended(&self) -> Exit", "pub async fn started(&self)"] {
+    for item in ["fn ended(&self)", "fn started(&self)"] {
         let mut found = Vec::new();
         docs(&sources, item, &mut found);
         let says = !found.is_empty() && found.iter().all(|doc| doc.contains("handler"));
