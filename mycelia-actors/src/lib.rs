@@ -65,6 +65,7 @@ pub mod prelude;
 mod context;
 mod handler;
 mod subsystem;
+mod sweeper;
 
 mod address;
 mod ask;

@@ -18,6 +18,7 @@ mod stats;
 
 mod cache;
 mod depot;
+mod noted;
 mod orphans;
 mod shared;
 mod slab;

@@ -11,6 +11,7 @@ use crate::builder::{Exhaustion, Limits};
 use crate::cache::{Cache, Stock};
 use crate::depot::Depot;
 use crate::error::Exhausted;
+use crate::noted::Noted;
 use crate::slab::Slab;
 use crate::slot::{FreeSlot, Slot};
 use crate::stats::Stats;
@@ -29,6 +30,7 @@ pub(crate) struct Shared<T> {
     depot: Mutex<Depot<T>>,
     /// Locked before `depot` where both are.
     slabs: Mutex<Vec<Slab<T>>>,
+    pub(crate) noted: Noted<T>,
     limits: Limits,
     make: Box<dyn Fn() -> T + Send + Sync>,
     /// How often `trim` was called: a cache that has not seen the last one flushes at its next use.
@@ -54,6 +56,7 @@ impl<T> Shared<T> {
             caches_made: Counter::new(),
             depot: Mutex::new(Depot::new()),
             slabs: Mutex::new(Vec::new()),
+            noted: Noted::new(),
             limits,
             make,
             flushes: AtomicU64::new(0),
@@ -145,6 +148,21 @@ impl<T> Shared<T> {
             // SAFETY: the caller's promise; the lock keeps the slab from being freed.
             unsafe { slab.visit(&mut visit) };
         }
+    }
+
+    /// Shows the value of this number.
+    ///
+    /// # Safety
+    /// As [`visit`](Self::visit).
+    pub(crate) unsafe fn visit_number<R>(&self, number: u32, visit: impl FnOnce(&T) -> R) -> Option<R> {
+        let slabs = self.slabs.lock();
+        let after = slabs.partition_point(|slab| slab.number() <= number);
+        // The numbers of the last one may have begun anew from 0.
+        let places = [after.wrapping_sub(1), slabs.len().wrapping_sub(1)];
+        let index = |place: usize| Some((slabs.get(place)?, slabs.get(place)?.index_of(number)?));
+        let (slab, index) = places.into_iter().find_map(index)?;
+        // SAFETY: the caller's promise; the lock keeps the slab from being freed.
+        Some(unsafe { slab.visit_one(index, visit) })
     }
 
     /// The cache of this thread, if it may have one.
@@ -276,7 +294,8 @@ impl<T> Shared<T> {
         let slab = Slab::make(count, home, &self.make);
         // SAFETY: the slab is new; this is the one call.
         self.depot.lock().add(unsafe { slab.free_slots() }, !self.caches.is_empty());
-        slabs.push(slab);
+        let place = slabs.partition_point(|other| other.number() < slab.number());
+        slabs.insert(place, slab);
         self.created.add(count as u64);
     }
 
@@ -287,14 +306,15 @@ impl<T> Shared<T> {
         loose.sort_unstable_by_key(|slot| slot.0.addr());
         let (empty, kept) = std::mem::take(&mut *slabs).into_iter().partition::<Vec<_>, _>(|slab| {
             let start = loose.partition_point(|slot| slot.0.addr() < slab.start());
-            loose.get(start + slab.len() - 1).is_some_and(|last| slab.contains(last))
+            loose.get(start + slab.len() - 1).is_some_and(|last| slab.contains(last.0))
         });
         *slabs = kept;
-        loose.retain(|slot| !empty.iter().any(|slab| slab.contains(slot)));
+        loose.retain(|slot| !empty.iter().any(|slab| slab.contains(slot.0)));
         let created: usize = slabs.iter().map(Slab::len).sum();
         self.created.add((created as u64).wrapping_sub(self.created.get()));
         depot.shrink(created);
         drop(depot);
+        self.noted.forget(|slot| empty.iter().any(|slab| slab.contains(slot)));
         drop(slabs);
         drop(empty); // the values' own drops, outside the locks
     }
