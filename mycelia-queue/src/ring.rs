@@ -14,8 +14,10 @@ const SMALLEST: usize = 4;
 const LARGEST_SWAP: usize = 64;
 /// A ring that goes idle with more room than this gives it back at once.
 const LARGE: usize = 1024;
-/// A smaller ring gives its room back when it went idle this often in a row without having used an eighth of it.
-const SPARSE_IDLES: u32 = 1024;
+/// A smaller ring gives its room back when it goes idle without having used an eighth of it; the second time it does so only after
+/// two such moments in a row, then after four, and so on, up to this power of two. So a load that comes again and again finds
+/// its room there.
+const MOST_PATIENT: u16 = 10;
 
 /// A bounded circular queue over std's `VecDeque`, which grows with its content up to `capacity`.
 ///
@@ -34,7 +36,9 @@ pub(crate) struct Ring<T> {
     closed: bool,
     /// The most items seen by a receiver since the ring was last idle, and how often in a row that was few.
     peak: u32,
-    sparse: u32,
+    sparse: u16,
+    /// How often it has given room back.
+    patience: u16,
     accepted: u64,
     /// Made with the first loss: most queues never have one.
     losses: Option<Box<Losses>>,
@@ -56,6 +60,7 @@ impl<T> Ring<T> {
             closed: false,
             peak: 0,
             sparse: 0,
+            patience: 0,
             accepted: 0,
             losses: None,
         }
@@ -215,8 +220,13 @@ impl<T> Ring<T> {
         let sparse = allocated > SMALLEST && (self.peak as usize) < allocated / 8;
         self.peak = 0;
         self.sparse = if sparse { self.sparse + 1 } else { 0 };
-        if allocated > LARGE || self.sparse >= SPARSE_IDLES {
+        if allocated > LARGE {
             self.sparse = 0;
+            return Some(self.take_all());
+        }
+        if self.sparse >= 1 << self.patience {
+            self.sparse = 0;
+            self.patience = (self.patience + 1).min(MOST_PATIENT);
             return Some(self.take_all());
         }
         None
