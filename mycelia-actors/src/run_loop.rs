@@ -327,6 +327,7 @@ impl<S: Subsystem> Loop<S> {
         let poll = self.batch.poll_fill(task, self.plan.batch);
         if poll.is_pending() {
             self.budget = self.plan.budget;
+            self.inside.space.idle();
         }
         poll
     }
