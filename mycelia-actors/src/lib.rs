@@ -97,6 +97,7 @@ mod faults;
 mod figures;
 mod inspector;
 mod ledger;
+mod letter_box;
 mod life_event;
 mod lifecycle;
 mod mailbox;
