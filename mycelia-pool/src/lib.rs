@@ -24,6 +24,7 @@ mod shared;
 mod slab;
 mod slot;
 mod thread;
+mod tune;
 
 pub use builder::{Builder, Exhaustion};
 pub use error::Exhausted;

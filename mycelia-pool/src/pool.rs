@@ -22,6 +22,12 @@ use crate::stats::Stats;
 /// atomic read-modify-write. Once in 64 it takes a lock to trade a stack of slots with the depot. A warm pool asks
 /// the allocator for nothing. A slot takes the size of the value and two pointers, rounded up to 128 bytes.
 ///
+/// # Memory
+/// A pool gives back what a burst has left. It remembers the most slots that were out lately (a mark that halves every 30 seconds);
+/// empty chunks beyond twice that mark go back by themselves, one at most for each 4096 releases of a thread, by the thread
+/// that releases: some 50 microseconds. Never below what was made by `warm`, or [`keep`](Builder::keep);
+/// [`no_trim`](Builder::no_trim) turns it off, and [`trim`](Self::trim) gives back all at once.
+///
 /// # Dropping
 /// Guards may outlive the pool. Its memory is then kept, and given back when some pool of the process is built or
 /// dropped after the last guard.
@@ -149,6 +155,11 @@ impl<T: Recycle + Send + 'static> Pool<T> {
     {
         // SAFETY: the caller's promise.
         unsafe { self.shared().visit_number(number, visit) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn tune(&self, now: std::time::Instant) {
+        self.shared().tune(now);
     }
 
     #[inline]
