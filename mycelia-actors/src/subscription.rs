@@ -9,7 +9,7 @@ use std::task::{Context as Task, Poll, Waker};
 
 use futures_core::Stream;
 use mycelia_core::sync::Mutex;
-use mycelia_core::{OverflowPolicy, contain, wake_all};
+use mycelia_core::{OverflowPolicy, Patience, contain, wake_all};
 use mycelia_router::Router;
 
 use crate::blocking::block_on;
@@ -148,31 +148,26 @@ struct State<E> {
     missed: u64,
     reader: Option<Waker>,
     closed: bool,
-    /// The most events since the reader last found none, how often in a row that was few, and how often room was given back.
+    /// The most events since the reader last found none.
     peak: usize,
-    sparse: u32,
-    patience: u32,
+    patience: Patience,
 }
 
 /// Room for more events than this is given back when the reader finds none.
 const LARGE: usize = 1024;
-/// Less, but for so many, if an eighth would have done: the first time at once, then after 2, 4, … such moments in a row.
+/// Less, but for so many, if an eighth would have done for a while.
 const SMALL: usize = 16;
-const MOST_PATIENT: u32 = 10;
 
 impl<E> State<E> {
     /// The reader found nothing: memory of a burst, to be dropped outside of the lock.
     fn idle(&mut self) -> Option<VecDeque<Event<E>>> {
         let room = self.events.capacity();
-        self.sparse = if room > SMALL && self.peak < room / 8 { self.sparse + 1 } else { 0 };
+        let is_little = room > SMALL && self.peak < room / 8;
         self.peak = 0;
-        let impatient = self.sparse >= 1 << self.patience;
-        if room <= LARGE && !impatient {
-            return None;
+        if !is_little {
+            self.patience.much();
         }
-        self.sparse = 0;
-        self.patience = (self.patience + u32::from(impatient)).min(MOST_PATIENT);
-        Some(std::mem::take(&mut self.events))
+        (room > LARGE || is_little && self.patience.little()).then(|| std::mem::take(&mut self.events))
     }
 }
 
@@ -181,7 +176,7 @@ impl<E> Backlog<E> {
     pub(crate) fn new(pattern: Router<()>, capacity: usize, policy: OverflowPolicy) -> Self {
         let (events, reader) = (VecDeque::new(), None);
         let state =
-            State { events, gap: 0, missed: 0, reader, closed: false, peak: 0, sparse: 0, patience: 0 };
+            State { events, gap: 0, missed: 0, reader, closed: false, peak: 0, patience: Patience::new() };
         Self { pattern: Arc::new(pattern), capacity, policy, state: Mutex::new(state) }
     }
 
@@ -204,6 +199,9 @@ impl<E> Backlog<E> {
         let oldest = if full { state.events.pop_front() } else { None };
         let (topic, event) = (Arc::clone(topic), Arc::clone(event));
         let (missed, pattern) = (std::mem::take(&mut state.gap), Arc::clone(&self.pattern));
+        if state.events.len() == state.events.capacity() && state.events.len() >= SMALL {
+            state.patience.grow();
+        }
         state.events.push_back(Event { topic, event, missed, pattern });
         state.peak = state.peak.max(state.events.len());
         if let (Some(oldest), Some(next)) = (&oldest, state.events.front_mut()) {

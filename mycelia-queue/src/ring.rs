@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use mycelia_core::OverflowPolicy;
+use mycelia_core::{OverflowPolicy, Patience};
 
 use crate::error::PushError;
 use crate::pushed::{Pushed, PushedMany, Rest};
@@ -14,10 +14,6 @@ const SMALLEST: usize = 4;
 const LARGEST_SWAP: usize = 64;
 /// A ring that goes idle with more room than this gives it back at once.
 const LARGE: usize = 1024;
-/// A smaller ring gives its room back when it goes idle without having used an eighth of it; the second time it does so only after
-/// two such moments in a row, then after four, and so on, up to this power of two. So a load that comes again and again finds
-/// its room there.
-const MOST_PATIENT: u16 = 10;
 
 /// A bounded circular queue over std's `VecDeque`, which grows with its content up to `capacity`.
 ///
@@ -34,11 +30,10 @@ pub(crate) struct Ring<T> {
     capacity: u32,
     policy: OverflowPolicy,
     closed: bool,
-    /// The most items seen by a receiver since the ring was last idle, and how often in a row that was few.
+    /// The most items seen by a receiver since the ring was last idle.
     peak: u32,
-    sparse: u16,
-    /// How often it has given room back.
-    patience: u16,
+    /// With room of which an eighth would do.
+    patience: Patience,
     accepted: u64,
     /// Made with the first loss: most queues never have one.
     losses: Option<Box<Losses>>,
@@ -59,8 +54,7 @@ impl<T> Ring<T> {
             policy,
             closed: false,
             peak: 0,
-            sparse: 0,
-            patience: 0,
+            patience: Patience::default(),
             accepted: 0,
             losses: None,
         }
@@ -217,19 +211,12 @@ impl<T> Ring<T> {
     /// lock.
     pub(crate) fn idle(&mut self) -> Option<VecDeque<T>> {
         let allocated = self.items.capacity();
-        let sparse = allocated > SMALLEST && (self.peak as usize) < allocated / 8;
+        let is_little = allocated > SMALLEST && (self.peak as usize) < allocated / 8;
         self.peak = 0;
-        self.sparse = if sparse { self.sparse + 1 } else { 0 };
-        if allocated > LARGE {
-            self.sparse = 0;
-            return Some(self.take_all());
+        if !is_little {
+            self.patience.much();
         }
-        if self.sparse >= 1 << self.patience {
-            self.sparse = 0;
-            self.patience = (self.patience + 1).min(MOST_PATIENT);
-            return Some(self.take_all());
-        }
-        None
+        (allocated > LARGE || is_little && self.patience.little()).then(|| self.take_all())
     }
 
     pub(crate) fn stats(&self, waiting: usize) -> Stats {
@@ -258,6 +245,9 @@ impl<T> Ring<T> {
 
     #[cold]
     fn grow(&mut self) {
+        if self.items.capacity() >= SMALLEST {
+            self.patience.grow();
+        }
         let target = (self.items.capacity() * 2).max(SMALLEST).min(self.capacity());
         self.items.reserve_exact(target - self.items.len());
     }

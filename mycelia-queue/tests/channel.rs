@@ -205,9 +205,10 @@ fn memory_of_a_small_burst_is_given_back_when_little_comes_after_it() {
 fn bursts_that_come_again_and_again_keep_their_memory() {
     let (channel, bell) = (Channel::new(1000, OverflowPolicy::Error), Arc::default());
     let given_back = (0..100).filter(|_| room_after(&channel, &bell, 1) == 0).count();
-    assert_eq!(given_back, 1, "of a hundred times");
+    // (More than once if somewhere a second goes by.)
+    assert!((1..10).contains(&given_back), "{given_back} of a hundred times");
     // When they have stopped it goes all the same.
-    assert_eq!(room_after(&channel, &bell, 2), 0);
+    assert!(room_after(&channel, &bell, 128) <= 4);
 }
 
 #[test]
