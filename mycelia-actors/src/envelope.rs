@@ -101,7 +101,7 @@ impl Envelope {
     pub(crate) fn ask<R>(&self, task: &Task<'_>, deadline: u64) -> Asker<R> {
         self.slot().open(task.waker(), deadline);
         // SAFETY: the envelope has its slot. After `open`: from here on a sweeper finds it.
-        unsafe { Guard::note(self.slot) };
+        unsafe { Guard::note_raw(self.slot) };
         Asker { slot: self.slot, reply: PhantomData }
     }
 

@@ -201,6 +201,9 @@ impl Shared {
         };
         let own = |_: &Arc<str>, other: &Named| std::ptr::eq(&*other.actor, actor);
         drop(actor.name.as_given().and_then(|name| self.names.remove_if(name, own)));
+        if removed.as_ref().is_some_and(|removed| removed.gives_back) {
+            self.names.shrink_to_fit();
+        }
         removed.iter().flat_map(|removed| &removed.orphans).for_each(|child| child.request(Request::Kill));
     }
 

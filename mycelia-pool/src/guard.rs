@@ -61,14 +61,19 @@ impl<T: Recycle + Send + 'static> Guard<T> {
 }
 
 impl<T: Recycle + Send + 'static> Guard<T> {
-    /// Notes the value of a pointer from [`into_raw`](Self::into_raw), for [`Pool::visit_noted`](crate::Pool::visit_noted): whatever
-    /// makes the value wanted goes before. It stays noted until a visit does not want it any more, even if another holder has it by
-    /// then. Costs a load, if it is noted already.
+    /// Notes the value, for [`Pool::visit_noted`](crate::Pool::visit_noted): whatever makes the value wanted goes before. It stays noted
+    /// until a visit does not want it any more, even if another holder has it by then. Costs a load, if it is noted already.
+    #[inline]
+    pub fn note(guard: &Self) {
+        Noted::note(guard.slot);
+    }
+
+    /// [`note`](Self::note) for a pointer from [`into_raw`](Self::into_raw).
     ///
     /// # Safety
     /// The value has not been given back.
     #[inline]
-    pub unsafe fn note(value: NonNull<T>) {
+    pub unsafe fn note_raw(value: NonNull<T>) {
         // SAFETY: as in `from_raw`; the slot is out, so its memory is there.
         Noted::<T>::note(unsafe { value.byte_sub(offset_of!(Slot<T>, value)).cast() });
     }

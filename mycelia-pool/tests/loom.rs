@@ -6,8 +6,6 @@
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
-use std::ptr::NonNull;
-
 use mycelia_core::seeded::scene_fails_with;
 use mycelia_pool::{Guard, Pool, Recycle};
 
@@ -137,46 +135,39 @@ impl Recycle for Wanted {
     fn recycle(&mut self) {}
 }
 
-/// Ends what is wanted, as a sweep does whose asks are all late. How many that were.
-fn sweep(pool: &Pool<Wanted>) -> usize {
-    let mut ended = 0;
+/// How many values a visit shows that are wanted.
+fn visit(pool: &Pool<Wanted>) -> usize {
+    let mut seen = 0;
     // SAFETY: nobody has a `&mut` to a value.
     unsafe {
         pool.visit_noted(|value| {
-            ended += usize::from(value.0.swap(false, Ordering::AcqRel));
-            false
+            let is_wanted = value.0.load(Ordering::Acquire);
+            seen += usize::from(is_wanted);
+            is_wanted
         });
     }
-    ended
+    seen
+}
+
+fn want(value: &Guard<Wanted>) {
+    value.0.store(true, Ordering::Release);
+    Guard::note(value);
 }
 
 #[test]
 fn a_value_that_is_noted_while_a_visit_forgets_it_is_seen_by_the_next() {
     loom::model(|| {
         let pool: Pool<Wanted> = Pool::builder().warm(1).build_with(|| Wanted(AtomicBool::new(false)));
-        let value = Guard::into_raw(pool.acquire().unwrap());
-        let want = |value: NonNull<Wanted>| {
-            // SAFETY: the value is out.
-            unsafe {
-                value.as_ref().0.store(true, Ordering::Release);
-                Guard::note(value);
-            }
-        };
-        want(value);
-        assert_eq!(sweep(&pool), 1);
-        // Noted again, before or after it is forgotten.
-        let (other, address) = (pool.clone(), value.as_ptr() as usize);
-        want(value);
-        let thread = thread::spawn(move || sweep(&other));
-        // SAFETY: as above; while wanted it is ended once, and then wanted again.
-        let again = unsafe { !NonNull::new_unchecked(address as *mut Wanted).as_ref().0.load(Ordering::Acquire) };
-        if again {
-            want(value);
-        }
-        let ended = thread.join().unwrap() + sweep(&pool) + sweep(&pool);
-        assert_eq!(ended, if again { 2 } else { 1 });
-        // SAFETY: it is given back once.
-        drop(unsafe { Guard::from_raw(value) });
+        let value = pool.acquire().unwrap();
+        // Noted, and not wanted any more.
+        want(&value);
+        value.0.store(false, Ordering::Release);
+        let other = pool.clone();
+        let thread = thread::spawn(move || visit(&other));
+        want(&value);
+        thread.join().unwrap();
+        assert!(visit(&pool) > 0, "forgotten, and not noted again");
+        drop(value);
     });
 }
 
@@ -193,20 +184,14 @@ fn values_that_are_noted_at_once_are_all_seen() {
     loom::model(|| {
         let pool: Pool<Wanted> = Pool::builder().warm(2).build_with(|| Wanted(AtomicBool::new(false)));
         let (first, second) = (pool.acquire().unwrap(), pool.acquire().unwrap());
-        let note = |guard: Guard<Wanted>| {
-            guard.0.store(true, Ordering::Release);
-            let value = Guard::into_raw(guard);
-            // SAFETY: the value is out, and given back once.
-            unsafe {
-                Guard::note(value);
-                Guard::from_raw(value)
-            }
-        };
-        let thread = thread::spawn(move || note(second));
-        let first = note(first);
-        let ended = sweep(&pool);
+        let thread = thread::spawn(move || {
+            want(&second);
+            second
+        });
+        want(&first);
+        visit(&pool);
         let second = thread.join().unwrap();
-        assert_eq!(ended + sweep(&pool) + sweep(&pool), 2);
+        assert_eq!(visit(&pool), 2, "each once, for the stack has each once");
         drop((first, second));
     });
 }
