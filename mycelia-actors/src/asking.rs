@@ -12,7 +12,6 @@ use crate::actor::{Actor, QueueOf};
 use crate::ask_stats::AskEnd;
 use crate::current;
 use crate::cycle::{self, For, Mark};
-use crate::deadline;
 use crate::envelope::{Asker, Envelope};
 use crate::error::{AskFailure, Refusal};
 use crate::slot::Fate;
@@ -92,7 +91,9 @@ impl<A: Deref<Target = Actor> + Clone, R> Asking<A, R> {
                 return Err(self.give_back(envelope, AskFailure::Deadline(left)));
             }
         }
-        self.asker = Some(envelope.ask(task, deadline::unstamped(self.within)));
+        let runtime = &self.actor.runtime;
+        let deadline = runtime.deadlines.within(runtime, task, self.within);
+        self.asker = Some(envelope.ask(task, deadline));
         match cycle::wait_for(&self.actor, For::Reply(envelope.slot_number())) {
             Ok(mark) => self.mark = mark,
             Err(cycle) => return Err(self.give_back(envelope, AskFailure::Cycle(cycle))),
@@ -116,7 +117,7 @@ impl<A: Deref<Target = Actor> + Clone, R> Asking<A, R> {
                 return Err(self.refused(envelope, AskFailure::Refused(refusal)));
             }
         }
-        self.actor.runtime.deadlines.ask_is_out(&self.actor.runtime, self.within);
+        self.actor.runtime.deadlines.ask_is_out(&self.actor.runtime, deadline);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Events on topics, for whoever subscribes.
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -131,9 +131,8 @@ impl Bus {
                 return Err(PublishError { event, topic: topic.chars().take(100).collect(), reason });
             }
         };
-        let backlogs = self.backlogs::<E>();
-        let mut taking =
-            backlogs.iter().flat_map(|all| all.iter()).filter(|one| one.takes(&topic)).peekable();
+        let readers = self.readers::<E>().map(|readers| readers.all());
+        let mut taking = readers.iter().flat_map(|all| all.iter()).filter(|one| one.takes(&topic)).peekable();
         if taking.peek().is_none() {
             return Ok(0);
         }
@@ -184,8 +183,8 @@ impl Bus {
             );
         }
         let backlog = Arc::new(Backlog::new(router, capacity, policy));
-        self.join(&backlog);
-        Ok(Subscription::new(self.clone(), backlog))
+        let number = self.join(&backlog);
+        Ok(Subscription::new(self.clone(), backlog, number))
     }
 
     /// True if somebody may be subscribed to events of this type.
@@ -209,44 +208,39 @@ impl Bus {
         }
     }
 
-    fn backlogs<E: Send + Sync + 'static>(&self) -> Option<Arc<Vec<Arc<Backlog<E>>>>> {
+    /// Those who read events of this type.
+    fn readers<E: Send + Sync + 'static>(&self) -> Option<Arc<Readers<E>>> {
         if !self.is_watched::<E>() {
             return None;
         }
-        let found: Arc<dyn Any + Send + Sync> =
-            self.audience.table.lock().by_type.get(&TypeId::of::<E>())?.clone();
-        found.downcast().ok()
+        self.audience.table.lock().get()
     }
 
-    fn join<E: Send + Sync + 'static>(&self, backlog: &Arc<Backlog<E>>) {
-        self.change::<E>(|all, closed| {
-            if closed {
+    /// The number to leave with.
+    fn join<E: Send + Sync + 'static>(&self, backlog: &Arc<Backlog<E>>) -> u64 {
+        loop {
+            let mut table = self.audience.table.lock();
+            if table.closed {
+                drop(table);
                 backlog.close();
-            } else {
-                all.push(Arc::clone(backlog));
+                return 0;
             }
-        });
-    }
-
-    pub(crate) fn leave<E: Send + Sync + 'static>(&self, backlog: &Arc<Backlog<E>>) {
-        self.change::<E>(|all, _| all.retain(|other| !Arc::ptr_eq(other, backlog)));
-    }
-
-    /// Replaces the backlogs for one type.
-    fn change<E: Send + Sync + 'static>(&self, change: impl FnOnce(&mut Vec<Arc<Backlog<E>>>, bool)) {
-        let id = TypeId::of::<E>();
-        let mut table = self.audience.table.lock();
-        let old = table.by_type.remove(&id);
-        let known = old.as_deref().and_then(|old| (old as &dyn Any).downcast_ref::<Vec<_>>());
-        let mut new = known.cloned().unwrap_or_default();
-        change(&mut new, table.closed);
-        if !new.is_empty() {
-            table.by_type.insert(id, Arc::new(new));
+            let readers = table.get().unwrap_or_else(|| table.add(&self.audience.watched));
+            drop(table);
+            if let Some(number) = readers.join(backlog) {
+                return number;
+            }
+            // The last of them has left at this moment, and these will be no more.
+            self.audience.forget(&readers);
         }
-        let watched = table.by_type.keys().fold(0, |bits, id| bits | bit(*id));
-        self.audience.watched.store(watched, Ordering::Relaxed);
-        drop(table);
-        drop(old);
+    }
+
+    pub(crate) fn leave<E: Send + Sync + 'static>(&self, number: u64) {
+        if let Some(readers) = self.readers::<E>()
+            && readers.leave(number)
+        {
+            self.audience.forget(&readers);
+        }
     }
 
     /// There will be no more events.
@@ -254,9 +248,10 @@ impl Bus {
         let mut table = self.audience.table.lock();
         table.closed = true;
         let all = std::mem::take(&mut table.by_type);
+        table.types = [0; 64];
         self.audience.watched.store(0, Ordering::Relaxed);
         drop(table);
-        all.values().for_each(|backlogs| backlogs.close());
+        all.values().for_each(|readers| readers.close());
     }
 }
 
@@ -274,26 +269,133 @@ struct Audience {
     table: Mutex<Table>,
 }
 
-#[derive(Default)]
+impl Audience {
+    /// These have no reader, and will have none.
+    fn forget<E: Send + Sync + 'static>(&self, readers: &Arc<Readers<E>>) {
+        let mut table = self.table.lock();
+        let is_same = table.get::<E>().is_some_and(|other| Arc::ptr_eq(&other, readers));
+        let old = if is_same { table.remove(TypeId::of::<E>(), &self.watched) } else { None };
+        drop(table);
+        drop(old);
+    }
+}
+
+/// The readers by the types of their events. It is locked for a look or a change of one entry.
 struct Table {
-    /// Never changed, only replaced: publishers use them outside the lock.
-    by_type: HashMap<TypeId, Arc<dyn Backlogs>, FixedState>,
+    by_type: HashMap<TypeId, Arc<dyn AnyReaders>, FixedState>,
+    /// How many types have each bit.
+    types: [u32; 64],
     closed: bool,
 }
 
-/// The backlogs for one type of event, with the type forgotten.
-trait Backlogs: Any + Send + Sync {
+impl Default for Table {
+    fn default() -> Self {
+        Self { by_type: HashMap::default(), types: [0; 64], closed: false }
+    }
+}
+
+impl Table {
+    fn get<E: Send + Sync + 'static>(&self) -> Option<Arc<Readers<E>>> {
+        let found: Arc<dyn Any + Send + Sync> = self.by_type.get(&TypeId::of::<E>())?.clone();
+        found.downcast().ok()
+    }
+
+    fn add<E: Send + Sync + 'static>(&mut self, watched: &AtomicU64) -> Arc<Readers<E>> {
+        let readers = Arc::new(Readers::<E>(Mutex::default()));
+        let id = TypeId::of::<E>();
+        self.by_type.insert(id, readers.clone());
+        self.types[place(id)] += 1;
+        // Relaxed: written under the lock, and a hint to those who read it.
+        watched.fetch_or(bit(id), Ordering::Relaxed);
+        readers
+    }
+
+    fn remove(&mut self, id: TypeId, watched: &AtomicU64) -> Option<Arc<dyn AnyReaders>> {
+        let old = self.by_type.remove(&id)?;
+        self.types[place(id)] -= 1;
+        if self.types[place(id)] == 0 {
+            watched.fetch_and(!bit(id), Ordering::Relaxed);
+        }
+        Some(old)
+    }
+}
+
+/// The backlogs for one type of event.
+struct Readers<E>(Mutex<Members<E>>);
+
+/// To join and to leave is one step. Publishers use a copy, which the first of them makes after a change: it takes as long as its
+/// publishing does.
+struct Members<E> {
+    /// By their numbers: in the order in which they came.
+    all: BTreeMap<u64, Arc<Backlog<E>>>,
+    next: u64,
+    copy: Option<Arc<Vec<Arc<Backlog<E>>>>>,
+    /// The last one has left, or the bus is closed: nobody joins any more.
+    is_over: bool,
+}
+
+impl<E> Default for Members<E> {
+    fn default() -> Self {
+        Self { all: BTreeMap::new(), next: 0, copy: None, is_over: false }
+    }
+}
+
+impl<E> Readers<E> {
+    fn all(&self) -> Arc<Vec<Arc<Backlog<E>>>> {
+        let members = &mut *self.0.lock();
+        Arc::clone(members.copy.get_or_insert_with(|| Arc::new(members.all.values().cloned().collect())))
+    }
+
+    /// Its number. `None` if they are over.
+    fn join(&self, backlog: &Arc<Backlog<E>>) -> Option<u64> {
+        let mut members = self.0.lock();
+        if members.is_over {
+            return None;
+        }
+        let number = members.next;
+        members.next += 1;
+        members.all.insert(number, Arc::clone(backlog));
+        let old = members.copy.take();
+        drop(members);
+        drop(old);
+        Some(number)
+    }
+
+    /// True if they are over now.
+    fn leave(&self, number: u64) -> bool {
+        let mut members = self.0.lock();
+        let own = members.all.remove(&number);
+        members.is_over |= members.all.is_empty();
+        let (is_over, old) = (members.is_over, members.copy.take());
+        drop(members);
+        drop((own, old));
+        is_over
+    }
+}
+
+/// Readers with the type of their events forgotten.
+trait AnyReaders: Any + Send + Sync {
     fn close(&self);
 }
 
-impl<E: Send + Sync + 'static> Backlogs for Vec<Arc<Backlog<E>>> {
+impl<E: Send + Sync + 'static> AnyReaders for Readers<E> {
     fn close(&self) {
-        self.iter().for_each(|backlog| backlog.close());
+        let mut members = self.0.lock();
+        members.is_over = true;
+        let (all, copy) = (std::mem::take(&mut members.all), members.copy.take());
+        drop(members);
+        drop(copy);
+        all.values().for_each(|backlog| backlog.close());
     }
 }
 
 /// One of 64 for each type; two may share theirs.
 #[inline]
 fn bit(event: TypeId) -> u64 {
-    1 << (FixedState::default().hash_one(event) % 64)
+    1 << place(event)
+}
+
+#[inline]
+fn place(event: TypeId) -> usize {
+    (FixedState::default().hash_one(event) % 64) as usize
 }

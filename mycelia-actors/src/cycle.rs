@@ -8,7 +8,6 @@
 //! other. This is Dekker's way to find out, and the walk that of every deadlock detector with single requests (Chandy, Misra
 //! and Haas, 1983), without the messages.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::ptr;
@@ -19,7 +18,7 @@ use mycelia_core::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crate::actor::{Actor, Request};
 use crate::current;
-use crate::envelope::{end_asks, is_open, open_asks};
+use crate::envelope::{end_ask, is_open};
 use crate::name::Name;
 use crate::slot::Fate;
 
@@ -168,24 +167,17 @@ impl<'a> Ending<'a> {
     /// killed.
     pub(crate) fn break_circles(&self, children: &[Arc<Actor>]) {
         let waiting: Vec<_> = children.iter().filter_map(|child| Some((child, child.waits.now()?))).collect();
-        if waiting.is_empty() {
-            return;
-        }
         let slots = &self.0.runtime.slots;
-        let open = open_asks(slots);
-        let mut asks = HashMap::new();
         for (child, word) in waiting {
             let steps = vec![(Arc::clone(child), word)];
-            if walk(self.0, word, steps, |number| open.contains(&number)).is_none() {
+            if walk(self.0, word, steps, |number| is_open(slots, number)).is_none() {
             } else if word.get() & LINE == 0 {
-                asks.insert(number(word) as u32, (child, word));
+                // As in `holds`: until the word is looked at, the slot is its own.
+                end_ask(slots, number(word) as u32, || child.waits.now() == Some(word), Fate::Cycle);
             } else {
                 child.request(Request::Kill);
             }
         }
-        // As in `holds`: until the word is looked at, the slot is its own.
-        let waits = |number| asks.get(&number).is_some_and(|(child, word)| child.waits.now() == Some(*word));
-        end_asks(slots, waits, Fate::Cycle);
     }
 }
 

@@ -1,12 +1,15 @@
 //! Messages that will never be handled, for whoever wants to know.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use mycelia_core::Counter;
 use mycelia_core::sync::atomic::{AtomicBool, Ordering};
 
+use crate::blocking::block_on;
+use crate::letter_box::{self, LetterBox};
 use crate::metadata::Metadata;
 use crate::name::Name;
 use crate::shared::Shared;
@@ -165,7 +168,7 @@ impl fmt::Debug for DeadLetter {
 pub struct DeadLetters {
     subscribers: Weak<Subscribers>,
     id: u64,
-    receiver: flume::Receiver<DeadLetter>,
+    letters: Arc<LetterBox>,
 }
 
 impl DeadLetters {
@@ -173,28 +176,28 @@ impl DeadLetters {
     ///
     /// Cancel-safe: a dropped future took nothing.
     pub async fn recv(&self) -> Option<DeadLetter> {
-        self.receiver.recv_async().await.ok()
+        self.letters.recv().await
     }
 
     /// [`recv`](Self::recv) for threads without an async runtime: blocks the thread until there is a letter.
     pub fn blocking_recv(&self) -> Option<DeadLetter> {
-        self.receiver.recv().ok()
+        block_on(self.letters.recv())
     }
 
     /// Takes the next letter, if there is one.
     pub fn try_recv(&self) -> Option<DeadLetter> {
-        self.receiver.try_recv().ok()
+        self.letters.take()
     }
 
     /// Takes all the letters that are there.
     pub fn drain(&self) -> impl Iterator<Item = DeadLetter> + '_ {
-        self.receiver.drain()
+        (0..self.len()).map_while(|_| self.try_recv())
     }
 
     /// How many letters are there.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.receiver.len()
+        self.letters.len()
     }
 
     /// True if no letter is there.
@@ -209,12 +212,13 @@ impl Drop for DeadLetters {
         if let Some(subscribers) = self.subscribers.upgrade() {
             subscribers.remove(self.id);
         }
+        letter_box::end(&self.letters);
     }
 }
 
 impl fmt::Debug for DeadLetters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeadLetters").field("queued", &self.receiver.len()).finish_non_exhaustive()
+        f.debug_struct("DeadLetters").field("queued", &self.len()).finish_non_exhaustive()
     }
 }
 
@@ -241,7 +245,7 @@ pub(crate) struct Subscribers {
 #[derive(Default)]
 struct Senders {
     next_id: u64,
-    by_id: Vec<(u64, flume::Sender<DeadLetter>)>,
+    by_id: BTreeMap<u64, Arc<LetterBox>>,
 }
 
 impl Subscribers {
@@ -252,20 +256,19 @@ impl Subscribers {
     }
 
     pub(crate) fn subscribe(self: &Arc<Self>, capacity: usize) -> DeadLetters {
-        let (sender, receiver) = flume::bounded(capacity);
+        let letters = Arc::new(LetterBox::new(capacity));
         let mut senders = self.senders.write().unwrap_or_else(PoisonError::into_inner);
         let id = senders.next_id;
         senders.next_id += 1;
-        senders.by_id.push((id, sender));
+        senders.by_id.insert(id, Arc::clone(&letters));
         self.watched.store(true, Ordering::Relaxed);
-        DeadLetters { subscribers: Arc::downgrade(self), id, receiver }
+        DeadLetters { subscribers: Arc::downgrade(self), id, letters }
     }
 
     /// Letters that were not read are dropped with the receiver, and not under the lock.
     fn remove(&self, id: u64) {
         let mut senders = self.senders.write().unwrap_or_else(PoisonError::into_inner);
-        let removed =
-            senders.by_id.iter().position(|(other, _)| *other == id).map(|at| senders.by_id.remove(at));
+        let removed = senders.by_id.remove(&id);
         self.watched.store(!senders.by_id.is_empty(), Ordering::Relaxed);
         drop(senders);
         drop(removed);
@@ -277,15 +280,26 @@ impl Subscribers {
         let removed = std::mem::take(&mut senders.by_id);
         self.watched.store(false, Ordering::Relaxed);
         drop(senders);
-        drop(removed);
+        removed.values().for_each(|letters| letters.close());
     }
 
     fn publish(&self, letter: DeadLetter) {
-        for (_, sender) in &self.senders.read().unwrap_or_else(PoisonError::into_inner).by_id {
-            // What does not go in is a reference to a letter that is still here: its message is not dropped.
-            if let Err(flume::TrySendError::Full(_)) = sender.try_send(letter.clone()) {
+        // Wakes readers outside of the lock.
+        let all: Vec<_> = {
+            let senders = self.senders.read().unwrap_or_else(PoisonError::into_inner);
+            senders.by_id.values().cloned().collect()
+        };
+        for letters in all {
+            if !letters.put(&letter) {
                 self.missed.add(1);
             }
         }
+    }
+}
+
+impl Drop for Subscribers {
+    /// The runtime has gone.
+    fn drop(&mut self) {
+        self.close();
     }
 }

@@ -1,41 +1,46 @@
-//! Deadlines of asks: a number in the slot, and one task that looks at all slots while asks are out.
+//! Deadlines of asks: a number in the slot, and sweepers that look at the slots with asks while any are out.
 //!
 //! An ask writes how long it may take, and does not look at the clock. The sweeper, when it first sees the ask, adds the
 //! time of that moment: so a deadline is never early, and late by at most the time between two sweeps, which depends on
 //! the shortest deadline that is out (1/250 of it, and at least 4 ms). When no ask is out the sweeper sleeps until it is
 //! woken. A timer per ask would cost about as much as the ask itself.
 //!
-//! A sweep looks at every slot that the pool has made, in use or not: some nanoseconds each.
+//! ```text
+//!  63  62          48 47                                            0
+//! ┌───┬──────────────┬───────────────────────────────────────────────┐
+//! │ u │ sweeper      │ milliseconds: how long (u), or since the epoch │   0: no deadline
+//! └───┴──────────────┴───────────────────────────────────────────────┘
+//! ```
+//!
+//! Which sweepers there are, and why more than one, is said in `sweeper`.
 
-use std::sync::{Arc, OnceLock};
-use std::thread;
+use std::cell::Cell;
+use std::ptr;
+use std::sync::Arc;
+use std::task::Context as Task;
 use std::time::Duration;
 
+use mycelia_core::Counter;
+use mycelia_core::sync::Mutex;
 use mycelia_core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use mycelia_core::{Counter, wake_all};
-use tokio::sync::Notify;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task;
 use tokio::time::Instant;
 
-use crate::envelope::Slots;
 use crate::shared::Shared;
-use crate::slot::{Fate, MessageSlot, Wake};
+use crate::sweeper::{self, Sweeper};
 
 /// Marks a deadline that is still a duration.
-const UNSTAMPED: u64 = 1 << 63;
-/// Over 8 million years in milliseconds: a deadline that never comes.
-const LONGEST: u64 = 1 << 58;
-const SHORTEST_PERIOD: u64 = 4;
-const ASLEEP: u64 = u64::MAX;
-/// How long a tokio that goes away may take to drop its tasks.
-const LAST_MOMENT: Duration = Duration::from_millis(20);
-/// Sweeps without an ask before the sweeper goes to sleep.
-const QUIET_SWEEPS: u32 = 3;
-
-/// A deadline this long from when the sweeper first sees it. Parts of a millisecond count as one.
-#[inline]
-pub(crate) fn unstamped(within: Duration) -> u64 {
-    UNSTAMPED | millis(within)
-}
+pub(crate) const UNSTAMPED: u64 = 1 << 63;
+/// The bits of a deadline that hold a time, or a duration: 8 900 years in milliseconds.
+pub(crate) const TIME: u64 = (1 << SWEEPER_SHIFT) - 1;
+pub(crate) const SWEEPER_SHIFT: u32 = 48;
+/// A duration that never ends.
+pub(crate) const LONGEST: u64 = 1 << 46;
+pub(crate) const SHORTEST_PERIOD: u64 = 4;
+pub(crate) const ASLEEP: u64 = u64::MAX;
+/// How long before its runtime the epoch may be: no clock of a tokio is to begin before it.
+const BEFORE: Duration = Duration::from_secs(1 << 25);
 
 fn millis(within: Duration) -> u64 {
     let part = u64::from(within.subsec_nanos().div_ceil(1_000_000));
@@ -43,237 +48,244 @@ fn millis(within: Duration) -> u64 {
 }
 
 /// How long the sweeper may sleep for the sake of a deadline of this length.
-fn period(millis: u64) -> u64 {
+#[inline]
+pub(crate) fn period(millis: u64) -> u64 {
     (millis / 250).max(SHORTEST_PERIOD)
 }
 
-/// The sweeper's state, shared with those who ask.
+/// The number of the sweeper that this deadline is in the care of.
+#[inline]
+pub(crate) fn number(deadline: u64) -> u16 {
+    (deadline >> SWEEPER_SHIFT) as u16 & (u16::MAX >> 1)
+}
+
+/// The sweepers of a runtime, shared with those who ask.
 pub(crate) struct Deadlines {
-    /// Milliseconds between sweeps, or `ASLEEP`.
-    period: AtomicU64,
-    running: AtomicBool,
-    ended: AtomicBool,
-    wake: Notify,
-    sweeps: Counter,
+    /// Changes whenever a sweeper begins to look less often: what threads know of it is out of date then. No two runtimes ever have
+    /// the same.
+    stamp: AtomicU64,
+    /// On a thread of its own: number 0.
+    pub(crate) real: Arc<Sweeper>,
+    /// On tokios whose clocks may be paused, from number 1 on.
+    pub(crate) tokios: Mutex<Vec<Option<Arc<Sweeper>>>>,
+    pub(crate) ended: AtomicBool,
+    pub(crate) sweeps: Counter,
     /// From when the times in the slots are counted.
-    epoch: OnceLock<Instant>,
+    pub(crate) epoch: Instant,
+}
+
+/// What a thread knows of the last ask that it polled.
+struct Known {
+    /// Whose task that was, for the task may have moved on and the thread to another tokio: the task's id, and the waker it had (a
+    /// `block_on` has no id).
+    task: Cell<Option<task::Id>>,
+    waker: Cell<*const ()>,
+    /// It is a worker of a tokio with several, and has no other tokio.
+    works: Cell<bool>,
+    /// Which sweeper was in charge, that it looks at least this often, and the stamp as long as which this holds.
+    number: Cell<u16>,
+    period: Cell<u64>,
+    stamp: Cell<u64>,
+}
+
+thread_local! {
+    static KNOWN: Known = const {
+        Known {
+            task: Cell::new(None),
+            waker: Cell::new(ptr::null()),
+            works: Cell::new(false),
+            number: Cell::new(0),
+            period: Cell::new(0),
+            stamp: Cell::new(0),
+        }
+    };
+    /// The thread is blocked by what it polls, so for that no time passes but the real one.
+    static BLOCKED: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Deadlines {
     pub(crate) fn new() -> Self {
+        let now = std::time::Instant::now();
+        let halves = std::iter::successors(Some(BEFORE), |before| Some(*before / 2));
+        let epoch = halves.take(64).find_map(|before| now.checked_sub(before)).unwrap_or(now);
         Self {
-            period: AtomicU64::new(ASLEEP),
-            running: AtomicBool::new(false),
+            stamp: AtomicU64::new(next_stamp()),
+            real: Arc::new(Sweeper::new(0)),
+            tokios: Mutex::new(Vec::new()),
             ended: AtomicBool::new(false),
-            wake: Notify::new(),
             sweeps: Counter::new(),
-            epoch: OnceLock::new(),
+            epoch: Instant::from_std(epoch),
         }
+    }
+
+    /// A deadline this long from when a sweeper first sees it, for an ask that is polled here. Parts of a millisecond count as one.
+    #[inline]
+    pub(crate) fn within(&self, shared: &Arc<Shared>, task: &Task<'_>, within: Duration) -> u64 {
+        let number = KNOWN.with(|known| {
+            // Relaxed: it is compared only; the numbers in `tokios` are looked up under their lock.
+            let is_same = known.stamp.get() == self.stamp.load(Ordering::Relaxed)
+                && (known.works.get()
+                    || known.waker.get() == task.waker().data() && known.task.get() == task::try_id());
+            if is_same { known.number.get() } else { self.find(shared, task, known) }
+        });
+        UNSTAMPED | u64::from(number) << SWEEPER_SHIFT | millis(within)
+    }
+
+    /// To be called after an ask was put into its slot with this deadline: sees to it that its sweeper looks often enough.
+    #[inline]
+    pub(crate) fn ask_is_out(&self, shared: &Arc<Shared>, deadline: u64) {
+        // The division is by a constant.
+        let wanted = period(deadline & TIME);
+        let number = number(deadline);
+        let is_known = KNOWN.with(|known| {
+            // Relaxed: the sweeper that begins to look less often at this moment looks once more afterwards, see `Sweeper::step`.
+            known.stamp.get() == self.stamp.load(Ordering::Relaxed)
+                && known.number.get() == number
+                && known.period.get() <= wanted
+        });
+        if !is_known {
+            self.hurry(shared, number, wanted);
+        }
+    }
+
+    /// Which sweeper is in charge of an ask that is polled here.
+    #[cold]
+    fn find(&self, shared: &Arc<Shared>, task: &Task<'_>, known: &Known) -> u16 {
+        if BLOCKED.get() {
+            return 0;
+        }
+        if !known.works.get() {
+            let tokio = Handle::try_current().ok();
+            let flavor = tokio.as_ref().map(Handle::runtime_flavor);
+            let id = task::try_id();
+            let number = match tokio {
+                // Only such a tokio can have its clock paused.
+                Some(tokio) if flavor == Some(RuntimeFlavor::CurrentThread) => {
+                    self.find_tokio(shared, &tokio)
+                }
+                _ => 0,
+            };
+            if number != known.number.replace(number) {
+                known.stamp.set(0);
+            }
+            known.task.set(id);
+            known.waker.set(task.waker().data());
+            known.works.set(id.is_some() && flavor == Some(RuntimeFlavor::MultiThread));
+        }
+        known.number.get()
+    }
+
+    fn find_tokio(&self, shared: &Arc<Shared>, tokio: &Handle) -> u16 {
+        let find = |all: &[Option<Arc<Sweeper>>]| {
+            all.iter().flatten().find(|one| one.is_on(tokio)).map(|one| one.number)
+        };
+        if let Some(number) = find(&self.tokios.lock()) {
+            return number;
+        }
+        let is_paused = sweeper::is_paused();
+        if !is_paused && !shared.has_subsystems_on(tokio) {
+            // It need not have timers, without which its clock will not be paused either.
+            return 0;
+        }
+        let mut all = self.tokios.lock();
+        // Another thread may have been faster.
+        if let Some(number) = find(&all) {
+            return number;
+        }
+        let place = all.iter().position(Option::is_none).unwrap_or(all.len());
+        let Some(number) = u16::try_from(place + 1).ok().filter(|number| number >> 15 == 0) else { return 0 };
+        let sweeper = Arc::new(Sweeper::on(number, tokio, is_paused));
+        if place == all.len() {
+            all.push(None);
+        }
+        all[place] = Some(Arc::clone(&sweeper));
+        drop(all);
+        sweeper::start_on(shared, sweeper, tokio);
+        number
+    }
+
+    #[cold]
+    fn hurry(&self, shared: &Arc<Shared>, number: u16, wanted: u64) {
+        // SeqCst: read before the sweepers are told, so that it is out of date if one of them begins to look less often after that.
+        let stamp = self.stamp.load(Ordering::SeqCst);
+        let on_tokio = self.on_tokio(number);
+        let is_paused = on_tokio.as_ref().is_some_and(|sweeper| sweeper.is_paused.load(Ordering::SeqCst));
+        if let Some(sweeper) = on_tokio {
+            sweeper.hurry(wanted);
+        }
+        if !is_paused {
+            self.hurry_real(shared, wanted);
+        }
+        KNOWN.with(|known| {
+            if known.number.get() == number && !BLOCKED.get() {
+                known.stamp.set(stamp);
+                known.period.set(wanted);
+            }
+        });
+    }
+
+    /// The same for the thread.
+    pub(crate) fn hurry_real(&self, shared: &Arc<Shared>, wanted: u64) {
+        if self.real.hurry(wanted) {
+            sweeper::start(shared);
+        }
+    }
+
+    /// The sweeper of this number, if it is on a tokio.
+    fn on_tokio(&self, number: u16) -> Option<Arc<Sweeper>> {
+        self.tokios.lock().get(usize::from(number.checked_sub(1)?))?.clone()
+    }
+
+    /// A sweeper looks less often from now on, or is no more.
+    pub(crate) fn forget_what_is_known(&self) {
+        // SeqCst: after the sweeper's own store, before its next look. See `hurry`.
+        self.stamp.store(next_stamp(), Ordering::SeqCst);
     }
 
     /// How long the ask with this deadline in its slot, of this runtime, still has.
     #[cold]
     pub(crate) fn left(&self, deadline: u64) -> Duration {
-        let now = || self.epoch.get().map_or(0, |&epoch| elapsed(epoch));
-        // The sweeper has not seen it yet, so it has most of its time left.
-        let within = deadline & !UNSTAMPED;
-        Duration::from_millis(if deadline == within { deadline.saturating_sub(now()) } else { within })
-    }
-
-    /// To be called after an ask was put into its slot: sees to it that the sweeper looks often enough.
-    #[inline]
-    pub(crate) fn ask_is_out(&self, shared: &Arc<Shared>, within: Duration) {
-        // Most asks find a sweeper that is quick enough. The division is by a constant.
-        let wanted = period(millis(within));
-        // Relaxed: the sweeper that falls asleep at this moment looks once more afterwards, see `run`.
-        if self.period.load(Ordering::Relaxed) > wanted {
-            self.hurry(shared, wanted);
-        }
-    }
-
-    #[cold]
-    fn hurry(&self, shared: &Arc<Shared>, wanted: u64) {
-        self.period.fetch_min(wanted, Ordering::SeqCst);
-        if !self.running.swap(true, Ordering::SeqCst) {
-            let sweeper = Sweeper { shared: Arc::clone(shared), left: false, heirs: 0 };
-            if let Some(tokio) = shared.any_tokio() {
-                drop(tokio.spawn(sweeper.run()));
-            }
-        }
-        self.wake.notify_one();
-    }
-
-    /// The sweeper wants to end. False if an ask has come in between that counts on it.
-    fn leave(&self) -> bool {
-        // SeqCst, here and in `hurry`: either an ask sees that nobody runs, or this sees the ask's period.
-        self.running.store(false, Ordering::SeqCst);
-        self.period.load(Ordering::SeqCst) == ASLEEP || self.running.swap(true, Ordering::SeqCst)
+        let time = deadline & TIME;
+        // If no sweeper has seen it yet, it has most of its time left.
+        let left = if deadline & UNSTAMPED == 0 { time.saturating_sub(elapsed(self.epoch)) } else { time };
+        Duration::from_millis(left)
     }
 
     pub(crate) fn sweeps(&self) -> u64 {
         self.sweeps.get()
     }
 
-    /// The runtime is gone: the sweeper ends as soon as no ask is out.
+    /// The runtime is gone: the sweepers end as soon as no ask is out.
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::Release);
-        self.wake.notify_one();
+        let tokios: Vec<_> = self.tokios.lock().iter().flatten().cloned().collect();
+        tokios.iter().for_each(|sweeper| sweeper.wake());
+        self.real.wake();
     }
 }
 
-struct Sweeper {
-    shared: Arc<Shared>,
-    /// It has ended by itself, and may have a successor.
-    left: bool,
-    /// How many before it were dropped by their tokios, and never ran.
-    heirs: usize,
-}
-
-/// What a sweep found.
-struct Found {
-    /// The period that the shortest deadline wants, if any ask is out.
-    period: Option<u64>,
-    /// The next deadline, in milliseconds since the epoch.
-    next: u64,
-}
-
-impl Sweeper {
-    async fn run(mut self) {
-        self.heirs = 0;
-        let shared = Arc::clone(&self.shared);
-        let deadlines = &shared.deadlines;
-        let epoch = *deadlines.epoch.get_or_init(Instant::now);
-        let mut quiet = 0;
-        loop {
-            deadlines.sweeps.add_owned(1);
-            let found = sweep(&shared.slots, epoch);
-            match found.period {
-                Some(period) => {
-                    quiet = 0;
-                    deadlines.period.store(period, Ordering::Relaxed);
-                }
-                None => quiet += 1,
-            }
-            let ended = deadlines.ended.load(Ordering::Acquire);
-            if quiet >= QUIET_SWEEPS || (ended && quiet > 0) {
-                // An ask that came after the sweep and before this store saw an awake sweeper, and did not wake it. But
-                // it has written its slot before; so a sweep after the store sees it, and each later ask sees the store.
-                deadlines.period.store(ASLEEP, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_millis(SHORTEST_PERIOD)).await;
-                if sweep(&shared.slots, epoch).period.is_none() {
-                    if deadlines.ended.load(Ordering::Acquire) {
-                        self.left = deadlines.leave();
-                        if self.left {
-                            return;
-                        }
-                    } else {
-                        deadlines.wake.notified().await;
-                    }
-                }
-                quiet = 0;
-                continue;
-            }
-            let period = deadlines.period.load(Ordering::Relaxed).min(LONGEST);
-            let until_next = found.next.saturating_sub(elapsed(epoch)).max(1);
-            let sleep = Duration::from_millis(period.min(until_next));
-            let _ = tokio::time::timeout(sleep, deadlines.wake.notified()).await;
-        }
-    }
-}
-
-impl Drop for Sweeper {
-    /// Dropped by tokio, perhaps before it ran: another tokio goes on with it, if there is one.
-    ///
-    /// If there is none, the subsystems end with their tokio too, and tell their askers. That takes a moment, after which nobody
-    /// looks at the asks that are left, if there are any.
-    fn drop(&mut self) {
-        if self.left {
-            return;
-        }
-        let shared = Arc::clone(&self.shared);
-        if let Some(tokio) = shared.tokios().into_iter().flatten().nth(self.heirs) {
-            let heir = Self { shared, left: false, heirs: self.heirs + 1 };
-            drop(tokio.spawn(heir.run()));
-            return;
-        }
-        shared.deadlines.period.store(ASLEEP, Ordering::SeqCst);
-        shared.deadlines.running.store(false, Ordering::SeqCst);
-        if !any_open(&shared.slots) {
-            // Whoever asks from now on sees that nobody runs.
-            return;
-        }
-        let last = Arc::clone(&shared);
-        let wait = move || {
-            thread::sleep(LAST_MOMENT);
-            end_all(&last);
-        };
-        if thread::Builder::new().name("mycelia".into()).spawn(wait).is_err() {
-            end_all(&shared);
-        }
-    }
-}
-
-fn any_open(slots: &Slots) -> bool {
-    let mut open = false;
-    // SAFETY: as in `sweep`.
-    unsafe { slots.visit(|slot: &MessageSlot| open |= slot.open_word().is_some()) };
-    open
-}
-
-/// Ends what is open, unless somebody looks after it again.
-fn end_all(shared: &Shared) {
-    if shared.deadlines.running.load(Ordering::SeqCst) {
-        return;
-    }
-    let mut wakes = Vec::new();
-    let end = |slot: &MessageSlot| {
-        wakes.extend(slot.open_word().and_then(|word| slot.end_open(word, Fate::Unanswered)));
-    };
-    // SAFETY: as in `sweep`.
-    unsafe { shared.slots.visit(end) };
-    wake_all(wakes.into_iter().filter_map(Wake::into_waker));
-}
-
-fn elapsed(epoch: Instant) -> u64 {
+pub(crate) fn elapsed(epoch: Instant) -> u64 {
     epoch.elapsed().as_millis() as u64
 }
 
-fn sweep(slots: &Slots, epoch: Instant) -> Found {
-    let mut found = Found { period: None, next: u64::MAX };
-    let mut wakes = Vec::new();
-    let look = |slot: &MessageSlot| {
-        let Some(word) = slot.open_word() else { return };
-        // Relaxed: `open_word` has acquired it. It may be a later ask's by now; then the word is another one too.
-        let deadline = slot.deadline.load(Ordering::Relaxed);
-        let now = elapsed(epoch);
-        let stamped = if deadline & UNSTAMPED != 0 {
-            let within = deadline & !UNSTAMPED;
-            // One more, for the part of a millisecond that `now` lacks.
-            let stamped = now + within + 1;
-            let wanted = period(within);
-            found.period = Some(found.period.map_or(wanted, |shortest| shortest.min(wanted)));
-            // Acquire, with the Release in `open`: whoever finds a later ask's number here finds its word, too.
-            let exchange =
-                |from, to| slot.deadline.compare_exchange(from, to, Ordering::Acquire, Ordering::Relaxed);
-            if exchange(deadline, stamped).is_ok() && slot.open_word() != Some(word) {
-                // Another ask of the same length came into the slot meanwhile: its time begins later.
-                let _ = exchange(stamped, deadline);
-            }
-            stamped
-        } else {
-            // Its own share of lateness is used up by the first look; the sleep is as long as until it is due.
-            found.period = Some(found.period.unwrap_or(LONGEST));
-            deadline
-        };
-        let ended = (stamped <= now).then(|| slot.end_open(word, Fate::Deadline)).flatten();
-        if ended.is_none() {
-            found.next = found.next.min(stamped);
-        }
-        wakes.extend(ended);
-    };
-    // SAFETY: nobody ever holds a `&mut` to a slot: `Guard`s of slots are only dereferenced to `&`, and they do not
-    // recycle.
-    unsafe { slots.visit(look) };
-    wake_all(wakes.into_iter().filter_map(Wake::into_waker));
-    found
+fn next_stamp() -> u64 {
+    // Of the library itself, and no part of a protocol: in models, too.
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+    // Relaxed: only the number matters.
+    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
+
+/// Says that this thread is blocked by the asks it polls until the guard is dropped: their limits are real time, also where a tokio
+/// around them has its clock paused, which nobody would move on.
+pub(crate) fn blocked() -> Blocked {
+    KNOWN.with(|known| known.stamp.set(0));
+    Blocked(BLOCKED.replace(true))
+}
+
+pub(crate) struct Blocked(bool);
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        BLOCKED.set(self.0);
+    }
 }

@@ -4,7 +4,6 @@
 //! so no message and no reply can be leaked, dropped twice or read by the wrong party.
 
 use std::any::Any;
-use std::collections::HashSet;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
@@ -116,6 +115,8 @@ impl Envelope {
     /// Makes it an ask, before anybody else knows of it.
     pub(crate) fn ask<R>(&self, task: &Task<'_>, deadline: u64) -> Asker<R> {
         self.slot().open(task.waker(), deadline);
+        // SAFETY: the envelope has its slot. After `open`: from here on a sweeper finds it.
+        unsafe { Guard::note_raw(self.slot) };
         Asker { slot: self.slot, reply: PhantomData }
     }
 
@@ -482,33 +483,20 @@ impl Drop for InHand {
     }
 }
 
-/// True if the slot of this number holds an ask that waits for its reply. Looks at every slot.
+/// True if the slot of this number holds an ask that waits for its reply.
 pub(crate) fn is_open(slots: &Slots, number: u32) -> bool {
-    let mut open = false;
-    let look = |slot: &MessageSlot| open |= slot.number() == number && slot.open_word().is_some();
     // SAFETY: nobody ever holds a `&mut` to a slot: guards of slots are only dereferenced to `&`, and they do not recycle.
-    unsafe { slots.visit(look) };
-    open
+    unsafe { slots.visit_number(number, |slot| slot.open_word().is_some()) }.unwrap_or(false)
 }
 
-/// The numbers of the slots that hold asks which wait for their replies.
-pub(crate) fn open_asks(slots: &Slots) -> HashSet<u32> {
-    let mut open = HashSet::new();
-    // SAFETY: as in `is_open`.
-    unsafe { slots.visit(|slot: &MessageSlot| open.extend(slot.open_word().map(|_| slot.number()))) };
-    open
-}
-
-/// Ends those asks that are wanted, by the numbers of their slots. (It is asked when the ask is known to be open.)
-pub(crate) fn end_asks(slots: &Slots, mut wanted: impl FnMut(u32) -> bool, fate: Fate) {
-    let mut wakes = Vec::new();
-    let look = |slot: &MessageSlot| {
-        let open = slot.open_word().filter(|_| wanted(slot.number()));
-        wakes.extend(open.and_then(|word| slot.end_open(word, fate)));
+/// Ends the ask in the slot of this number, if it is wanted. (That is asked when the ask is known to be open.)
+pub(crate) fn end_ask(slots: &Slots, number: u32, is_wanted: impl FnOnce() -> bool, fate: Fate) {
+    let end = |slot: &MessageSlot| {
+        slot.open_word().filter(|_| is_wanted()).and_then(|word| slot.end_open(word, fate))
     };
     // SAFETY: as in `is_open`.
-    unsafe { slots.visit(look) };
-    wake_all(wakes.into_iter().filter_map(Wake::into_waker));
+    let ended = unsafe { slots.visit_number(number, end) };
+    wake_all(ended.flatten().and_then(Wake::into_waker));
 }
 
 /// Gives up the envelope's share of an ask that has been ended by somebody else.

@@ -65,6 +65,7 @@ pub mod prelude;
 mod context;
 mod handler;
 mod subsystem;
+mod sweeper;
 
 mod address;
 mod ask;
@@ -97,6 +98,7 @@ mod figures;
 mod fullness;
 mod inspector;
 mod ledger;
+mod letter_box;
 mod life_event;
 mod lifecycle;
 mod mailbox;

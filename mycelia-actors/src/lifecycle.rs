@@ -107,7 +107,9 @@ impl Life {
     pub(crate) fn unwatch(&self, place: usize) -> Option<Watcher> {
         match &mut *self.phase.lock() {
             Phase::Starting(Some(watchers)) | Phase::Started(Some(watchers)) => {
-                watchers.of_the_end.try_remove(place)
+                let watcher = watchers.of_the_end.try_remove(place);
+                give_back(&mut watchers.of_the_end);
+                watcher
             }
             _ => None,
         }
@@ -166,6 +168,14 @@ impl Life {
     }
 }
 
+/// Gives back what many have needed, when none is left.
+fn give_back<T>(all: &mut Slab<T>) {
+    const LARGE: usize = 64;
+    if all.is_empty() && all.capacity() > LARGE {
+        *all = Slab::new();
+    }
+}
+
 /// Somebody's place among the watchers, given up when its future is dropped.
 struct Watch<'a> {
     life: &'a Life,
@@ -178,6 +188,7 @@ impl Drop for Watch<'_> {
         if let Phase::Starting(Some(watchers)) | Phase::Started(Some(watchers)) = &mut *self.life.phase.lock()
         {
             watchers.wakers.remove(key);
+            give_back(&mut watchers.wakers);
         }
     }
 }

@@ -49,9 +49,10 @@ impl Pool {
         let mut wakes = Vec::new();
         let look = |slot: &crate::slot::MessageSlot| {
             wakes.extend(slot.open_word().and_then(|word| slot.end_open(word, Fate::Deadline)));
+            slot.open_word().is_some()
         };
         // SAFETY: nobody ever holds a `&mut` to a slot.
-        unsafe { self.0.visit(look) };
+        unsafe { self.0.visit_noted(look) };
         wakes.into_iter().for_each(crate::slot::Wake::now);
     }
 }

@@ -6,12 +6,11 @@ use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use mycelia_queue::{PushError, Send as Line};
-use tokio::time::Sleep;
 
 use crate::actor::{Actor, QueueOf};
 use crate::asking::time_left;
 use crate::cycle::{self, For, Mark};
-use crate::envelope::Envelope;
+use crate::envelope::{Asker, Envelope, Promise};
 use crate::error::Refusal;
 
 /// Ready when the envelope is in the mailbox, or has come back (and was counted as returned). `A` is the actor, borrowed or
@@ -27,7 +26,7 @@ pub(crate) struct Posting<A: Deref<Target = Actor>> {
 struct Held {
     /// That the handler which polls this waits.
     mark: Option<Mark>,
-    until: Option<Pin<Box<Sleep>>>,
+    until: Option<Alarm>,
 }
 
 type Posted = Result<(), (Envelope, Refusal)>;
@@ -65,10 +64,16 @@ impl<A: Deref<Target = Actor> + Clone> Posting<A> {
             PushError::Full { item, .. } => (item, false),
         };
         self.actor().found_full(0);
-        let until = time_left(&envelope).map(|left| sleep(self.actor(), left));
+        let left = time_left(&envelope);
         self.line = self.line_for(envelope, inside);
-        self.held = until.map(|until| Box::new(Held { mark: None, until: Some(until) }));
-        self.wait(task)
+        match left.map(|left| Alarm::after(left, self.actor(), task)) {
+            None => self.wait(task),
+            Some(Err(refusal)) => self.give_up(refusal),
+            Some(Ok(alarm)) => {
+                self.held = Some(Box::new(Held { mark: None, until: Some(alarm) }));
+                self.wait(task)
+            }
+        }
     }
 
     #[cold]
@@ -89,7 +94,7 @@ impl<A: Deref<Target = Actor> + Clone> Posting<A> {
             }
         }
         let until = self.held.as_mut().and_then(|held| held.until.as_mut());
-        if until.is_some_and(|until| until.as_mut().poll(task).is_ready()) {
+        if until.is_some_and(|until| until.is_over(task)) {
             return self.give_up(Refusal::Deadline);
         }
         match self.line.place().map(|place| cycle::wait_for(self.actor(), For::Room(place))) {
@@ -110,11 +115,30 @@ impl<A: Deref<Target = Actor> + Clone> Posting<A> {
     }
 }
 
-/// A timer on tokio, from whatever thread.
-fn sleep(actor: &Actor, left: Duration) -> Pin<Box<Sleep>> {
-    let tokio = actor.runtime.any_tokio();
-    let _inside = tokio.as_ref().map(|tokio| tokio.enter());
-    Box::pin(tokio::time::sleep(left))
+/// A limit of time that depends on no tokio: an ask that gets no reply.
+struct Alarm {
+    /// Goes first: it is not to be woken by the other's end.
+    asker: Option<Asker<()>>,
+    _promise: Promise<()>,
+}
+
+impl Alarm {
+    /// It takes a slot.
+    fn after(left: Duration, actor: &Actor, task: &Task<'_>) -> Result<Self, Refusal> {
+        if left.is_zero() {
+            return Err(Refusal::Deadline);
+        }
+        let runtime = &actor.runtime;
+        let deadline = runtime.deadlines.within(runtime, task, left);
+        let (promise, asker) = Promise::new(&runtime.slots, task, deadline)
+            .map_err(|exhausted| Refusal::PoolExhausted { capacity: exhausted.capacity })?;
+        runtime.deadlines.ask_is_out(runtime, deadline);
+        Ok(Self { asker: Some(asker), _promise: promise })
+    }
+
+    fn is_over(&mut self, task: &mut Task<'_>) -> bool {
+        self.asker.is_none() || Asker::poll_marked(&mut self.asker, &mut None, task).is_ready()
+    }
 }
 
 impl<A: Deref<Target = Actor> + Clone> Future for Posting<A> {

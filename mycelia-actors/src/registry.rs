@@ -35,6 +35,8 @@ pub(crate) struct Registry {
     stop_settings: HashMap<u32, StopSettings, FixedState>,
     /// Of the runtime as a whole.
     pub(crate) phase: Phase,
+    /// How many have ended since it last gave memory back.
+    removed: usize,
     /// What those have done that have ended.
     pub(crate) ended: (Stats, AskStats, SideTaskStats),
 }
@@ -167,11 +169,23 @@ impl Registry {
             Some(Arc::clone(&child.actor))
         });
         let orphans = orphans.collect();
-        // What was a peak once is given back.
-        if self.by_place.is_empty() {
-            self.by_place = Slab::new();
+        let gives_back = self.gives_back();
+        let (_parent, _actor) = (registered.parent, registered.actor);
+        Some(Removed { orphans, gives_back, _parent, _actor, _stop: stop })
+    }
+
+    /// Gives back what many have needed that have ended. It takes a step for each place, so not before half as many have ended.
+    fn gives_back(&mut self) -> bool {
+        const LARGE: usize = 64;
+        self.removed += 1;
+        let places = self.by_place.capacity();
+        let gives_back = places > LARGE && self.by_place.len() < places / 4 && self.removed >= places / 2;
+        if gives_back {
+            self.removed = 0;
+            self.by_place.shrink_to_fit();
+            self.stop_settings.shrink_to_fit();
         }
-        Some(Removed { orphans, _parent: registered.parent, _actor: registered.actor, _stop: stop })
+        gives_back
     }
 
     /// The subsystem that is there at the moment.
@@ -317,14 +331,16 @@ impl Registry {
     /// after this one.
     pub(crate) fn siblings(&self, actor: &Actor, only_later: bool) -> Vec<Arc<Actor>> {
         let Some(own) = self.by_place.get(place(actor) as usize) else { return Vec::new() };
-        let is_sibling = |other: &Registered| match (&own.parent, &other.parent) {
-            (Some(parent), Some(others)) => Arc::ptr_eq(parent, others),
-            (None, None) => true,
-            _ => false,
-        };
-        let wanted = |other: &&Registered| if only_later { other.id > own.id } else { other.id != own.id };
-        let mut all: Vec<_> =
-            self.by_place.iter().map(|(_, one)| one).filter(wanted).filter(|one| is_sibling(one)).collect();
+        let wanted = |id: u64| if only_later { id > own.id } else { id != own.id };
+        if let Some(parent) = &own.parent {
+            let children = self.children.range((place(parent), 0)..=(place(parent), u64::MAX));
+            return children
+                .filter(|((_, id), _)| wanted(*id))
+                .filter_map(|(_, &place)| self.at(place))
+                .collect();
+        }
+        let roots = self.by_place.iter().map(|(_, one)| one).filter(|one| one.parent.is_none());
+        let mut all: Vec<_> = roots.filter(|one| wanted(one.id)).collect();
         all.sort_unstable_by_key(|one| one.id);
         all.into_iter().map(|one| Arc::clone(&one.actor)).collect()
     }
@@ -334,6 +350,8 @@ impl Registry {
 pub(crate) struct Removed {
     /// Its children that have not ended.
     pub(crate) orphans: Vec<Arc<Actor>>,
+    /// Many have ended: it is time for others to give memory back, too.
+    pub(crate) gives_back: bool,
     _parent: Option<Arc<Actor>>,
     _actor: Arc<Actor>,
     _stop: Option<StopSettings>,

@@ -13,7 +13,6 @@ use crate::ask_stats::AskEnd;
 use crate::asking::{count, failure, left_in_hand};
 use crate::current;
 use crate::cycle::{self, For, Mark};
-use crate::deadline;
 use crate::envelope::{Asker, Promise};
 use crate::error::{AskError, AskFailure, Refusal};
 use crate::metadata::Metadata;
@@ -79,15 +78,19 @@ pub(crate) fn ask_with<M: Send, R: Send + 'static, T: Send>(
         let left = metadata.as_ref().and_then(Metadata::time_left);
         let within = left.into_iter().chain(left_in_hand()).fold(within, Duration::min);
         let error = |failure| AskError { message: None, subsystem: actor.name.clone(), failure };
-        let pool = &actor.runtime.slots;
-        let opened = poll_fn(|task| Poll::Ready(Promise::new(pool, task, deadline::unstamped(within)))).await;
+        let runtime = &actor.runtime;
+        let open = |task: &mut Task<'_>| {
+            let deadline = runtime.deadlines.within(runtime, task, within);
+            Poll::Ready((deadline, Promise::new(&runtime.slots, task, deadline)))
+        };
+        let (deadline, opened) = poll_fn(open).await;
         let (promise, asker) = opened.map_err(|exhausted| {
             error(AskFailure::Refused(Refusal::PoolExhausted { capacity: exhausted.capacity }))
         })?;
         // A circle is found once more, with the message at hand.
         let mark = cycle::wait_for(actor, For::Reply(promise.slot_number())).ok().flatten();
         let message = make(ReplyTo { promise: Some(promise), actor: Arc::clone(actor) });
-        actor.runtime.deadlines.ask_is_out(&actor.runtime, within);
+        runtime.deadlines.ask_is_out(runtime, deadline);
         let asking: Ask<'_, M, T> = {
             let _with = current::with(metadata);
             Ask::new(actor, message, envelop, true).within(within).part()

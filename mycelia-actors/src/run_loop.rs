@@ -381,7 +381,10 @@ impl<S: Subsystem> Loop<S> {
         let limit = if self.batch.actor.runtime.faults.is_some() { 1 } else { self.plan.batch };
         let poll = self.batch.poll_fill(task, limit);
         match poll {
-            Poll::Pending => self.budget = self.plan.budget,
+            Poll::Pending => {
+                self.budget = self.plan.budget;
+                self.inside.space.idle();
+            }
             Poll::Ready(_) => self.batch.actor.look_whether_relieved(),
         }
         poll

@@ -105,15 +105,17 @@ impl Shared {
         Ok(tokio)
     }
 
-    /// One for the sweeper, which threads without a runtime need as well: then it is where the last subsystem was spawned.
+    /// One for whoever needs any: outside of a tokio it is where the last subsystem was spawned.
     pub(crate) fn any_tokio(&self) -> Option<Handle> {
         let current = || Handle::try_current().ok();
         self.tokio.clone().or_else(current).or_else(|| self.last_tokio.lock().clone())
     }
 
-    /// Those that are known, dead or alive.
-    pub(crate) fn tokios(&self) -> [Option<Handle>; 2] {
-        [self.tokio.clone(), self.last_tokio.lock().clone()]
+    /// True if this is where subsystems are spawned. Such a tokio has timers.
+    pub(crate) fn has_subsystems_on(&self, tokio: &Handle) -> bool {
+        let is_it = |other: &Handle| other.id() == tokio.id();
+        self.has_timers.get() == Some(&true)
+            && (self.tokio.as_ref().is_some_and(is_it) || self.last_tokio.lock().as_ref().is_some_and(is_it))
     }
 
     fn with_timers(&self, tokio: Handle) -> Result<Handle, SpawnError> {
@@ -217,6 +219,9 @@ impl Shared {
         };
         let own = |_: &Arc<str>, other: &Named| std::ptr::eq(&*other.actor, actor);
         drop(actor.name.as_given().and_then(|name| self.names.remove_if(name, own)));
+        if removed.as_ref().is_some_and(|removed| removed.gives_back) {
+            self.names.shrink_to_fit();
+        }
         removed.iter().flat_map(|removed| &removed.orphans).for_each(|child| child.request(Request::Kill));
         self.drains.look_again();
     }

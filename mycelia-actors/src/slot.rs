@@ -272,7 +272,7 @@ impl MessageSlot {
 
     /// A number of this slot that no other slot of its pool has (up to 256 GiB of them).
     pub(crate) fn number(&self) -> u32 {
-        (ptr::from_ref(self).addr() / 128) as u32 & (u32::MAX >> 1)
+        Guard::number(self)
     }
 
     /// True if the message carries metadata.

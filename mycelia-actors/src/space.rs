@@ -6,30 +6,44 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
+use mycelia_core::Patience;
+
 /// A buffer that holds one future at a time. It grows to the largest future it has held, and allocates only for that.
+///
+/// One that is far too large gives its memory back when it is to hold a future that needs less than an eighth of it, or nothing; if
+/// large futures come again and again, only after many such moments.
 ///
 /// [`place`](Self::place) borrows the space for as long as the future lives, so the borrow checker sees to it that
 /// there is one future at a time, and that it does not outlive what it borrows.
 pub(crate) struct Space {
     memory: NonNull<u8>,
-    /// What was allocated; of size 0 before the first allocation.
-    layout: Layout,
+    /// What was allocated; 0 before the first allocation. (No future is larger than 4 GiB.)
+    size: u32,
+    /// The power of two that it is aligned to.
+    align: u8,
+    patience: Patience,
 }
+
+/// A space up to this size keeps it.
+const LARGE: usize = 1024;
 
 // SAFETY: a space without a future in it is plain memory, and `Placed` borrows it while there is one.
 unsafe impl Send for Space {}
 
 impl Space {
     pub(crate) const fn new() -> Self {
-        Self { memory: NonNull::dangling(), layout: Layout::new::<()>() }
+        Self { memory: NonNull::dangling(), size: 0, align: 0, patience: Patience::new() }
     }
 
     /// Moves a future in. Its type stays known, for a first poll without indirection.
     #[inline]
     pub(crate) fn place<'a, F: Future<Output = ()> + Send + 'a>(&'a mut self, future: F) -> Placed<'a, F> {
         let needed = Layout::new::<F>();
-        if needed.size() > self.layout.size() || needed.align() > self.layout.align() {
-            self.grow(needed);
+        let most = const { if size_of::<F>() < LARGE / 8 { LARGE } else { size_of::<F>() * 8 } };
+        let spare = (self.size as usize).wrapping_sub(needed.size());
+        // One comparison says both that it fits and that it is not far too large.
+        if spare > most - needed.size() || needed.align() > 1 << self.align {
+            self.refit(needed);
         }
         let place = self.memory.cast::<F>();
         // SAFETY: the memory is large and aligned enough, and empty: an earlier `Placed` has dropped its future (or was
@@ -38,25 +52,53 @@ impl Space {
         Placed { future: place, space: PhantomData }
     }
 
+    /// The loop has nothing to do.
+    #[inline]
+    pub(crate) fn idle(&mut self) {
+        if self.size as usize > LARGE {
+            self.refit(Layout::new::<()>());
+        }
+    }
+
+    /// The space does not fit, or is far too large.
     #[cold]
-    fn grow(&mut self, needed: Layout) {
+    fn refit(&mut self, needed: Layout) {
+        let (size, align) = (self.size as usize, needed.align().max(1 << self.align));
+        if needed.size() > size || needed.align() > 1 << self.align {
+            if needed.size() > LARGE {
+                self.patience.grow();
+            }
+            return self.allocate(needed.size().max(size).max(1), align);
+        }
+        if self.patience.little() {
+            self.allocate(needed.size(), needed.align());
+        }
+    }
+
+    fn allocate(&mut self, size: usize, align: usize) {
         self.free();
-        let align = needed.align().max(self.layout.align());
-        let size = needed.size().max(self.layout.size()).max(1);
-        let Ok(layout) = Layout::from_size_align(size, align) else {
+        // Before the allocation, which may be none.
+        (self.memory, self.size, self.align) = (NonNull::dangling(), 0, 0);
+        if size == 0 {
+            return;
+        }
+        let (Ok(layout), Ok(size)) = (Layout::from_size_align(size, align), u32::try_from(size)) else {
             unreachable!("the size and alignment of types that exist")
         };
         // SAFETY: the size is at least 1.
         let memory = unsafe { alloc(layout) };
         self.memory = NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout));
-        self.layout = layout;
+        (self.size, self.align) = (size, align.trailing_zeros() as u8);
     }
 
-    /// Leaves the pointer dangling: `grow` or the end comes next.
+    /// Leaves the pointer dangling: an allocation or the end comes next.
     fn free(&mut self) {
-        if self.layout.size() > 0 {
-            // SAFETY: allocated by `grow` with this layout.
-            unsafe { dealloc(self.memory.as_ptr(), self.layout) };
+        if self.size > 0 {
+            // SAFETY: these made a layout in `allocate`, with which the memory was allocated.
+            unsafe {
+                let layout = Layout::from_size_align_unchecked(self.size as usize, 1 << self.align);
+                dealloc(self.memory.as_ptr(), layout);
+            }
         }
     }
 }
@@ -166,7 +208,7 @@ mod tests {
         let mut space = Space::new();
         let cx = &mut Context::from_waker(Waker::noop());
         for round in 0..3_u8 {
-            let large = [round; 1000];
+            let large = [round; 300];
             let aligned = Aligned(round);
             let mut placed = space.place(async move {
                 yields(1).await;
@@ -180,6 +222,31 @@ mod tests {
             assert!(space.place(async {}).as_mut().poll(cx).is_ready());
             assert_eq!(space.memory, memory);
         }
+    }
+
+    #[test]
+    fn the_room_of_a_large_future_is_given_back_unless_such_come_again_and_again() {
+        async fn large() {
+            let buffer = std::hint::black_box([0_u8; 60_000]);
+            yields(1).await;
+            std::hint::black_box(&buffer);
+        }
+        let mut space = Space::new();
+        let has_room = |space: &Space| space.size >= 60_000;
+        drop(space.place(large()));
+        assert!(has_room(&space));
+        drop(space.place(async {}));
+        assert!(!has_room(&space), "given back to the first small one");
+        let mut grown = 0;
+        for _ in 0..10_000 {
+            grown += u32::from(!has_room(&space));
+            drop(space.place(large()));
+            drop(space.place(async {}));
+        }
+        assert!(grown < 200, "{grown} of 10 000");
+        // Nothing comes any more.
+        (0..128).for_each(|_| space.idle());
+        assert_eq!(space.size, 0);
     }
 
     #[test]

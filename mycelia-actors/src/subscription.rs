@@ -9,7 +9,7 @@ use std::task::{Context as Task, Poll, Waker};
 
 use futures_core::Stream;
 use mycelia_core::sync::Mutex;
-use mycelia_core::{OverflowPolicy, contain, wake_all};
+use mycelia_core::{OverflowPolicy, Patience, contain, wake_all};
 use mycelia_router::Router;
 
 use crate::blocking::block_on;
@@ -56,11 +56,13 @@ impl<E> Clone for Event<E> {
 pub struct Subscription<E: Send + Sync + 'static> {
     bus: Bus,
     backlog: Arc<Backlog<E>>,
+    /// For the bus.
+    number: u64,
 }
 
 impl<E: Send + Sync + 'static> Subscription<E> {
-    pub(crate) fn new(bus: Bus, backlog: Arc<Backlog<E>>) -> Self {
-        Self { bus, backlog }
+    pub(crate) fn new(bus: Bus, backlog: Arc<Backlog<E>>, number: u64) -> Self {
+        Self { bus, backlog, number }
     }
 
     /// Waits for the next event; `None` if there will be no more.
@@ -77,7 +79,7 @@ impl<E: Send + Sync + 'static> Subscription<E> {
 
     /// Takes the next event, if there is one.
     pub fn try_recv(&mut self) -> Option<Event<E>> {
-        self.backlog.state.lock().events.pop_front()
+        self.backlog.take()
     }
 
     /// How many events it has missed so far, because its queue was full. Where they are missing, [`Event::missed`] says.
@@ -111,7 +113,7 @@ impl<E: Send + Sync + 'static> Stream for Subscription<E> {
 
 impl<E: Send + Sync + 'static> Drop for Subscription<E> {
     fn drop(&mut self) {
-        self.bus.leave(&self.backlog);
+        self.bus.leave::<E>(self.number);
         drop(self.backlog.end());
     }
 }
@@ -146,12 +148,35 @@ struct State<E> {
     missed: u64,
     reader: Option<Waker>,
     closed: bool,
+    /// The most events since the reader last found none.
+    peak: usize,
+    patience: Patience,
+}
+
+/// Room for more events than this is given back when the reader finds none.
+const LARGE: usize = 1024;
+/// Less, but for so many, if an eighth would have done for a while.
+const SMALL: usize = 16;
+
+impl<E> State<E> {
+    /// The reader found nothing: memory of a burst, to be dropped outside of the lock.
+    fn idle(&mut self) -> Option<VecDeque<Event<E>>> {
+        let room = self.events.capacity();
+        let is_little = room > SMALL && self.peak < room / 8;
+        self.peak = 0;
+        if !is_little {
+            self.patience.much();
+        }
+        (room > LARGE || is_little && self.patience.little()).then(|| std::mem::take(&mut self.events))
+    }
 }
 
 impl<E> Backlog<E> {
     /// Holds at least one event.
     pub(crate) fn new(pattern: Router<()>, capacity: usize, policy: OverflowPolicy) -> Self {
-        let state = State { events: VecDeque::new(), gap: 0, missed: 0, reader: None, closed: false };
+        let (events, reader) = (VecDeque::new(), None);
+        let state =
+            State { events, gap: 0, missed: 0, reader, closed: false, peak: 0, patience: Patience::new() };
         Self { pattern: Arc::new(pattern), capacity, policy, state: Mutex::new(state) }
     }
 
@@ -174,7 +199,11 @@ impl<E> Backlog<E> {
         let oldest = if full { state.events.pop_front() } else { None };
         let (topic, event) = (Arc::clone(topic), Arc::clone(event));
         let (missed, pattern) = (std::mem::take(&mut state.gap), Arc::clone(&self.pattern));
+        if state.events.len() == state.events.capacity() && state.events.len() >= SMALL {
+            state.patience.grow();
+        }
         state.events.push_back(Event { topic, event, missed, pattern });
+        state.peak = state.peak.max(state.events.len());
         if let (Some(oldest), Some(next)) = (&oldest, state.events.front_mut()) {
             next.missed += oldest.missed + 1;
         }
@@ -191,17 +220,38 @@ impl<E> Backlog<E> {
     }
 
     fn poll(&self, task: &mut Task<'_>) -> Poll<Option<Event<E>>> {
+        // Made outside of the lock: it is the user's code.
+        let mut waker = None;
+        loop {
+            let mut state = self.state.lock();
+            if let Some(event) = state.events.pop_front() {
+                return Poll::Ready(Some(event));
+            }
+            let memory = state.idle();
+            if state.closed {
+                return Poll::Ready(None);
+            }
+            if state.reader.as_ref().is_some_and(|reader| reader.will_wake(task.waker())) {
+                return Poll::Pending;
+            }
+            if let Some(waker) = waker.take() {
+                let old = state.reader.replace(waker);
+                drop(state);
+                drop((old, memory));
+                return Poll::Pending;
+            }
+            drop(state);
+            waker = Some(task.waker().clone());
+        }
+    }
+
+    fn take(&self) -> Option<Event<E>> {
         let mut state = self.state.lock();
-        if let Some(event) = state.events.pop_front() {
-            return Poll::Ready(Some(event));
-        }
-        if state.closed {
-            return Poll::Ready(None);
-        }
-        let old = state.reader.replace(task.waker().clone());
+        let event = state.events.pop_front();
+        let memory = if event.is_none() { state.idle() } else { None };
         drop(state);
-        drop(old);
-        Poll::Pending
+        drop(memory);
+        event
     }
 
     /// There will be no more events.

@@ -105,6 +105,10 @@ impl Notices {
     pub(crate) fn due(&mut self, gone: u64) -> (Option<Envelope>, bool) {
         let is_due = self.waiting.front().is_some_and(|&(after, _)| after <= gone);
         let due = if is_due { self.waiting.pop_front() } else { None };
+        if self.waiting.is_empty() {
+            // What many ends at once have needed.
+            self.waiting.shrink_to(64);
+        }
         (due.map(|(_, envelope)| envelope), !self.waiting.is_empty())
     }
 
@@ -148,6 +152,15 @@ impl Watches {
         self.by_actor.insert(Self::key(watched), (Arc::clone(watched), place));
     }
 
+    fn remove(&mut self, watched: &Arc<Actor>) -> Option<(Arc<Actor>, usize)> {
+        let watch = self.by_actor.remove(&Self::key(watched));
+        if self.by_actor.len() < self.by_actor.capacity() / 8 {
+            let twice = self.by_actor.len() * 2;
+            self.by_actor.shrink_to(twice);
+        }
+        watch
+    }
+
     fn has(&self, watched: &Arc<Actor>) -> bool {
         self.by_actor.contains_key(&Self::key(watched))
     }
@@ -188,7 +201,7 @@ fn envelope<S: Handler<Terminated>>(
 
 /// Makes it hear no more. False if it has ended, or was not watched.
 pub(crate) fn unwatch(watcher: &Actor, watched: &Arc<Actor>) -> bool {
-    let watch = watcher.ledger.rare().watches.lock().by_actor.remove(&Watches::key(watched));
+    let watch = watcher.ledger.rare().watches.lock().remove(watched);
     watch.is_some_and(|(watched, place)| watched.life.unwatch(place).is_some())
 }
 

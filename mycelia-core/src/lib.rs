@@ -8,9 +8,11 @@ pub mod sync;
 mod counter;
 mod overflow;
 mod panics;
+mod patience;
 mod wake;
 
 pub use counter::Counter;
 pub use overflow::OverflowPolicy;
 pub use panics::contain;
+pub use patience::Patience;
 pub use wake::wake_all;

@@ -22,6 +22,9 @@ pub enum Exhaustion {
 pub(crate) struct Limits {
     pub(crate) capacity: usize,
     pub(crate) exhaustion: Exhaustion,
+    /// Slots that stay in any case.
+    pub(crate) keep: usize,
+    pub(crate) no_trim: bool,
 }
 
 /// Sets up a [`Pool`].
@@ -42,7 +45,7 @@ pub struct Builder<T> {
 
 impl<T: Recycle + Send + 'static> Builder<T> {
     pub(crate) fn new() -> Self {
-        let limits = Limits { capacity: usize::MAX, exhaustion: Exhaustion::Grow };
+        let limits = Limits { capacity: usize::MAX, exhaustion: Exhaustion::Grow, keep: 0, no_trim: false };
         Self { limits, warm: 0, values: PhantomData }
     }
 
@@ -63,6 +66,27 @@ impl<T: Recycle + Send + 'static> Builder<T> {
     /// What happens when every slot is out.
     pub fn exhaustion(mut self, exhaustion: Exhaustion) -> Self {
         self.limits.exhaustion = exhaustion;
+        self
+    }
+
+    /// Keeps at least this many slots, once made, when the pool gives memory back by itself: see [`Pool`](crate::Pool#memory).
+    /// What [`warm`](Self::warm) made stays anyway.
+    ///
+    /// ```
+    /// let pool: mycelia_pool::Pool<Vec<u8>> = mycelia_pool::Pool::builder().keep(10_000).build();
+    /// ```
+    pub fn keep(mut self, slots: usize) -> Self {
+        self.limits.keep = slots;
+        self
+    }
+
+    /// Never gives memory back by itself, but only when [`trim`](crate::Pool::trim) is called.
+    ///
+    /// ```
+    /// let pool: mycelia_pool::Pool<Vec<u8>> = mycelia_pool::Pool::builder().no_trim().build();
+    /// ```
+    pub fn no_trim(mut self) -> Self {
+        self.limits.no_trim = true;
         self
     }
 

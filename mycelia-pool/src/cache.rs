@@ -7,6 +7,7 @@ use mycelia_core::sync::{Mutex, UnsafeCell};
 
 use crate::depot::{Depot, Magazine, ROUNDS, empty_magazine};
 use crate::slot::FreeSlot;
+use crate::tune::TUNED_EVERY;
 
 /// The cache of one thread number. Padded, so that two threads' caches never share a cache line.
 #[repr(align(128))]
@@ -48,6 +49,13 @@ impl<T> Cache<T> {
     pub(crate) unsafe fn stock<R>(&self, work: impl FnOnce(&mut Stock<T>) -> R) -> R {
         // SAFETY: one thread, not re-entered (the caller's promise): the only reference.
         self.stock.with_mut(|stock| work(unsafe { &mut *stock }))
+    }
+
+    /// True if the next release is one of those at which the pool looks after itself.
+    #[inline]
+    pub(crate) fn is_tuned_next(&self) -> bool {
+        // Relaxed: only this thread writes it.
+        (self.released.load(Ordering::Relaxed) + 1).is_multiple_of(TUNED_EVERY)
     }
 
     /// Counts a release, as the releasing thread's last touch of the pool.

@@ -5,7 +5,9 @@ use std::mem::{ManuallyDrop, offset_of};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
+use crate::noted::Noted;
 use crate::recycle::Recycle;
+use crate::slab;
 use crate::slot::{FreeSlot, Slot};
 
 /// A value taken out of a [`Pool`](crate::Pool). Dropping it makes the value clean and gives it back.
@@ -55,6 +57,33 @@ impl<T: Recycle + Send + 'static> Guard<T> {
     pub unsafe fn from_raw(value: NonNull<T>) -> Self {
         // SAFETY: `into_raw` added this to a pointer to the slot.
         Self { slot: unsafe { value.byte_sub(offset_of!(Slot<T>, value)).cast() } }
+    }
+}
+
+impl<T: Recycle + Send + 'static> Guard<T> {
+    /// Notes the value, for [`Pool::visit_noted`](crate::Pool::visit_noted): whatever makes the value wanted goes before. It stays noted
+    /// until a visit does not want it any more, even if another holder has it by then. Costs a load, if it is noted already.
+    #[inline]
+    pub fn note(guard: &Self) {
+        Noted::note(guard.slot);
+    }
+
+    /// [`note`](Self::note) for a pointer from [`into_raw`](Self::into_raw).
+    ///
+    /// # Safety
+    /// The value has not been given back.
+    #[inline]
+    pub unsafe fn note_raw(value: NonNull<T>) {
+        // SAFETY: as in `from_raw`; the slot is out, so its memory is there.
+        Noted::<T>::note(unsafe { value.byte_sub(offset_of!(Slot<T>, value)).cast() });
+    }
+
+    /// A number that no other value of the same pool has (up to 256 GiB of them): for
+    /// [`Pool::visit_number`](crate::Pool::visit_number). It fits into 31 bits.
+    #[inline]
+    #[must_use]
+    pub fn number(value: &T) -> u32 {
+        slab::number(std::ptr::from_ref(value).addr() - offset_of!(Slot<T>, value))
     }
 }
 

@@ -18,11 +18,13 @@ mod stats;
 
 mod cache;
 mod depot;
+mod noted;
 mod orphans;
 mod shared;
 mod slab;
 mod slot;
 mod thread;
+mod tune;
 
 pub use builder::{Builder, Exhaustion};
 pub use error::Exhausted;

@@ -20,7 +20,13 @@ use crate::stats::Stats;
 /// # Cost
 /// An acquire or a release is a few nanoseconds: a thread-local load and a push or pop on the thread's own stack, no
 /// atomic read-modify-write. Once in 64 it takes a lock to trade a stack of slots with the depot. A warm pool asks
-/// the allocator for nothing. A slot takes the size of the value and a pointer, rounded up to 128 bytes.
+/// the allocator for nothing. A slot takes the size of the value and two pointers, rounded up to 128 bytes.
+///
+/// # Memory
+/// A pool gives back what a burst has left. It remembers the most slots that were out lately (a mark that halves every 30 seconds);
+/// empty chunks beyond twice that mark go back by themselves, one at most for each 4096 releases of a thread, by the thread
+/// that releases: some 50 microseconds. Never below what was made by `warm`, or [`keep`](Builder::keep);
+/// [`no_trim`](Builder::no_trim) turns it off, and [`trim`](Self::trim) gives back all at once.
 ///
 /// # Dropping
 /// Guards may outlive the pool. Its memory is then kept, and given back when some pool of the process is built or
@@ -121,6 +127,39 @@ impl<T: Recycle + Send + 'static> Pool<T> {
     {
         // SAFETY: the caller's promise.
         unsafe { self.shared().visit(visit) };
+    }
+
+    /// Shows every value that was [noted](Guard::note), and forgets those for which `is_wanted` returns false.
+    ///
+    /// Each visit costs as many steps as values are noted, however many the pool has made, and keeps nobody from acquiring,
+    /// releasing or growing. One visit runs at a time. Between two of them there must be at least a millisecond, if a value may be
+    /// noted at the moment of a visit.
+    ///
+    /// # Safety
+    /// As [`visit`](Self::visit).
+    pub unsafe fn visit_noted(&self, is_wanted: impl FnMut(&T) -> bool)
+    where
+        T: Sync,
+    {
+        // SAFETY: the caller's promise.
+        unsafe { self.shared().noted.visit(is_wanted) };
+    }
+
+    /// Shows the value with this [number](Guard::number), in use or not, if the pool has one. Costs a search among the chunks.
+    ///
+    /// # Safety
+    /// As [`visit`](Self::visit).
+    pub unsafe fn visit_number<R>(&self, number: u32, visit: impl FnOnce(&T) -> R) -> Option<R>
+    where
+        T: Sync,
+    {
+        // SAFETY: the caller's promise.
+        unsafe { self.shared().visit_number(number, visit) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn tune(&self, now: std::time::Instant) {
+        self.shared().tune(now);
     }
 
     #[inline]

@@ -1,20 +1,23 @@
 //! What all handles and guards of one pool share.
 
 use std::ptr::NonNull;
+use std::time::Instant;
 
-use mycelia_core::Counter;
 use mycelia_core::seeded::bug;
 use mycelia_core::sync::atomic::{AtomicU64, Ordering};
 use mycelia_core::sync::{Mutex, OnceBox};
+use mycelia_core::{Counter, contain};
 
 use crate::builder::{Exhaustion, Limits};
 use crate::cache::{Cache, Stock};
 use crate::depot::Depot;
 use crate::error::Exhausted;
+use crate::noted::Noted;
 use crate::slab::Slab;
 use crate::slot::{FreeSlot, Slot};
 use crate::stats::Stats;
 use crate::thread::{self, CACHED_THREADS};
+use crate::tune::{SORTED, TUNED_EVERY, Tuning};
 
 /// The first chunk on demand has this many slots; later ones are as large as all before, up to the limits below.
 const FIRST_CHUNK: usize = if cfg!(mycelia_loom) { 1 } else { 32 };
@@ -29,10 +32,20 @@ pub(crate) struct Shared<T> {
     depot: Mutex<Depot<T>>,
     /// Locked before `depot` where both are.
     slabs: Mutex<Vec<Slab<T>>>,
+    pub(crate) noted: Noted<T>,
     limits: Limits,
     make: Box<dyn Fn() -> T + Send + Sync>,
-    /// How often `trim` was called: a cache that has not seen the last one flushes at its next use.
+    /// How often caches were told to flush: one that has not seen the last time does it at its next use.
     flushes: AtomicU64,
+    /// Which of these times was the last `trim`: such a flush gives empty slabs back.
+    last_trim: AtomicU64,
+    tuning: Mutex<Tuning>,
+    /// The most slots seen out since the last step of tuning.
+    lately: AtomicU64,
+    /// The mark, for `stats`.
+    mark: AtomicU64,
+    warmed: Counter,
+    trimmed: Counter,
     grown: Counter,
     created: Counter,
     high_water: Counter,
@@ -54,9 +67,16 @@ impl<T> Shared<T> {
             caches_made: Counter::new(),
             depot: Mutex::new(Depot::new()),
             slabs: Mutex::new(Vec::new()),
+            noted: Noted::new(),
             limits,
             make,
             flushes: AtomicU64::new(0),
+            last_trim: AtomicU64::new(0),
+            tuning: Mutex::new(Tuning::new()),
+            lately: AtomicU64::new(0),
+            mark: AtomicU64::new(0),
+            warmed: Counter::new(),
+            trimmed: Counter::new(),
             grown: Counter::new(),
             created: Counter::new(),
             high_water: Counter::new(),
@@ -89,6 +109,9 @@ impl<T> Shared<T> {
         if let Err(slot) = put {
             self.release_after_unloading(cache, slot);
         }
+        if cache.is_tuned_next() {
+            self.tune(Instant::now());
+        }
         if !bug("a release counted before it is done") {
             cache.count_release();
         }
@@ -99,13 +122,15 @@ impl<T> Shared<T> {
         let mut slabs = self.slabs.lock();
         let count = count.min(self.room_to_grow());
         self.add_slab(&mut slabs, home, count);
+        self.warmed.add(count as u64);
         count
     }
 
     /// Gives back the slabs none of whose slots is out, and asks every cache to flush at its next use.
     pub(crate) fn trim(&self) {
         // Relaxed: a number that caches compare; the slots themselves travel under the depot's lock.
-        self.flushes.fetch_add(1, Ordering::Relaxed);
+        let flush = self.flushes.fetch_add(1, Ordering::Relaxed) + 1;
+        self.last_trim.fetch_max(flush, Ordering::Relaxed);
         if let Some(cache) = self.own_cache() {
             // SAFETY: as in `acquire`; the depot's lock is not a way back here.
             unsafe { cache.stock(|stock| self.flush(stock)) };
@@ -116,14 +141,67 @@ impl<T> Shared<T> {
     pub(crate) fn stats(&self) -> Stats {
         let (acquired, released) = self.traffic();
         let in_use = acquired.saturating_sub(released);
-        self.high_water.raise(in_use);
+        self.saw(in_use);
         Stats {
             created: self.created.get(),
             acquired,
             reused: acquired.saturating_sub(self.grown.get()),
             in_use,
             high_water: self.high_water.get(),
+            // Relaxed: a number.
+            mark: self.mark.load(Ordering::Relaxed).max(in_use),
+            trimmed: self.trimmed.get(),
         }
+    }
+
+    /// Notes how many slots were out at this moment.
+    fn saw(&self, out: u64) {
+        self.high_water.raise(out);
+        // Relaxed: a number.
+        self.lately.fetch_max(out, Ordering::Relaxed);
+    }
+
+    /// Gives an empty slab back, if the pool has more than it needs; called once in many releases.
+    #[cold]
+    pub(crate) fn tune(&self, now: Instant) {
+        if self.limits.no_trim {
+            return;
+        }
+        let (acquired, released) = self.traffic();
+        let out = acquired.saturating_sub(released);
+        let (floor, pauses) = {
+            let mut tuning = self.tuning.lock();
+            // Relaxed: numbers.
+            let mark = tuning.mark(self.lately.swap(out, Ordering::Relaxed).max(out), now);
+            self.mark.store(mark, Ordering::Relaxed);
+            let floor = (2 * mark).max(self.warmed.get()).max(self.limits.keep as u64);
+            (floor, self.created.get() <= floor || tuning.pauses())
+        };
+        if pauses {
+            return;
+        }
+        let mut slabs = self.slabs.lock();
+        let mut depot = self.depot.lock();
+        let is_left = depot.sort(SORTED);
+        let created = self.created.get();
+        let goes = depot.complete().find(|&(_, len)| created >= floor + len as u64);
+        let slab = goes.map(|(place, len)| {
+            depot.remove_shelf(place);
+            self.created.add((len as u64).wrapping_neg());
+            self.trimmed.add(len as u64);
+            depot.shrink(self.created.get() as usize);
+            slabs.remove(place)
+        });
+        drop(depot);
+        self.noted.forget(|slot| slab.as_ref().is_some_and(|slab| slab.contains(slot)));
+        drop(slabs);
+        let flushes = self.tuning.lock().note(slab.is_some() || is_left);
+        if flushes {
+            // Relaxed: as in `trim`.
+            self.flushes.fetch_add(1, Ordering::Relaxed);
+        }
+        // The values' own drops, outside the locks. A panic has been printed by the panic hook.
+        let _ = contain(|| drop(slab));
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -145,6 +223,21 @@ impl<T> Shared<T> {
             // SAFETY: the caller's promise; the lock keeps the slab from being freed.
             unsafe { slab.visit(&mut visit) };
         }
+    }
+
+    /// Shows the value of this number.
+    ///
+    /// # Safety
+    /// As [`visit`](Self::visit).
+    pub(crate) unsafe fn visit_number<R>(&self, number: u32, visit: impl FnOnce(&T) -> R) -> Option<R> {
+        let slabs = self.slabs.lock();
+        let after = slabs.partition_point(|slab| slab.number() <= number);
+        // The numbers of the last one may have begun anew from 0.
+        let places = [after.wrapping_sub(1), slabs.len().wrapping_sub(1)];
+        let index = |place: usize| Some((slabs.get(place)?, slabs.get(place)?.index_of(number)?));
+        let (slab, index) = places.into_iter().find_map(index)?;
+        // SAFETY: the caller's promise; the lock keeps the slab from being freed.
+        Some(unsafe { slab.visit_one(index, visit) })
     }
 
     /// The cache of this thread, if it may have one.
@@ -186,7 +279,7 @@ impl<T> Shared<T> {
                 // over hundreds of caches that nobody uses.
                 let made = (self.caches_made.get() as usize).min(self.caches.len());
                 let (acquired, released) = self.traffic_of(&self.caches[..made]);
-                self.high_water.raise(acquired.saturating_sub(released));
+                self.saw(acquired.saturating_sub(released));
                 return Ok(slot);
             }
             self.grow(NonNull::from(self))?;
@@ -209,16 +302,17 @@ impl<T> Shared<T> {
 
     fn flush_if_asked(&self, cache: &Cache<T>) {
         // SAFETY: as in `acquire_after_refill`: only the owner of `cache` gets here.
-        let flushed = unsafe {
+        let trims = unsafe {
             cache.stock(|stock| {
-                let asked = !self.is_current(stock);
-                if asked {
+                let before = stock.flushed;
+                if !self.is_current(stock) {
                     self.flush(stock);
                 }
-                asked
+                // Relaxed: as in `trim`.
+                before < self.last_trim.load(Ordering::Relaxed)
             })
         };
-        if flushed {
+        if trims {
             self.free_empty_slabs();
         }
     }
@@ -229,7 +323,7 @@ impl<T> Shared<T> {
             if let Some(slot) = depot.take() {
                 depot.acquired += 1;
                 if self.caches.is_empty() {
-                    self.high_water.raise(depot.acquired - depot.released);
+                    self.saw(depot.acquired - depot.released);
                 }
                 return Ok(slot);
             }
@@ -241,6 +335,12 @@ impl<T> Shared<T> {
     fn release_to_depot(&self, slot: FreeSlot<T>) {
         let mut depot = self.depot.lock();
         depot.put(slot);
+        if (depot.released + 1).is_multiple_of(TUNED_EVERY) {
+            drop(depot);
+            self.tune(Instant::now());
+            depot = self.depot.lock();
+        }
+        // The last touch, as for caches.
         depot.released += 1;
     }
 
@@ -274,27 +374,38 @@ impl<T> Shared<T> {
             return;
         }
         let slab = Slab::make(count, home, &self.make);
+        let place = slabs.partition_point(|other| other.number() < slab.number());
+        let mut depot = self.depot.lock();
+        depot.add_shelf(place, &slab);
         // SAFETY: the slab is new; this is the one call.
-        self.depot.lock().add(unsafe { slab.free_slots() }, !self.caches.is_empty());
-        slabs.push(slab);
+        depot.add(unsafe { slab.free_slots() }, !self.caches.is_empty());
+        drop(depot);
+        slabs.insert(place, slab);
         self.created.add(count as u64);
     }
 
     fn free_empty_slabs(&self) {
         let mut slabs = self.slabs.lock();
         let mut depot = self.depot.lock();
-        let loose = depot.loosen();
-        loose.sort_unstable_by_key(|slot| slot.0.addr());
-        let (empty, kept) = std::mem::take(&mut *slabs).into_iter().partition::<Vec<_>, _>(|slab| {
-            let start = loose.partition_point(|slot| slot.0.addr() < slab.start());
-            loose.get(start + slab.len() - 1).is_some_and(|last| slab.contains(last))
-        });
-        *slabs = kept;
-        loose.retain(|slot| !empty.iter().any(|slab| slab.contains(slot)));
-        let created: usize = slabs.iter().map(Slab::len).sum();
-        self.created.add((created as u64).wrapping_sub(self.created.get()));
-        depot.shrink(created);
+        depot.sort(usize::MAX);
+        let complete: Vec<_> = depot.complete().collect();
+        let mut empty: Vec<_> = complete
+            .iter()
+            .map(|&(place, _)| {
+                depot.remove_shelf(place);
+                slabs.remove(place)
+            })
+            .collect();
+        let freed: usize = empty.iter().map(Slab::len).sum();
+        self.created.add((freed as u64).wrapping_neg());
+        depot.shrink(self.created.get() as usize);
+        slabs.shrink_to_fit();
         drop(depot);
+        empty.sort_unstable_by_key(Slab::start);
+        self.noted.forget(|slot| {
+            let after = empty.partition_point(|slab| slab.start() <= slot.addr());
+            after > 0 && empty[after - 1].contains(slot)
+        });
         drop(slabs);
         drop(empty); // the values' own drops, outside the locks
     }

@@ -1,10 +1,22 @@
 //! A slab: the memory of one chunk of slots.
 
 use std::num::NonZeroUsize;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
+
+use mycelia_core::sync::atomic::AtomicPtr;
 
 use crate::shared::Shared;
 use crate::slot::{FreeSlot, Slot};
+
+/// The alignment of slots, and what numbers count.
+const UNIT: usize = 128;
+const NUMBERS: u32 = u32::MAX >> 1;
+
+/// The number of the slot at this address.
+#[inline]
+pub(crate) fn number(address: usize) -> u32 {
+    (address / UNIT) as u32 & NUMBERS
+}
 
 /// A chunk of slots made in one go. Owns the memory and the values; the slots are lent out as pointers.
 pub(crate) struct Slab<T> {
@@ -18,7 +30,8 @@ unsafe impl<T: Send> Send for Slab<T> {}
 impl<T> Slab<T> {
     /// Makes `count` slots with values from `make`, which may panic: then nothing was made.
     pub(crate) fn make(count: usize, home: NonNull<Shared<T>>, make: impl Fn() -> T) -> Self {
-        let slots: Box<[Slot<T>]> = (0..count).map(|_| Slot { home, value: make() }).collect();
+        let slots: Box<[Slot<T>]> =
+            (0..count).map(|_| Slot { home, next: AtomicPtr::new(ptr::null_mut()), value: make() }).collect();
         Self { slots: NonNull::from(Box::leak(slots)) }
     }
 
@@ -32,10 +45,22 @@ impl<T> Slab<T> {
         self.slots.cast::<Slot<T>>().addr()
     }
 
+    /// The number of its first slot. Slabs are kept in the order of these.
+    pub(crate) fn number(&self) -> u32 {
+        number(self.start().get())
+    }
+
+    /// Which slot has this number, if it is one of this slab.
+    pub(crate) fn index_of(&self, number: u32) -> Option<usize> {
+        let units = (number.wrapping_sub(self.number()) & NUMBERS) as usize;
+        let index = units / (size_of::<Slot<T>>() / UNIT);
+        (index < self.len() && units % (size_of::<Slot<T>>() / UNIT) == 0).then_some(index)
+    }
+
     /// True if the slot is one of this slab.
-    pub(crate) fn contains(&self, slot: &FreeSlot<T>) -> bool {
+    pub(crate) fn contains(&self, slot: NonNull<Slot<T>>) -> bool {
         let start = self.start().get();
-        (start..start + self.len() * size_of::<Slot<T>>()).contains(&slot.0.addr().get())
+        (start..start + self.len() * size_of::<Slot<T>>()).contains(&slot.addr().get())
     }
 
     /// All slots, as free ones.
@@ -46,6 +71,15 @@ impl<T> Slab<T> {
         let first = self.slots.cast::<Slot<T>>();
         // SAFETY: the index stays below the length of the allocation.
         (0..self.len()).map(move |index| FreeSlot(unsafe { first.add(index) }))
+    }
+
+    /// Shows one value.
+    ///
+    /// # Safety
+    /// As `visit`; and the index is below the length.
+    pub(crate) unsafe fn visit_one<R>(&self, index: usize, visit: impl FnOnce(&T) -> R) -> R {
+        // SAFETY: as in `visit`.
+        visit(unsafe { &(*self.slots.cast::<Slot<T>>().as_ptr().add(index)).value })
     }
 
     /// Shows every value to `visit`, in use or not.

@@ -2,6 +2,8 @@
 
 use std::ptr::NonNull;
 
+use mycelia_core::sync::atomic::AtomicPtr;
+
 use crate::shared::Shared;
 
 /// One reusable cell. It starts on a cache line pair of its own, so that two threads never share one.
@@ -9,14 +11,16 @@ use crate::shared::Shared;
 /// The way home comes first, in the cache line that a small value begins in: giving it back touches no other.
 ///
 /// ```text
-/// ┌────────┬──────────────────────────┐  128 bytes for values up to 120 (112, if they are aligned to 16)
-/// │ home   │ value: T                 │
-/// └────────┴──────────────────────────┘
+/// ┌────────┬────────┬─────────────────┐  128 bytes for values up to 112
+/// │ home   │ next   │ value: T        │
+/// └────────┴────────┴─────────────────┘
 /// ```
 #[repr(C, align(128))]
 pub(crate) struct Slot<T> {
     /// The pool this slot belongs to; valid as long as any slot is out.
     pub(crate) home: NonNull<Shared<T>>,
+    /// The next noted slot; null if this one is not noted. See `Noted`.
+    pub(crate) next: AtomicPtr<Self>,
     pub(crate) value: T,
 }
 

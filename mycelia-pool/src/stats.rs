@@ -18,6 +18,10 @@ pub struct Stats {
     /// The most slots seen out at once. Exact for [`Exhaustion::Fail`](crate::Exhaustion::Fail); otherwise looked at
     /// when a thread's cache trades with the depot, and up to 64 slots per thread too low.
     pub high_water: u64,
+    /// The most slots that were out lately: looked at as `high_water` is, and halved every 30 seconds. The pool keeps twice as many.
+    pub mark: u64,
+    /// Slots that the pool has given back by itself so far.
+    pub trimmed: u64,
 }
 
 impl Stats {

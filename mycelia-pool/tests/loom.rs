@@ -4,6 +4,7 @@
 #![cfg(mycelia_loom)]
 
 use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 use mycelia_core::seeded::scene_fails_with;
 use mycelia_pool::{Guard, Pool, Recycle};
@@ -124,4 +125,73 @@ fn twin_a_number_inherited_without_the_lock_shows_a_stale_cache() {
         "a number inherited without the lock",
         "the_heir_of_a_number_sees_all_that_the_last_owner_left"
     ));
+}
+
+/// A value that is wanted at times, as an ask is while it is out.
+struct Wanted(AtomicBool);
+
+impl Recycle for Wanted {
+    const RECYCLES: bool = false;
+    fn recycle(&mut self) {}
+}
+
+/// How many values a visit shows that are wanted.
+fn visit(pool: &Pool<Wanted>) -> usize {
+    let mut seen = 0;
+    // SAFETY: nobody has a `&mut` to a value.
+    unsafe {
+        pool.visit_noted(|value| {
+            let is_wanted = value.0.load(Ordering::Acquire);
+            seen += usize::from(is_wanted);
+            is_wanted
+        });
+    }
+    seen
+}
+
+fn want(value: &Guard<Wanted>) {
+    value.0.store(true, Ordering::Release);
+    Guard::note(value);
+}
+
+#[test]
+fn a_value_that_is_noted_while_a_visit_forgets_it_is_seen_by_the_next() {
+    loom::model(|| {
+        let pool: Pool<Wanted> = Pool::builder().warm(1).build_with(|| Wanted(AtomicBool::new(false)));
+        let value = pool.acquire().unwrap();
+        // Noted, and not wanted any more.
+        want(&value);
+        value.0.store(false, Ordering::Release);
+        let other = pool.clone();
+        let thread = thread::spawn(move || visit(&other));
+        want(&value);
+        thread.join().unwrap();
+        assert!(visit(&pool) > 0, "forgotten, and not noted again");
+        drop(value);
+    });
+}
+
+#[test]
+fn twin_a_value_that_parted_is_not_looked_at_again() {
+    assert!(scene_fails_with(
+        "a value that parted is not looked at again",
+        "a_value_that_is_noted_while_a_visit_forgets_it_is_seen_by_the_next"
+    ));
+}
+
+#[test]
+fn values_that_are_noted_at_once_are_all_seen() {
+    loom::model(|| {
+        let pool: Pool<Wanted> = Pool::builder().warm(2).build_with(|| Wanted(AtomicBool::new(false)));
+        let (first, second) = (pool.acquire().unwrap(), pool.acquire().unwrap());
+        let thread = thread::spawn(move || {
+            want(&second);
+            second
+        });
+        want(&first);
+        visit(&pool);
+        let second = thread.join().unwrap();
+        assert_eq!(visit(&pool), 2, "each once, for the stack has each once");
+        drop((first, second));
+    });
 }

@@ -195,25 +195,30 @@ impl<T> Channel<T> {
     ///
     /// Cancel-safe: a dropped future took nothing.
     pub async fn recv(&self) -> Option<T> {
-        poll_fn(|cx| self.poll_take(cx, Ring::pop)).await
+        poll_fn(|cx| self.poll_take(cx, Ring::pop).0).await
     }
 
-    /// Moves up to `limit` items (at least 1) to the end of `batch`, or waits for the first.
+    /// Moves up to `limit` items (at least 1) to the end of `batch`, or waits for the first. The batch may lose its spare room then.
     ///
     /// Ready with the number of items, which is 0 only if the channel is closed and empty.
     #[inline]
     pub fn poll_recv_many(&self, cx: &mut Context<'_>, batch: &mut VecDeque<T>, limit: usize) -> Poll<usize> {
         let take = |ring: &mut Ring<T>| Some(ring.pop_many(batch, limit.max(1))).filter(|&count| count > 0);
-        self.poll_take(cx, take).map(Option::unwrap_or_default)
+        let (taken, gave_back) = self.poll_take(cx, take);
+        if gave_back && batch.is_empty() {
+            // The memory of a burst is here as well.
+            *batch = VecDeque::new();
+        }
+        taken.map(Option::unwrap_or_default)
     }
 
-    /// Takes what `take` finds, or `None` at the end, or waits.
+    /// Takes what `take` finds, or `None` at the end, or waits. True if the ring gave memory back.
     #[inline]
     fn poll_take<R>(
         &self,
         cx: &mut Context<'_>,
         take: impl FnOnce(&mut Ring<T>) -> Option<R>,
-    ) -> Poll<Option<R>> {
+    ) -> (Poll<Option<R>>, bool) {
         let mut state = self.state.lock();
         let before = state.ring.len();
         if let Some(taken) = take(&mut state.ring) {
@@ -221,10 +226,10 @@ impl<T> Channel<T> {
                 let count = before - state.ring.len();
                 self.let_senders_in(state, count);
             }
-            return Poll::Ready(Some(taken));
+            return (Poll::Ready(Some(taken)), false);
         }
         if state.ring.is_shut() {
-            return Poll::Ready(None);
+            return (Poll::Ready(None), false);
         }
         if bug("going idle in two steps") {
             drop(state);
@@ -234,8 +239,8 @@ impl<T> Channel<T> {
         let old = state.register(cx.waker());
         let memory = state.ring.idle();
         drop(state);
-        drop((old, memory));
-        Poll::Pending
+        drop(old);
+        (Poll::Pending, memory.is_some())
     }
 
     /// Registers whom [`wake_receiver`](Self::wake_receiver) and the next item wake, without looking for items.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use mycelia_core::OverflowPolicy;
+use mycelia_core::{OverflowPolicy, Patience};
 
 use crate::error::PushError;
 use crate::pushed::{Pushed, PushedMany, Rest};
@@ -14,8 +14,6 @@ const SMALLEST: usize = 4;
 const LARGEST_SWAP: usize = 64;
 /// A ring that goes idle with more room than this gives it back at once.
 const LARGE: usize = 1024;
-/// A smaller ring gives its room back when it went idle this often in a row without having used an eighth of it.
-const SPARSE_IDLES: u32 = 1024;
 
 /// A bounded circular queue over std's `VecDeque`, which grows with its content up to `capacity`.
 ///
@@ -34,9 +32,10 @@ pub(crate) struct Ring<T> {
     /// Refuses later items: all of them, or, with `inside`, those from outside.
     closed: bool,
     inside: bool,
-    /// The most items seen by a receiver since the ring was last idle, and how often in a row that was few.
+    /// The most items seen by a receiver since the ring was last idle.
     peak: u32,
-    sparse: u32,
+    /// With room of which an eighth would do.
+    patience: Patience,
     accepted: u64,
     /// Made with the first loss: most queues never have one.
     losses: Option<Box<Losses>>,
@@ -58,7 +57,7 @@ impl<T> Ring<T> {
             closed: false,
             inside: false,
             peak: 0,
-            sparse: 0,
+            patience: Patience::default(),
             accepted: 0,
             losses: None,
         }
@@ -241,14 +240,12 @@ impl<T> Ring<T> {
     /// lock.
     pub(crate) fn idle(&mut self) -> Option<VecDeque<T>> {
         let allocated = self.items.capacity();
-        let sparse = allocated > SMALLEST && (self.peak as usize) < allocated / 8;
+        let is_little = allocated > SMALLEST && (self.peak as usize) < allocated / 8;
         self.peak = 0;
-        self.sparse = if sparse { self.sparse + 1 } else { 0 };
-        if allocated > LARGE || self.sparse >= SPARSE_IDLES {
-            self.sparse = 0;
-            return Some(self.take_all());
+        if !is_little {
+            self.patience.much();
         }
-        None
+        (allocated > LARGE || is_little && self.patience.little()).then(|| self.take_all())
     }
 
     pub(crate) fn stats(&self, waiting: usize) -> Stats {
@@ -277,6 +274,9 @@ impl<T> Ring<T> {
 
     #[cold]
     fn grow(&mut self) {
+        if self.items.capacity() >= SMALLEST {
+            self.patience.grow();
+        }
         let target = (self.items.capacity() * 2).max(SMALLEST).min(self.capacity());
         self.items.reserve_exact(target - self.items.len());
     }

@@ -6,6 +6,8 @@ use std::task::Waker;
 use slab::Slab;
 
 const NONE: usize = usize::MAX;
+/// More room than this is given back when nobody is left.
+const LARGE: usize = 64;
 
 /// Waiting senders, first come first served. A sender is known by its key until it asks for the outcome.
 /// Those whose waiting has ended are woken when the receiver says so.
@@ -21,8 +23,11 @@ pub(crate) struct WaitList<T> {
     first: usize,
     last: usize,
     waiting: usize,
-    /// Keys of senders that are to be woken, in order.
-    to_wake: VecDeque<usize>,
+    /// Senders that are to be woken, in order: their keys, and their turns, for one that has left meanwhile may have left its key to
+    /// another.
+    to_wake: VecDeque<(usize, u64)>,
+    /// How many have come to their turn so far.
+    turns: u64,
     /// Items that the receiver has taken since somebody was to be woken.
     pub(crate) taken: usize,
 }
@@ -34,9 +39,9 @@ enum Entry<T> {
         prev: usize,
         next: usize,
     },
-    /// With the waker as long as it is to be woken.
-    Accepted(Option<Waker>),
-    Refused(T, Option<Waker>),
+    /// With the waker and the turn, as long as it is to be woken.
+    Accepted(Option<(Waker, u64)>),
+    Refused(T, Option<(Waker, u64)>),
 }
 
 /// How a sender's waiting ended. A waker in it is to be dropped outside the lock.
@@ -49,7 +54,15 @@ pub(crate) enum Outcome<T> {
 
 impl<T> WaitList<T> {
     pub(crate) fn new() -> Self {
-        Self { entries: Slab::new(), first: NONE, last: NONE, waiting: 0, to_wake: VecDeque::new(), taken: 0 }
+        Self {
+            entries: Slab::new(),
+            first: NONE,
+            last: NONE,
+            waiting: 0,
+            to_wake: VecDeque::new(),
+            turns: 0,
+            taken: 0,
+        }
     }
 
     /// How many wait.
@@ -81,15 +94,16 @@ impl<T> WaitList<T> {
         }
         let outcome = match self.entries.remove(key) {
             Entry::Waiting { item, waker, .. } => Outcome::Waiting(item, waker),
-            Entry::Accepted(waker) => Outcome::Accepted(waker),
-            Entry::Refused(item, waker) => Outcome::Refused(item, waker),
+            // If it has learnt of it unwoken, its turn to be woken comes for nothing.
+            Entry::Accepted(waker) => Outcome::Accepted(waker.map(|(waker, _)| waker)),
+            Entry::Refused(item, waker) => Outcome::Refused(item, waker.map(|(waker, _)| waker)),
         };
-        if let Outcome::Accepted(Some(_)) | Outcome::Refused(_, Some(_)) = outcome {
-            // It has learnt of it unwoken; so it is to be woken no more.
-            self.to_wake.retain(|&other| other != key);
-        }
-        if self.entries.is_empty() && self.entries.capacity() > 64 {
-            self.entries = Slab::new();
+        if self.entries.is_empty() {
+            self.to_wake.clear();
+            self.to_wake.shrink_to(LARGE);
+            if self.entries.capacity() > LARGE {
+                self.entries = Slab::new();
+            }
         }
         outcome
     }
@@ -108,7 +122,7 @@ impl<T> WaitList<T> {
     pub(crate) fn refuse_all(&mut self) -> usize {
         let refused = self.waiting;
         while let Some((key, item, waker)) = self.end_first() {
-            self.entries[key] = Entry::Refused(item, Some(waker));
+            self.entries[key] = Entry::Refused(item, Some((waker, self.turns)));
         }
         refused
     }
@@ -116,17 +130,18 @@ impl<T> WaitList<T> {
     /// Accepts the first sender, which is to be woken. Its item.
     pub(crate) fn accept_first(&mut self) -> Option<T> {
         let (key, item, waker) = self.end_first()?;
-        self.entries[key] = Entry::Accepted(Some(waker));
+        self.entries[key] = Entry::Accepted(Some((waker, self.turns)));
         Some(item)
     }
 
-    /// Ends the waiting of the first, which is to be woken. The caller fills its entry in.
+    /// Ends the waiting of the first, which is to be woken, at the turn that `turns` says then. The caller fills its entry in.
     fn end_first(&mut self) -> Option<(usize, T, Waker)> {
         let key = self.first;
         match std::mem::replace(self.entries.get_mut(key)?, Entry::Accepted(None)) {
             Entry::Waiting { item, waker, prev, next } => {
                 self.unlink(prev, next);
-                self.to_wake.push_back(key);
+                self.turns += 1;
+                self.to_wake.push_back((key, self.turns));
                 Some((key, item, waker))
             }
             Entry::Accepted(_) | Entry::Refused(..) => unreachable!("only waiting senders are linked"),
@@ -141,11 +156,14 @@ impl<T> WaitList<T> {
     /// The next sender to wake.
     pub(crate) fn next_to_wake(&mut self) -> Option<Waker> {
         self.taken = 0;
-        let key = self.to_wake.pop_front()?;
-        match &mut self.entries[key] {
-            Entry::Accepted(waker) | Entry::Refused(_, waker) => waker.take(),
-            Entry::Waiting { .. } => unreachable!("its waiting has ended"),
+        while let Some((key, turn)) = self.to_wake.pop_front() {
+            if let Some(Entry::Accepted(waker) | Entry::Refused(_, waker)) = self.entries.get_mut(key)
+                && let Some((waker, _)) = waker.take_if(|(_, own)| *own == turn)
+            {
+                return Some(waker);
+            }
         }
+        None
     }
 
     fn unlink(&mut self, prev: usize, next: usize) {

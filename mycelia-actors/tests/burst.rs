@@ -1,0 +1,472 @@
+//! What a burst has needed is given back: for each structure that grows, bytes and steps before and after; and no structure is
+//! forgotten.
+#![cfg(not(mycelia_loom))]
+
+mod subsystems;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::BTreeMap;
+use std::fs;
+use std::hint::black_box;
+use std::path::Path;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::{Context as Task, Poll, Waker};
+use std::time::Duration;
+
+use mycelia_actors::prelude::*;
+use subsystems::{Add, Gated};
+
+/// Counts the bytes that are allocated.
+struct Counting;
+
+static LIVE: AtomicI64 = AtomicI64::new(0);
+
+// SAFETY: passes everything on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        LIVE.fetch_add(layout.size() as i64, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size() as i64, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How many of whatever grows.
+const BURST: usize = 5_000;
+/// What may be left of a burst, which needs a hundred times as much: some structures keep room for a few.
+const LEFT: i64 = 8 * 1024;
+const LONG: Duration = Duration::from_secs(3600);
+
+/// A burst that has drained when the future is ready.
+type Burst = for<'a> fn(&'a Scene) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+struct Scene {
+    runtime: Runtime,
+    desk: Address<Desk>,
+}
+
+/// Each structure that grows, `file: field`, and the burst that makes it grow. Some grow together.
+const BURSTS: &[(&[&str], Burst)] = &[
+    (
+        &[
+            "pool/shared.rs: slabs",
+            "pool/depot.rs: full",
+            "pool/depot.rs: empty",
+            "pool/depot.rs: loose",
+            "pool/depot.rs: shelves",
+            "pool/depot.rs: slots",
+            "queue/ring.rs: items",
+            "actors/batch.rs: taken",
+        ],
+        |scene| Box::pin(large_mailbox(scene)),
+    ),
+    (&["queue/ring.rs: items", "actors/batch.rs: taken"], |scene| Box::pin(default_mailbox(scene))),
+    (&["queue/wait.rs: entries", "queue/wait.rs: to_wake"], |scene| Box::pin(line(scene))),
+    (&["pool/noted.rs: parted"], |scene| Box::pin(asks(scene))),
+    (&["actors/space.rs: memory"], |scene| Box::pin(space(scene))),
+    (&["actors/subscription.rs: events"], |scene| Box::pin(events(scene))),
+    (&["actors/bus.rs: all", "actors/bus.rs: copy"], |scene| Box::pin(subscribers(scene))),
+    (&["actors/bus.rs: by_type"], |scene| Box::pin(types(scene))),
+    (&["actors/dead_letters.rs: by_id"], |scene| Box::pin(letter_readers(scene))),
+    (&["actors/letter_box.rs: letters", "actors/letter_box.rs: readers"], |scene| Box::pin(letters(scene))),
+    (&["actors/registry.rs: by_place", "actors/shared.rs: names"], |scene| Box::pin(roots(scene))),
+    (
+        &[
+            "actors/registry.rs: children",
+            "actors/watch.rs: by_actor",
+            "actors/watch.rs: waiting",
+            "actors/lifecycle.rs: of_the_end",
+        ],
+        |scene| Box::pin(children(scene)),
+    ),
+    (&["actors/lifecycle.rs: wakers"], |scene| Box::pin(waiting_for_the_end(scene))),
+    (&["actors/deadline.rs: tokios"], |scene| Box::pin(tokios(scene))),
+];
+
+/// Fields of growing types that need no burst, and why.
+const NO_BURST: &[(&str, &str)] = &[
+    (
+        "pool/orphans.rs: WAITING",
+        "pools that were dropped while guards were out: looked at whenever a pool is built or dropped",
+    ),
+    ("pool/thread.rs: free", "numbers of threads that have ended: 256 at most"),
+    ("pool/depot.rs: Magazine", "64 slots"),
+    ("actors/envelope.rs: Many", "the messages of one call of `handle_batch`, dropped with it"),
+    ("actors/error.rs: killed", "a result"),
+    ("actors/error.rs: left", "a result"),
+    ("actors/handler.rs: messages", "a parameter"),
+    ("actors/handling.rs: later", "a borrow of `taken`"),
+    ("actors/inspector.rs: subsystems", "a result"),
+    ("actors/registry.rs: orphans", "a result"),
+    ("actors/request.rs: params", "of one message"),
+    ("actors/restart.rs: lately", "as many as the limit of restarts"),
+    ("actors/routes.rs: listed", "the routes of a type, made once"),
+    ("actors/table.rs: run_batch", "a function"),
+    ("actors/table.rs: held", "of one batch, dropped with it"),
+    ("actors/tasks.rs: Tasks", "side tasks have their own test"),
+    ("actors/tell.rs: messages", "a result"),
+];
+
+/// A small state that does as it is told.
+struct Desk;
+impl Subsystem for Desk {}
+
+struct Note;
+impl Handler<Note> for Desk {
+    type Reply = ();
+    async fn handle(&mut self, _: Note, _: &mut Context<Self>) {}
+}
+
+struct Keep;
+impl Handler<Keep> for Desk {
+    type Reply = ();
+    async fn handle(&mut self, _: Keep, _: &mut Context<Self>) {
+        std::future::pending().await
+    }
+}
+
+struct Large;
+impl Handler<Large> for Desk {
+    type Reply = ();
+    async fn handle(&mut self, _: Large, _: &mut Context<Self>) {
+        let buffer = black_box([0_u8; 100_000]);
+        tokio::task::yield_now().await;
+        black_box(&buffer);
+    }
+}
+
+struct Children(Vec<Address<Desk>>);
+impl Handler<Children> for Desk {
+    type Reply = Children;
+    async fn handle(&mut self, mut children: Children, cx: &mut Context<Self>) -> Children {
+        for _ in 0..BURST {
+            let child = cx.spawn(Desk).unwrap();
+            cx.watch(&child).unwrap();
+            children.0.push(child);
+        }
+        children
+    }
+}
+
+impl Handler<Terminated> for Desk {
+    type Reply = ();
+    async fn handle(&mut self, _: Terminated, _: &mut Context<Self>) {}
+}
+
+fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Task::from_waker(Waker::noop()))
+}
+
+async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn large_mailbox(scene: &Scene) {
+    let (state, gate) = Gated::new();
+    let mailbox = Mailbox::bounded(BURST * 10);
+    let address = scene.runtime.configure_unnamed().mailbox(mailbox).spawn(state).unwrap();
+    (0..BURST as u64 * 10).for_each(|n| _ = address.tell(Add(n)).unwrap());
+    gate.open();
+    address.ask(Add(1)).await.unwrap();
+    address.stop();
+    address.ended().await;
+}
+
+async fn default_mailbox(scene: &Scene) {
+    (0..1024).for_each(|_| _ = scene.desk.tell(Note).unwrap());
+    settle().await;
+}
+
+async fn line(scene: &Scene) {
+    let (state, gate) = Gated::new();
+    let address = scene.runtime.configure_unnamed().mailbox(Mailbox::bounded(1)).spawn(state).unwrap();
+    let mut sends: Vec<_> = (0..BURST as u64).map(|n| Box::pin(address.send(Add(n)))).collect();
+    let before = LIVE.load(Ordering::Relaxed);
+    sends.retain_mut(|send| poll_once(send.as_mut()).is_pending());
+    // Half of them give up, and half of these after they were let in.
+    sends.truncate(BURST / 2);
+    gate.open();
+    for send in sends {
+        send.await.unwrap();
+    }
+    settle().await;
+    let left = LIVE.load(Ordering::Relaxed) - before;
+    assert!(left < LEFT, "{left} bytes left of the line");
+    address.stop();
+    address.ended().await;
+}
+
+async fn asks(scene: &Scene) {
+    let silent = scene.runtime.spawn_unnamed(Desk).unwrap();
+    for _ in 0..BURST / 1000 {
+        let mut asks: Vec<_> = (0..1000).map(|_| Box::pin(silent.ask(Keep).within(LONG))).collect();
+        asks.iter_mut().for_each(|ask| drop(poll_once(ask.as_mut())));
+    }
+    silent.kill();
+    silent.ended().await;
+}
+
+async fn space(scene: &Scene) {
+    scene.desk.ask(Large).await.unwrap();
+}
+
+async fn events(scene: &Scene) {
+    let bus = scene.runtime.bus();
+    let mut events = bus.subscribe::<u64>("{*all}", BURST).unwrap();
+    let before = LIVE.load(Ordering::Relaxed);
+    for room in [BURST, 1000] {
+        (0..room as u64).for_each(|n| _ = bus.publish("a", n).unwrap());
+        while events.try_recv().is_some() {}
+        bus.publish("a", 1_u64).unwrap();
+        while events.try_recv().is_some() {}
+        let left = LIVE.load(Ordering::Relaxed) - before;
+        assert!(left < LEFT, "{left} bytes left of {room} events");
+    }
+}
+
+async fn subscribers(scene: &Scene) {
+    let bus = scene.runtime.bus();
+    let all: Vec<_> = (0..BURST).map(|_| bus.subscribe::<u32>("{*all}", 1).unwrap()).collect();
+    assert_eq!(bus.publish("a", 1_u32).unwrap(), BURST);
+    drop(all);
+}
+
+async fn types(scene: &Scene) {
+    fn each<const N: usize>(bus: &Bus) -> Subscription<[u8; N]> {
+        bus.subscribe("{*all}", 1).unwrap()
+    }
+    let bus = scene.runtime.bus();
+    drop((each::<0>(&bus), each::<1>(&bus), each::<2>(&bus), each::<3>(&bus), each::<4>(&bus)));
+}
+
+async fn letter_readers(scene: &Scene) {
+    drop((0..BURST).map(|_| scene.runtime.dead_letters(1)).collect::<Vec<_>>());
+}
+
+async fn letters(scene: &Scene) {
+    let letters = scene.runtime.dead_letters(BURST);
+    let before = LIVE.load(Ordering::Relaxed);
+    {
+        let mut reader = pin!(letters.recv());
+        // Woken in vain.
+        (0..BURST).for_each(|_| assert!(poll_once(reader.as_mut()).is_pending()));
+        let grown = LIVE.load(Ordering::Relaxed) - before;
+        assert!(grown < 1024, "a reader that is woken in vain grows by {grown} bytes");
+        let mut readers: Vec<_> = (0..BURST).map(|_| Box::pin(letters.recv())).collect();
+        readers.iter_mut().for_each(|reader| drop(poll_once(reader.as_mut())));
+    }
+    let short = scene.runtime.configure_unnamed().mailbox(Mailbox::bounded(BURST)).spawn(Desk).unwrap();
+    short.suspend();
+    (0..BURST).for_each(|_| _ = short.tell(Note).unwrap());
+    short.kill();
+    short.ended().await;
+    assert_eq!(letters.drain().count(), BURST);
+    assert!(letters.try_recv().is_none());
+    drop(short);
+    scene.runtime.trim();
+    let left = LIVE.load(Ordering::Relaxed) - before;
+    assert!(left < LEFT * 8, "{left} bytes left of the letters");
+}
+
+async fn roots(scene: &Scene) {
+    let spawn = |n| scene.runtime.spawn(&format!("root-{n}"), Desk).unwrap();
+    let all: Vec<_> = (0..BURST).map(spawn).collect();
+    settle().await;
+    all.iter().for_each(Address::stop);
+    for one in &all {
+        one.ended().await;
+    }
+}
+
+async fn children(scene: &Scene) {
+    let chief = scene.runtime.spawn_unnamed(Desk).unwrap();
+    let Children(children) = chief.ask(Children(Vec::new())).await.unwrap();
+    let before = LIVE.load(Ordering::Relaxed);
+    children.iter().for_each(Address::stop);
+    for child in &children {
+        child.ended().await;
+    }
+    chief.ask(Note).await.unwrap();
+    assert!(LIVE.load(Ordering::Relaxed) < before, "the watches go with those who are watched");
+    chief.stop();
+    chief.ended().await;
+}
+
+async fn waiting_for_the_end(scene: &Scene) {
+    let before = LIVE.load(Ordering::Relaxed);
+    let mut all: Vec<_> = (0..BURST).map(|_| Box::pin(scene.desk.ended())).collect();
+    all.iter_mut().for_each(|ended| drop(poll_once(ended.as_mut())));
+    drop(all);
+    let left = LIVE.load(Ordering::Relaxed) - before;
+    assert!(left < LEFT, "{left} bytes left of those who waited for the end");
+}
+
+async fn tokios(scene: &Scene) {
+    let desk = scene.desk.clone();
+    let others = std::thread::spawn(move || {
+        for _ in 0..100 {
+            let tokio = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()
+                .unwrap();
+            tokio.block_on(async { drop(poll_once(pin!(desk.ask(Note)))) });
+        }
+    });
+    others.join().unwrap();
+    settle().await;
+}
+
+#[test]
+fn what_a_burst_needed_is_given_back() {
+    let tokio =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    tokio.block_on(async {
+        let runtime = Runtime::new();
+        let desk = runtime.spawn("desk", Desk).unwrap();
+        let scene = Scene { runtime, desk };
+        let quiet = || async {
+            // What comes after a burst is little, and then nothing.
+            for _ in 0..2 {
+                scene.desk.ask(Note).await.unwrap();
+                settle().await;
+            }
+            tokio::time::sleep(LONG).await;
+            scene.runtime.trim();
+            LIVE.load(Ordering::Relaxed)
+        };
+        quiet().await;
+        let mut wrong = Vec::new();
+        for (structures, burst) in BURSTS {
+            // The first time things are made that stay: metadata of tokio and of the test, counters of what is rare.
+            for round in 0..2 {
+                let before = quiet().await;
+                burst(&scene).await;
+                let left = quiet().await - before;
+                if round > 0 && left > LEFT {
+                    wrong.push(format!("{structures:?}: {left} bytes"));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "left after a burst:\n{}", wrong.join("\n"));
+    });
+}
+
+/// The steps of a sweep follow the asks that are out, not the slots that there are.
+#[tokio::test(start_paused = true)]
+async fn a_sweep_after_a_burst_costs_what_it_did_before() {
+    let pool = mycelia_pool::Pool::<Value>::new();
+    let steps = |pool: &mycelia_pool::Pool<Value>| {
+        let mut steps = 0;
+        // SAFETY: nobody has a `&mut` to a value.
+        unsafe {
+            pool.visit_noted(|value| {
+                steps += 1;
+                value.0.load(Ordering::Relaxed) != 0
+            });
+        }
+        steps
+    };
+    let note = |guard: mycelia_pool::Guard<Value>| {
+        guard.0.store(1, Ordering::Relaxed);
+        mycelia_pool::Guard::note(&guard);
+        guard
+    };
+    let few: Vec<_> = (0..10).map(|_| note(pool.acquire().unwrap())).collect();
+    assert_eq!(steps(&pool), 10);
+    let many: Vec<_> = (0..BURST).map(|_| note(pool.acquire().unwrap())).collect();
+    assert_eq!(steps(&pool), BURST + 10);
+    many.iter().for_each(|value| value.0.store(0, Ordering::Relaxed));
+    drop(many);
+    // Once more, and once again for what might have come meanwhile.
+    assert_eq!([steps(&pool), steps(&pool), steps(&pool)], [BURST + 10, BURST + 10, 10]);
+    drop(few);
+}
+
+#[derive(Default)]
+struct Value(AtomicI64);
+
+impl mycelia_pool::Recycle for Value {
+    const RECYCLES: bool = false;
+    fn recycle(&mut self) {}
+}
+
+/// Reads the sources for fields and statics of types that grow, and looks for each in the lists above.
+#[test]
+fn no_structure_that_grows_is_forgotten() {
+    const GROWS: [&str; 8] =
+        ["Vec<", "VecDeque<", "HashMap<", "HashSet<", "BTreeMap<", "Slab<", "JoinSet<", "DashMap<"];
+    let known: BTreeMap<&str, bool> = BURSTS
+        .iter()
+        .flat_map(|(structures, _)| structures.iter().map(|name| (*name, true)))
+        .chain(NO_BURST.iter().map(|(name, _)| (*name, false)))
+        .collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let (mut found, mut forgotten) = (0, Vec::new());
+    for name in ["pool", "queue", "actors"] {
+        let folder = root.join(format!("mycelia-{name}/src"));
+        let mut files = Vec::new();
+        collect(&folder, &mut files);
+        for file in files {
+            let text = fs::read_to_string(&file).unwrap();
+            let text = text.split("#[cfg(all(test").next().unwrap();
+            let file = file.strip_prefix(&folder).unwrap().display().to_string();
+            for field in
+                text.lines().filter(|line| GROWS.iter().any(|name| line.contains(name))).filter_map(field)
+            {
+                let structure = format!("{name}/{file}: {field}");
+                found += 1;
+                if !known.contains_key(&*structure) {
+                    forgotten.push(structure);
+                }
+            }
+        }
+    }
+    assert!(found > 30, "{found}");
+    assert!(
+        forgotten.is_empty(),
+        "grows, and is in none of the lists of this test:\n{}",
+        forgotten.join("\n")
+    );
+}
+
+fn collect(folder: &Path, files: &mut Vec<std::path::PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// The name, if the line declares a field, a static, or a struct of one field.
+fn field(line: &str) -> Option<String> {
+    let line = line
+        .trim()
+        .trim_start_matches("pub(crate) ")
+        .trim_start_matches("pub(super) ")
+        .trim_start_matches("pub ");
+    let line = line.strip_prefix("static ").unwrap_or(line);
+    if let Some(name) = line.strip_prefix("struct ") {
+        return name.split_once('(').map(|(name, _)| name.to_owned());
+    }
+    let (name, kind) = line.split_once(": ")?;
+    let is_name = !name.is_empty() && name.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
+    // A field ends with a comma, a static with a value; a local has a value, or is `let`.
+    let declares =
+        kind.ends_with(',') && !kind.contains(" = ") || name.chars().all(|letter| !letter.is_lowercase());
+    (is_name && declares && !kind.contains("::new()") || name == "WAITING").then(|| name.to_owned())
+}
