@@ -1,8 +1,6 @@
 //! A message to a path as it came in, for handlers that read it themselves.
 
-use std::borrow::Cow;
-
-use mycelia_router::{Params, Principal, normalize};
+use mycelia_router::{Params, Principal};
 use serde_json::Value;
 
 use crate::body::{BodyFault, BodyRef, RawBody};
@@ -43,7 +41,7 @@ impl Request {
             BodyRef::Raw(raw) => RequestBody::Raw((*raw).clone()),
             BodyRef::None | BodyRef::Typed(..) => RequestBody::None,
         };
-        let path = normalize(params.path()).unwrap_or(Cow::Borrowed(params.path())).into();
+        let path = params.path_normalized().into();
         let params = params.iter_normalized().map(|(name, value)| (name.into(), value.into())).collect();
         Ok(Self { path, params, body, metadata: current::metadata() })
     }

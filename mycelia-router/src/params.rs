@@ -106,10 +106,24 @@ impl<'r, 'p> Params<'r, 'p> {
         ParamsIter { path: self.path, slots, cursor: self.segments.cursor(), passed: 0, encoded }
     }
 
-    /// Iterates over names and values, from left to right, as they are in the [normalized](crate::normalize) path: `me` where it has `%6De`.
-    /// Allocates only where something changes.
+    /// Iterates over names and values, from left to right, as they are in the [normalized](crate::normalize) path: `me` where it
+    /// has `%6De`. Allocates only where something changes.
     pub fn iter_normalized(&self) -> impl ExactSizeIterator<Item = (&'r str, Cow<'p, str>)> + use<'r, 'p> {
-        self.iter().map(|(name, value)| (name, normal(value)))
+        let params = *self;
+        self.iter().map(move |(name, value)| (name, params.normal(value)))
+    }
+
+    /// Returns the path, [normalized](crate::normalize). Allocates only where something changes.
+    pub fn path_normalized(&self) -> Cow<'p, str> {
+        self.normal(self.path)
+    }
+
+    #[inline]
+    fn normal(&self, text: &'p str) -> Cow<'p, str> {
+        match self.segments.is_encoded() {
+            true => normal(text),
+            false => Cow::Borrowed(text),
+        }
     }
 
     /// How many there are.
