@@ -64,6 +64,7 @@ const BURSTS: &[(&[&str], Burst)] = &[
             "pool/depot.rs: loose",
             "pool/depot.rs: shelves",
             "pool/depot.rs: slots",
+            "pool/out.rs: Outs",
             "queue/ring.rs: items",
             "actors/batch.rs: taken",
         ],
