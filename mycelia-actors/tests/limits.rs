@@ -187,7 +187,9 @@ fn where_tokios_come_and_go() {
         for tokio in [single(), paused(), workers(1)] {
             // Each leaves an ask behind when it goes, or when nobody drives it any more.
             for tokio in kept.iter().chain([&tokio]) {
-                tokio.block_on(async { assert!(poll_once(pin!(silent.ask(Question {}).within(LONG))).is_pending()) });
+                tokio.block_on(async {
+                    assert!(poll_once(pin!(silent.ask(Question {}).within(LONG))).is_pending())
+                });
             }
             drop(tokio);
             kept.iter().for_each(|tokio| tokio.block_on(all_end(&runtime, &silent)));

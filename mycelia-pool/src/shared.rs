@@ -104,8 +104,9 @@ impl<T> Shared<T> {
     pub(crate) fn release(&self, slot: FreeSlot<T>) {
         self.outs.remove(slot.0.addr().get());
         let Some(cache) = self.own_cache() else { return self.release_to_depot(slot) };
+        let mut count = cache.next_release();
         if bug("a release counted before it is done") {
-            cache.count_release();
+            cache.count_release(count);
         }
         // SAFETY: as in `acquire`.
         let put =
@@ -113,11 +114,13 @@ impl<T> Shared<T> {
         if let Err(slot) = put {
             self.release_after_unloading(cache, slot);
         }
-        if cache.is_tuned_next() {
+        if count.is_multiple_of(TUNED_EVERY) {
             self.tune(Instant::now());
+            // A value that went may have given others back.
+            count = cache.next_release();
         }
         if !bug("a release counted before it is done") {
-            cache.count_release();
+            cache.count_release(count);
         }
     }
 
