@@ -79,7 +79,10 @@ const BURSTS: &[(&[&str], Burst)] = &[
     (&["actors/bus.rs: by_type"], |scene| Box::pin(types(scene))),
     (&["actors/dead_letters.rs: by_id"], |scene| Box::pin(letter_readers(scene))),
     (&["actors/letter_box.rs: letters", "actors/letter_box.rs: readers"], |scene| Box::pin(letters(scene))),
-    (&["actors/registry.rs: by_place", "actors/shared.rs: names"], |scene| Box::pin(roots(scene))),
+    (
+        &["actors/registry.rs: by_place", "actors/registry.rs: stop_settings", "actors/shared.rs: names"],
+        |scene| Box::pin(roots(scene)),
+    ),
     (
         &[
             "actors/registry.rs: children",
@@ -90,6 +93,7 @@ const BURSTS: &[(&[&str], Burst)] = &[
         |scene| Box::pin(children(scene)),
     ),
     (&["actors/lifecycle.rs: wakers"], |scene| Box::pin(waiting_for_the_end(scene))),
+    (&["actors/tasks.rs: by_id", "actors/tasks.rs: stopping"], |scene| Box::pin(side_tasks(scene))),
     (&["actors/deadline.rs: tokios"], |scene| Box::pin(tokios(scene))),
 ];
 
@@ -107,13 +111,21 @@ const NO_BURST: &[(&str, &str)] = &[
     ("actors/handler.rs: messages", "a parameter"),
     ("actors/handling.rs: later", "a borrow of `taken`"),
     ("actors/inspector.rs: subsystems", "a result"),
+    ("actors/drain.rs: all", "of one drain, dropped with it"),
+    ("actors/drain.rs: places", "of one drain, dropped with it"),
+    ("actors/registry.rs: kinds", "as many as there are types of subsystems"),
     ("actors/registry.rs: orphans", "a result"),
     ("actors/request.rs: params", "of one message"),
     ("actors/restart.rs: lately", "as many as the limit of restarts"),
     ("actors/routes.rs: listed", "the routes of a type, made once"),
     ("actors/table.rs: run_batch", "a function"),
     ("actors/table.rs: held", "of one batch, dropped with it"),
-    ("actors/tasks.rs: Tasks", "side tasks have their own test"),
+    ("actors/registry.rs: needs", "as many as one subsystem names at its spawn"),
+    ("actors/drain/ending.rs: needed_by", "of one drain, dropped with it"),
+    ("actors/drain/shutdown.rs: result", "a result"),
+    ("actors/error.rs: cut_off", "a result"),
+    ("actors/error.rs: side_tasks", "a result"),
+    ("actors/envelope.rs: hands", "the messages of one call of `handle_batch`, dropped with it"),
     ("actors/tell.rs: messages", "a result"),
 ];
 
@@ -142,6 +154,16 @@ impl Handler<Large> for Desk {
         let buffer = black_box([0_u8; 100_000]);
         tokio::task::yield_now().await;
         black_box(&buffer);
+    }
+}
+
+struct Timers;
+impl Handler<Timers> for Desk {
+    type Reply = ();
+    async fn handle(&mut self, _: Timers, cx: &mut Context<Self>) {
+        (0..BURST).for_each(|_| drop(cx.send_after(Duration::from_secs(1), Note)));
+        let mut waiting: Vec<_> = (0..BURST).map(|_| Box::pin(cx.stopping())).collect();
+        waiting.iter_mut().for_each(|stopping| drop(poll_once(stopping.as_mut())));
     }
 }
 
@@ -281,7 +303,11 @@ async fn letters(scene: &Scene) {
 }
 
 async fn roots(scene: &Scene) {
-    let spawn = |n| scene.runtime.spawn(&format!("root-{n}"), Desk).unwrap();
+    let spawn = |n| {
+        let name = format!("root-{n}");
+        let configured = scene.runtime.configure(&name).stop_timeout(LONG);
+        configured.spawn(Desk).unwrap()
+    };
     let all: Vec<_> = (0..BURST).map(spawn).collect();
     settle().await;
     all.iter().for_each(Address::stop);
@@ -311,6 +337,11 @@ async fn waiting_for_the_end(scene: &Scene) {
     drop(all);
     let left = LIVE.load(Ordering::Relaxed) - before;
     assert!(left < LEFT, "{left} bytes left of those who waited for the end");
+}
+
+async fn side_tasks(scene: &Scene) {
+    scene.desk.ask(Timers).await.unwrap();
+    tokio::time::sleep(LONG).await;
 }
 
 async fn tokios(scene: &Scene) {
