@@ -203,7 +203,8 @@ impl<S: Subsystem> Address<S> {
     /// [`ask`](Self::ask) for threads without an async runtime: blocks the thread until there is a reply, for at most
     /// `within`.
     ///
-    /// Called on a worker thread of tokio, it holds up the tasks of that worker, perhaps the one that has to reply.
+    /// Called on a worker thread of tokio, it holds up the tasks of that worker, perhaps the one that has to reply; then it ends with
+    /// its limit, at most 10 ms or 1 % late. The limit is real time, also inside a tokio whose clock is paused.
     ///
     /// # Errors
     /// As [`Ask`].

@@ -58,8 +58,9 @@ impl<'a, M, R> Ask<'a, M, R> {
 
     /// Sets the deadline, counted from the first poll: 5 seconds if this is not called.
     ///
-    /// It covers waiting for room as well as the reply. Never early, and at most 10 ms or 1 % late. [`Duration::MAX`] is
-    /// for ever.
+    /// It covers waiting for room as well as the reply. Never early, and at most 10 ms or 1 % late, whatever becomes of any tokio:
+    /// a thread of the runtime's own, which sleeps while no ask is out, looks at the time. (In a tokio whose clock is paused, for tests,
+    /// that clock counts.) [`Duration::MAX`] is for ever.
     pub fn within(mut self, within: Duration) -> Self {
         if let Stage::Asked(asking) = &mut self.stage {
             asking.within(within);

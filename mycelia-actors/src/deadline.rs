@@ -23,7 +23,7 @@ use std::time::Duration;
 use mycelia_core::Counter;
 use mycelia_core::sync::Mutex;
 use mycelia_core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::runtime::{Handle, Id, RuntimeFlavor};
 use tokio::task;
 use tokio::time::Instant;
 
@@ -74,12 +74,11 @@ pub(crate) struct Deadlines {
     pub(crate) epoch: Instant,
 }
 
-/// What a thread knows of the last ask that it polled.
+/// What a thread knows of the last asks that it polled.
 struct Known {
-    /// Whose task that was, for the task may have moved on and the thread to another tokio: the task's id, and the waker it had (a
-    /// `block_on` has no id).
-    task: Cell<Option<task::Id>>,
-    waker: Cell<*const ()>,
+    /// Tasks of the tokio that it was in: another task may be one of another tokio. Each has its place by its waker.
+    tasks: [Cell<Polled>; TASKS],
+    tokio: Cell<Option<Id>>,
     /// It is a worker of a tokio with several, and has no other tokio.
     works: Cell<bool>,
     /// Which sweeper was in charge, that it looks at least this often, and the stamp as long as which this holds.
@@ -88,11 +87,34 @@ struct Known {
     stamp: Cell<u64>,
 }
 
+/// A task: its id (a `block_on` has none), and the waker it had.
+#[derive(Clone, Copy)]
+struct Polled(Option<task::Id>, *const ());
+
+const TASKS: usize = 16;
+/// No waker has this address; wakers that do nothing have none, and are looked up each time.
+const NO_TASK: Polled = Polled(None, ptr::without_provenance(1));
+
+impl Known {
+    #[inline]
+    fn place(&self, task: &Task<'_>) -> &Cell<Polled> {
+        // The multiplier of Fibonacci hashing: its highest bits depend on all bits of the address.
+        let hash = (task.waker().data().addr() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        &self.tasks[(hash >> 60) as usize % TASKS]
+    }
+
+    #[inline]
+    fn has(&self, task: &Task<'_>) -> bool {
+        let Polled(id, waker) = self.place(task).get();
+        waker == task.waker().data() && id == task::try_id()
+    }
+}
+
 thread_local! {
     static KNOWN: Known = const {
         Known {
-            task: Cell::new(None),
-            waker: Cell::new(ptr::null()),
+            tasks: [const { Cell::new(NO_TASK) }; TASKS],
+            tokio: Cell::new(None),
             works: Cell::new(false),
             number: Cell::new(0),
             period: Cell::new(0),
@@ -123,10 +145,9 @@ impl Deadlines {
     pub(crate) fn within(&self, shared: &Arc<Shared>, task: &Task<'_>, within: Duration) -> u64 {
         let number = KNOWN.with(|known| {
             // Relaxed: it is compared only; the numbers in `tokios` are looked up under their lock.
-            let is_same = known.stamp.get() == self.stamp.load(Ordering::Relaxed)
-                && (known.works.get()
-                    || known.waker.get() == task.waker().data() && known.task.get() == task::try_id());
-            if is_same { known.number.get() } else { self.find(shared, task, known) }
+            let is_known = known.stamp.get() == self.stamp.load(Ordering::Relaxed)
+                && (known.works.get() || known.has(task));
+            if is_known { known.number.get() } else { self.find(shared, task, known) }
         });
         UNSTAMPED | u64::from(number) << SWEEPER_SHIFT | millis(within)
     }
@@ -154,23 +175,29 @@ impl Deadlines {
         if BLOCKED.get() {
             return 0;
         }
-        if !known.works.get() {
-            let tokio = Handle::try_current().ok();
+        if known.works.get() {
+            return 0;
+        }
+        let tokio = Handle::try_current().ok();
+        let id = tokio.as_ref().map(Handle::id);
+        if known.tokio.replace(id) != id {
+            known.tasks.iter().for_each(|task| task.set(NO_TASK));
+            known.stamp.set(0);
+        }
+        if !task.waker().data().is_null() {
+            known.place(task).set(Polled(task::try_id(), task.waker().data()));
+        }
+        if known.stamp.get() != self.stamp.load(Ordering::Relaxed) {
+            known.stamp.set(0);
             let flavor = tokio.as_ref().map(Handle::runtime_flavor);
-            let id = task::try_id();
-            let number = match tokio {
+            known.works.set(task::try_id().is_some() && flavor == Some(RuntimeFlavor::MultiThread));
+            known.number.set(match tokio {
                 // Only such a tokio can have its clock paused.
                 Some(tokio) if flavor == Some(RuntimeFlavor::CurrentThread) => {
                     self.find_tokio(shared, &tokio)
                 }
                 _ => 0,
-            };
-            if number != known.number.replace(number) {
-                known.stamp.set(0);
-            }
-            known.task.set(id);
-            known.waker.set(task.waker().data());
-            known.works.set(id.is_some() && flavor == Some(RuntimeFlavor::MultiThread));
+            });
         }
         known.number.get()
     }

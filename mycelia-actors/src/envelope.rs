@@ -104,6 +104,7 @@ impl Envelope {
             Ok(guard) => guard,
             Err(exhausted) => return Err((message, exhausted)),
         };
+        Guard::label(&guard, std::any::type_name::<M>());
         // SAFETY: a slot fresh from the pool is nobody else's and holds nothing.
         unsafe {
             guard.table.with_mut(|place| *place = table);

@@ -90,7 +90,7 @@ pub enum AskFailure {
     Discarded,
     /// The subsystem ended before it came to the message.
     Undelivered,
-    /// The handler took over the duty to reply, and dropped it; or tokio is gone, and with it whoever looks at deadlines.
+    /// The handler took over the duty to reply, and dropped it.
     Unanswered,
     /// The asker's handler would wait for itself, perhaps by way of others. The message is inside the error, unless it had been
     /// accepted before that was so.

@@ -9,13 +9,16 @@ pub type PoolStats = mycelia_pool::Stats;
 
 /// The settings of a runtime's message pool: slots of 128 bytes, one per message on its way.
 ///
-/// By default it grows with the messages on their way, which the mailboxes' capacities bound.
+/// By default it grows with the messages on their way, which the mailboxes' capacities bound, and gives back by itself what a burst
+/// has left.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct MessagePool {
     capacity: usize,
     warm: usize,
     exhaustion: Exhaustion,
+    keep: usize,
+    no_trim: bool,
 }
 
 impl MessagePool {
@@ -41,13 +44,38 @@ impl MessagePool {
         self
     }
 
+    /// Keeps at least this many slots, once made, when the pool gives memory back by itself: see
+    /// [`Pool`](mycelia_pool::Pool#memory). What [`warm`](Self::warm) made stays anyway.
+    ///
+    /// ```
+    /// # use mycelia_actors::{MessagePool, Runtime};
+    /// let runtime = Runtime::builder().messages(MessagePool::default().keep(100_000)).build();
+    /// ```
+    pub fn keep(mut self, slots: usize) -> Self {
+        self.keep = slots;
+        self
+    }
+
+    /// Never gives memory back by itself, but only when [`Runtime::trim`](crate::Runtime::trim) is called.
+    ///
+    /// ```
+    /// # use mycelia_actors::{MessagePool, Runtime};
+    /// let runtime = Runtime::builder().messages(MessagePool::default().no_trim()).build();
+    /// ```
+    pub fn no_trim(mut self) -> Self {
+        self.no_trim = true;
+        self
+    }
+
     pub(crate) fn build(self) -> Slots {
-        Pool::builder().capacity(self.capacity).warm(self.warm).exhaustion(self.exhaustion).build()
+        let builder = Pool::builder().capacity(self.capacity).warm(self.warm).exhaustion(self.exhaustion);
+        let builder = builder.keep(self.keep);
+        if self.no_trim { builder.no_trim() } else { builder }.build()
     }
 }
 
 impl Default for MessagePool {
     fn default() -> Self {
-        Self { capacity: usize::MAX, warm: 0, exhaustion: Exhaustion::Grow }
+        Self { capacity: usize::MAX, warm: 0, exhaustion: Exhaustion::Grow, keep: 0, no_trim: false }
     }
 }

@@ -35,8 +35,10 @@ pub(crate) struct Registry {
     stop_settings: HashMap<u32, StopSettings, FixedState>,
     /// Of the runtime as a whole.
     pub(crate) phase: Phase,
-    /// How many have ended since it last gave memory back.
-    removed: usize,
+    /// No subsystem is at this place or above: an upper bound.
+    top: usize,
+    /// Steps that may be taken to lower it: two for each subsystem that has ended.
+    steps: usize,
     /// What those have done that have ended.
     pub(crate) ended: (Stats, AskStats, SideTaskStats),
 }
@@ -138,7 +140,9 @@ impl Registry {
             is_coordinated: false,
             ends_last,
         };
-        let place = self.by_place.insert(registered) as u32;
+        let place = self.by_place.insert(registered);
+        self.top = self.top.max(place + 1);
+        let place = place as u32;
         // Relaxed: read under the same lock, or as a hint.
         actor.place.store(place, Ordering::Relaxed);
         self.children.extend(above.map(|above| ((above, id), place)));
@@ -174,14 +178,17 @@ impl Registry {
         Some(Removed { orphans, gives_back, _parent, _actor, _stop: stop })
     }
 
-    /// Gives back what many have needed that have ended. It takes a step for each place, so not before half as many have ended.
+    /// Gives back what many have needed that have ended: the places above the last that is in use, once they are most. (One that goes on
+    /// there keeps all below it.)
     fn gives_back(&mut self) -> bool {
         const LARGE: usize = 64;
-        self.removed += 1;
-        let places = self.by_place.capacity();
-        let gives_back = places > LARGE && self.by_place.len() < places / 4 && self.removed >= places / 2;
+        self.steps = (self.steps + 2).min(2 * self.top);
+        while self.steps > 0 && self.top > 0 && !self.by_place.contains(self.top - 1) {
+            self.top -= 1;
+            self.steps -= 1;
+        }
+        let gives_back = self.by_place.capacity().saturating_sub(self.top) > self.top.max(LARGE);
         if gives_back {
-            self.removed = 0;
             self.by_place.shrink_to_fit();
             self.stop_settings.shrink_to_fit();
         }

@@ -176,7 +176,8 @@ impl Runtime {
     }
 
     /// Subscribes to dead letters. The queue holds `capacity` of them; the ones beyond are missed (and counted, see
-    /// [`missed_dead_letters`](Self::missed_dead_letters)). Only messages lost while somebody is subscribed are kept.
+    /// [`missed_dead_letters`](Self::missed_dead_letters)). With a capacity of 0 a letter goes to a reader that waits, or is missed. Only
+    /// messages lost while there is a subscription are kept.
     ///
     /// The subscription ends, after its last letter, with [`shutdown`](Self::shutdown) or the runtime.
     #[must_use]
@@ -209,7 +210,8 @@ impl Runtime {
         self.owner.shared.slots.trim();
     }
 
-    /// How often the sweeper has looked for asks whose deadline has passed. It does not while no ask is out.
+    /// How often the runtime has looked for asks whose deadline has passed: on a thread of its own, and in tokios of one thread. It does
+    /// not while no ask is out.
     #[must_use]
     pub fn sweeps(&self) -> u64 {
         self.owner.shared.deadlines.sweeps()

@@ -42,7 +42,7 @@ impl Space {
         let most = const { if size_of::<F>() < LARGE / 8 { LARGE } else { size_of::<F>() * 8 } };
         let spare = (self.size as usize).wrapping_sub(needed.size());
         // One comparison says both that it fits and that it is not far too large.
-        if spare > most - needed.size() || needed.align() > 1 << self.align {
+        if spare > most - needed.size() || needed.align().trailing_zeros() > u32::from(self.align) {
             self.refit(needed);
         }
         let place = self.memory.cast::<F>();

@@ -56,6 +56,8 @@ impl fmt::Debug for Terminated {
 /// Somebody to be told of the end of a subsystem, with the message in its slot: so there is room for it.
 pub(crate) struct Watcher {
     actor: Arc<Actor>,
+    /// Among whom it watches.
+    watched: usize,
     /// Of which of its states.
     state: u64,
     envelope: Envelope,
@@ -64,8 +66,12 @@ pub(crate) struct Watcher {
 impl Watcher {
     /// Sends the message, to be handled after all that the mailbox has accepted by now.
     pub(crate) fn tell(self) {
-        let Self { actor, state, envelope } = self;
-        let added = actor.ledger.rare().notices.lock().add(&actor, state, envelope);
+        let Self { actor, watched, state, envelope } = self;
+        let rare = actor.ledger.rare();
+        // It has ended, so nobody can watch or unwatch it any more.
+        let watch = rare.watches.lock().remove(watched);
+        drop(watch);
+        let added = rare.notices.lock().add(&actor, state, envelope);
         match added {
             Ok(()) => actor.request(Request::Notice),
             // It has ended itself, or is another: nobody wants to know.
@@ -152,8 +158,8 @@ impl Watches {
         self.by_actor.insert(Self::key(watched), (Arc::clone(watched), place));
     }
 
-    fn remove(&mut self, watched: &Arc<Actor>) -> Option<(Arc<Actor>, usize)> {
-        let watch = self.by_actor.remove(&Self::key(watched));
+    fn remove(&mut self, key: usize) -> Option<(Arc<Actor>, usize)> {
+        let watch = self.by_actor.remove(&key);
         if self.by_actor.len() < self.by_actor.capacity() / 8 {
             let twice = self.by_actor.len() * 2;
             self.by_actor.shrink_to(twice);
@@ -177,7 +183,12 @@ pub(crate) fn watch<S: Handler<Terminated>>(
     }
     let envelope = envelope::<S>(watcher, watched)?;
     let state = watcher.ledger.rare().notices.lock().state;
-    match watched.life.watch(Watcher { actor: Arc::clone(watcher), state, envelope }) {
+    match watched.life.watch(Watcher {
+        actor: Arc::clone(watcher),
+        watched: Watches::key(watched),
+        state,
+        envelope,
+    }) {
         Ok(place) => watches.lock().add(watched, place),
         Err(watcher) => watcher.tell(),
     }
@@ -201,7 +212,7 @@ fn envelope<S: Handler<Terminated>>(
 
 /// Makes it hear no more. False if it has ended, or was not watched.
 pub(crate) fn unwatch(watcher: &Actor, watched: &Arc<Actor>) -> bool {
-    let watch = watcher.ledger.rare().watches.lock().remove(watched);
+    let watch = watcher.ledger.rare().watches.lock().remove(Watches::key(watched));
     watch.is_some_and(|(watched, place)| watched.life.unwatch(place).is_some())
 }
 

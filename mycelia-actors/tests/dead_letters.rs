@@ -154,3 +154,24 @@ async fn a_letter_names_the_route_of_its_message() {
     let found: Vec<_> = letters.drain().map(|letter| (letter.pattern(), letter.reason())).collect();
     assert_eq!(found, expected);
 }
+
+#[tokio::test]
+async fn a_queue_of_nothing_hands_letters_to_readers_that_wait() {
+    let runtime = Runtime::new();
+    let letters = runtime.dead_letters(0);
+    let (state, gate) = Gated::new();
+    let mailbox = Mailbox::bounded(1).overflow(OverflowPolicy::DropNewest);
+    let address = runtime.configure_unnamed().mailbox(mailbox).spawn(state).unwrap();
+    gate.wait_until_busy(&address).await;
+    address.tell(Add(0)).unwrap();
+    address.tell(Add(1)).unwrap();
+    assert_eq!((runtime.missed_dead_letters(), letters.len()), (1, 0), "no reader waits");
+    let poll = |read: std::pin::Pin<&mut dyn Future<Output = Option<DeadLetter>>>| {
+        read.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+    };
+    let mut readers = [Box::pin(letters.recv()), Box::pin(letters.recv())];
+    readers.iter_mut().for_each(|reader| assert!(poll(reader.as_mut()).is_pending()));
+    (2..5).for_each(|n| _ = address.tell(Add(n)).unwrap());
+    assert_eq!(runtime.missed_dead_letters(), 2, "one more than readers");
+    readers.iter_mut().for_each(|reader| assert!(poll(reader.as_mut()).is_ready()));
+}

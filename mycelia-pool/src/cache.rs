@@ -7,7 +7,6 @@ use mycelia_core::sync::{Mutex, UnsafeCell};
 
 use crate::depot::{Depot, Magazine, ROUNDS, empty_magazine};
 use crate::slot::FreeSlot;
-use crate::tune::TUNED_EVERY;
 
 /// The cache of one thread number. Padded, so that two threads' caches never share a cache line.
 #[repr(align(128))]
@@ -51,19 +50,17 @@ impl<T> Cache<T> {
         self.stock.with_mut(|stock| work(unsafe { &mut *stock }))
     }
 
-    /// True if the next release is one of those at which the pool looks after itself.
+    /// The count with the release that is under way.
     #[inline]
-    pub(crate) fn is_tuned_next(&self) -> bool {
+    pub(crate) fn next_release(&self) -> u64 {
         // Relaxed: only this thread writes it.
-        (self.released.load(Ordering::Relaxed) + 1).is_multiple_of(TUNED_EVERY)
+        self.released.load(Ordering::Relaxed) + 1
     }
 
     /// Counts a release, as the releasing thread's last touch of the pool.
     #[inline]
-    pub(crate) fn count_release(&self) {
-        // Relaxed: only this thread writes it.
-        let released = self.released.load(Ordering::Relaxed) + 1;
-        self.released.store(released, Ordering::Release);
+    pub(crate) fn count_release(&self, count: u64) {
+        self.released.store(count, Ordering::Release);
     }
 
     pub(crate) fn released(&self) -> u64 {

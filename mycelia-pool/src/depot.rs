@@ -23,7 +23,7 @@ pub(crate) fn empty_magazine<T>() -> Magazine<T> {
 pub(crate) struct Depot<T> {
     full: VecDeque<Magazine<T>>,
     empty: Vec<Magazine<T>>,
-    /// Slots in no magazine: new ones, and all free ones of a pool without caches.
+    /// Slots in no magazine: what a pool without caches got back.
     loose: VecDeque<FreeSlot<T>>,
     /// One for each slab, in the order of the slabs.
     shelves: Vec<Shelf<T>>,
@@ -47,16 +47,25 @@ impl<T> Depot<T> {
         }
     }
 
-    /// Adds new slots. Reserves all the room they will ever need here, so that a warm pool never allocates.
-    pub(crate) fn add(&mut self, slots: impl Iterator<Item = FreeSlot<T>>, cached: bool) {
-        let before = self.loose.len();
-        self.loose.extend(slots);
+    /// Adds the slots of a new slab, at its place among the slabs. Reserves all the room they will ever need here, so that a warm pool
+    /// never allocates.
+    ///
+    /// # Safety
+    /// As [`Slab::free_slots`].
+    pub(crate) unsafe fn add(&mut self, place: usize, slab: &Slab<T>, cached: bool) {
+        // SAFETY: the caller's promise.
+        let slots: Vec<_> = unsafe { slab.free_slots() }.collect();
+        self.shelves.insert(place, Shelf { start: slab.start().get(), len: slab.len(), slots });
+        self.first = self.first.min(place);
         if cached {
-            let magazines = (self.loose.len() - before).div_ceil(ROUNDS);
+            let magazines = slab.len().div_ceil(ROUNDS);
             self.empty.extend((0..magazines).map(|_| empty_magazine()));
             let all = self.empty.len() + self.full.len();
             self.full.reserve(all - self.full.len());
             self.empty.reserve(all - self.empty.len());
+        } else {
+            let all: usize = self.shelves.iter().map(|shelf| shelf.len).sum();
+            self.loose.reserve(all - self.loose.len());
         }
     }
 
@@ -115,12 +124,6 @@ impl<T> Depot<T> {
     /// True if a slot is free here.
     pub(crate) fn has_free(&mut self) -> bool {
         !self.full.is_empty() || !self.loose.is_empty() || self.first_shelf().is_some()
-    }
-
-    /// Makes a shelf for a new slab at this place among them.
-    pub(crate) fn add_shelf(&mut self, place: usize, slab: &Slab<T>) {
-        self.shelves.insert(place, Shelf { start: slab.start().get(), len: slab.len(), slots: Vec::new() });
-        self.first = self.first.min(place);
     }
 
     /// Sorts up to `limit` slots, those that have rested longest first. True if more are left.

@@ -78,6 +78,13 @@ impl<T: Recycle + Send + 'static> Guard<T> {
         Noted::<T>::note(unsafe { value.byte_sub(offset_of!(Slot<T>, value)).cast() });
     }
 
+    /// Says what the value is for, in the list of values that are [out](crate::Pool::out). Does nothing in release builds.
+    #[inline]
+    pub fn label(guard: &Self, label: &'static str) {
+        // SAFETY: the slot is out, so its pool is there.
+        unsafe { (*guard.slot.as_ptr()).home.as_ref() }.outs.label(guard.slot.addr().get(), label);
+    }
+
     /// A number that no other value of the same pool has (up to 256 GiB of them): for
     /// [`Pool::visit_number`](crate::Pool::visit_number). It fits into 31 bits.
     #[inline]

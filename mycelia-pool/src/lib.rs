@@ -12,6 +12,7 @@ pub mod design {}
 mod builder;
 mod error;
 mod guard;
+mod out;
 mod pool;
 mod recycle;
 mod stats;
@@ -29,6 +30,7 @@ mod tune;
 pub use builder::{Builder, Exhaustion};
 pub use error::Exhausted;
 pub use guard::Guard;
+pub use out::Out;
 pub use pool::Pool;
 pub use recycle::Recycle;
 pub use stats::Stats;

@@ -9,6 +9,7 @@ use crate::builder::{Builder, Limits};
 use crate::error::Exhausted;
 use crate::guard::Guard;
 use crate::orphans;
+use crate::out::Out;
 use crate::recycle::Recycle;
 use crate::shared::Shared;
 use crate::stats::Stats;
@@ -86,8 +87,29 @@ impl<T: Recycle + Send + 'static> Pool<T> {
     /// # Panics
     /// Only if the function that makes values does.
     #[inline]
+    #[cfg_attr(debug_assertions, track_caller)]
     pub fn acquire(&self) -> Result<Guard<T>, Exhausted> {
-        self.shared().acquire().map(Guard::new)
+        let slot = self.shared().acquire()?;
+        self.shared().outs.add(slot.0.addr().get());
+        Ok(Guard::new(slot))
+    }
+
+    /// In debug builds the values that are out, by where they were acquired; in others always empty, for a release build keeps no
+    /// such list.
+    ///
+    /// ```
+    /// # use mycelia_pool::{Guard, Pool};
+    /// let pool = Pool::<String>::new();
+    /// let text = pool.acquire()?;
+    /// Guard::label(&text, "a line");
+    /// for out in pool.out() {
+    ///     println!("still out: {out}"); // still out: a line from src/main.rs:4:17
+    /// }
+    /// # Ok::<(), mycelia_pool::Exhausted>(())
+    /// ```
+    #[must_use]
+    pub fn out(&self) -> Vec<Out> {
+        self.shared().outs.list()
     }
 
     /// Makes `slots` more slots beforehand (a pool that fails: up to its capacity). Returns how many it made.

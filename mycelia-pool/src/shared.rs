@@ -13,6 +13,7 @@ use crate::cache::{Cache, Stock};
 use crate::depot::Depot;
 use crate::error::Exhausted;
 use crate::noted::Noted;
+use crate::out::Outs;
 use crate::slab::Slab;
 use crate::slot::{FreeSlot, Slot};
 use crate::stats::Stats;
@@ -33,6 +34,7 @@ pub(crate) struct Shared<T> {
     /// Locked before `depot` where both are.
     slabs: Mutex<Vec<Slab<T>>>,
     pub(crate) noted: Noted<T>,
+    pub(crate) outs: Outs,
     limits: Limits,
     make: Box<dyn Fn() -> T + Send + Sync>,
     /// How often caches were told to flush: one that has not seen the last time does it at its next use.
@@ -68,6 +70,7 @@ impl<T> Shared<T> {
             depot: Mutex::new(Depot::new()),
             slabs: Mutex::new(Vec::new()),
             noted: Noted::new(),
+            outs: Outs::new(),
             limits,
             make,
             flushes: AtomicU64::new(0),
@@ -99,9 +102,11 @@ impl<T> Shared<T> {
 
     #[inline]
     pub(crate) fn release(&self, slot: FreeSlot<T>) {
+        self.outs.remove(slot.0.addr().get());
         let Some(cache) = self.own_cache() else { return self.release_to_depot(slot) };
+        let mut count = cache.next_release();
         if bug("a release counted before it is done") {
-            cache.count_release();
+            cache.count_release(count);
         }
         // SAFETY: as in `acquire`.
         let put =
@@ -109,11 +114,13 @@ impl<T> Shared<T> {
         if let Err(slot) = put {
             self.release_after_unloading(cache, slot);
         }
-        if cache.is_tuned_next() {
+        if count.is_multiple_of(TUNED_EVERY) {
             self.tune(Instant::now());
+            // A value that went may have given others back.
+            count = cache.next_release();
         }
         if !bug("a release counted before it is done") {
-            cache.count_release();
+            cache.count_release(count);
         }
     }
 
@@ -128,6 +135,7 @@ impl<T> Shared<T> {
 
     /// Gives back the slabs none of whose slots is out, and asks every cache to flush at its next use.
     pub(crate) fn trim(&self) {
+        self.outs.shrink();
         // Relaxed: a number that caches compare; the slots themselves travel under the depot's lock.
         let flush = self.flushes.fetch_add(1, Ordering::Relaxed) + 1;
         self.last_trim.fetch_max(flush, Ordering::Relaxed);
@@ -195,6 +203,9 @@ impl<T> Shared<T> {
         drop(depot);
         self.noted.forget(|slot| slab.as_ref().is_some_and(|slab| slab.contains(slot)));
         drop(slabs);
+        if slab.is_some() {
+            self.outs.shrink();
+        }
         let flushes = self.tuning.lock().note(slab.is_some() || is_left);
         if flushes {
             // Relaxed: as in `trim`.
@@ -376,9 +387,8 @@ impl<T> Shared<T> {
         let slab = Slab::make(count, home, &self.make);
         let place = slabs.partition_point(|other| other.number() < slab.number());
         let mut depot = self.depot.lock();
-        depot.add_shelf(place, &slab);
         // SAFETY: the slab is new; this is the one call.
-        depot.add(unsafe { slab.free_slots() }, !self.caches.is_empty());
+        unsafe { depot.add(place, &slab, !self.caches.is_empty()) };
         drop(depot);
         slabs.insert(place, slab);
         self.created.add(count as u64);

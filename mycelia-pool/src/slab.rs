@@ -54,7 +54,7 @@ impl<T> Slab<T> {
     pub(crate) fn index_of(&self, number: u32) -> Option<usize> {
         let units = (number.wrapping_sub(self.number()) & NUMBERS) as usize;
         let index = units / (size_of::<Slot<T>>() / UNIT);
-        (index < self.len() && units % (size_of::<Slot<T>>() / UNIT) == 0).then_some(index)
+        (index < self.len() && units.is_multiple_of(size_of::<Slot<T>>() / UNIT)).then_some(index)
     }
 
     /// True if the slot is one of this slab.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mycelia_pool::{Exhausted, Exhaustion, Pool, Recycle};
+use mycelia_pool::{Exhausted, Exhaustion, Guard, Pool, Recycle};
 
 /// Enough for several chunks.
 const MANY: usize = if cfg!(miri) { 300 } else { 5000 };
@@ -213,4 +213,20 @@ fn visit_sees_values_in_use_and_free_ones() {
     unsafe { pool.visit(|value| seen += usize::from(Arc::ptr_eq(&value.0, &alive))) };
     assert_eq!(seen, 3);
     drop(guard);
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn values_that_are_out_are_listed_with_where_they_were_acquired() {
+    let pool = Pool::<String>::new();
+    let (first, line) = (pool.acquire().unwrap(), line!());
+    let second = pool.acquire().unwrap();
+    Guard::label(&second, "the second");
+    let listed: Vec<_> = pool.out().iter().map(|out| (out.acquired_at.line(), out.label)).collect();
+    assert_eq!(listed, [(line, None), (line + 1, Some("the second"))]);
+    assert!(pool.out()[1].to_string().starts_with("the second from mycelia-pool/tests/pool.rs:"));
+    drop(first);
+    assert_eq!(pool.out().len(), 1);
+    drop(second);
+    assert!(pool.out().is_empty());
 }
