@@ -364,7 +364,7 @@ async fn side_tasks(scene: &Scene) {
 }
 
 async fn tokios(scene: &Scene) {
-    let desk = scene.desk.clone();
+    let (desk, runtime) = (scene.desk.clone(), scene.runtime.clone());
     let others = std::thread::spawn(move || {
         for _ in 0..size() / 50 {
             let tokio = tokio::runtime::Builder::new_current_thread()
@@ -374,6 +374,8 @@ async fn tokios(scene: &Scene) {
                 .unwrap();
             tokio.block_on(async { drop(poll_once(pin!(desk.ask(Note)))) });
         }
+        // Its cache is its own.
+        runtime.trim();
     });
     others.join().unwrap();
     settle().await;
