@@ -101,7 +101,7 @@ const TABLE: [(Way, [End; STATES.len()]); 19] = {
     use Way::*;
     [
     //                    Unpolled InLine   Queued   Taken    InHand    Replied Kept      AwayKept AwayDropped AwayForgotten
-    (Stop,              [ Stopped, Stopped, Reply,   Reply,   Reply,    Reply,  Unansw,   Reply,   Unansw,     Deadline ]),
+    (Stop,              [ Stopped, Stopped, Reply,   Reply,   Reply,    Reply,  Deadline, Reply,   Unansw,     Deadline ]),
     (StopNow,           [ Stopped, Stopped, Undeliv, Undeliv, Reply,    Reply,  Unansw,   Reply,   Unansw,     Deadline ]),
     (Kill,              [ Stopped, Stopped, Undeliv, Undeliv, Killed,   Reply,  Killed,   Reply,   Killed,     Deadline ]),
     (Panic,             [ Stopped, Stopped, Undeliv, Undeliv, Panicked, Reply,  Unansw,   Reply,   Unansw,     Deadline ]),
@@ -109,7 +109,7 @@ const TABLE: [(Way, [End; STATES.len()]); 19] = {
     (Restart,           [ Reply,   Reply,   Reply,   Reply,   Reply,    Reply,  Unansw,   Reply,   Unansw,     Deadline ]),
     (RestartNoFactory,  [ Reply,   Reply,   Reply,   Reply,   Reply,    Reply,  Deadline, Reply,   Unansw,     Deadline ]),
     (RestartFails,      [ Stopped, Stopped, Undeliv, Undeliv, Reply,    Reply,  Unansw,   Reply,   Unansw,     Deadline ]),
-    (Shutdown,          [ Stopped, Stopped, Reply,   Reply,   Reply,    Reply,  Unansw,   Reply,   Unansw,     Deadline ]),
+    (Shutdown,          [ Stopped, Stopped, Reply,   Reply,   Reply,    Reply,  Deadline, Reply,   Unansw,     Deadline ]),
     (ShutdownLate,      [ Stopped, Stopped, Undeliv, Undeliv, Killed,   Reply,  Unansw,   Reply,   Unansw,     Deadline ]),
     (RuntimeDropped,    [ Stopped, Stopped, Undeliv, Undeliv, Killed,   Reply,  Killed,   Reply,   Killed,     Deadline ]),
     (TokioDropped,      [ Stopped, Stopped, Undeliv, Undeliv, Killed,   Reply,  Unansw,   Reply,   Unansw,     Deadline ]),
@@ -117,7 +117,7 @@ const TABLE: [(Way, [End; STATES.len()]); 19] = {
     (StartFails,        [ Stopped, Stopped, Undeliv, X,       X,        X,      X,        X,       X,          X        ]),
     (StartPanics,       [ Stopped, Stopped, Undeliv, X,       X,        X,      X,        X,       X,          X        ]),
     (StartKilled,       [ Stopped, Stopped, Undeliv, X,       X,        X,      X,        X,       X,          X        ]),
-    (SuspendStop,       [ Stopped, Stopped, Reply,   Reply,   Reply,    Reply,  Unansw,   Reply,   Unansw,     Deadline ]),
+    (SuspendStop,       [ Stopped, Stopped, Reply,   Reply,   Reply,    Reply,  Deadline, Reply,   Unansw,     Deadline ]),
     (SuspendStopNow,    [ Stopped, Stopped, Undeliv, Undeliv, Reply,    Reply,  Unansw,   Reply,   Unansw,     Deadline ]),
     (SuspendKill,       [ Stopped, Stopped, Undeliv, Undeliv, Killed,   Reply,  Killed,   Reply,   Killed,     Deadline ]),
     ]
