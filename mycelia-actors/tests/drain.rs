@@ -411,7 +411,7 @@ async fn a_pipe_that_waits_for_an_end_or_a_subscription_holds_no_stop_up() {
     let runtime = Runtime::new();
     let one = runtime.spawn("one", Desk::default()).unwrap();
     let other = runtime.spawn("other", Desk::default()).unwrap();
-    let bus = runtime.bus();
+    let (bus, letters) = (runtime.bus(), runtime.dead_letters(1));
     let (it, to) = (other.clone(), one.clone());
     with(&one, move |cx| {
         let child = cx.spawn(Desk::default()).unwrap();
@@ -427,6 +427,10 @@ async fn a_pipe_that_waits_for_an_end_or_a_subscription_holds_no_stop_up() {
         cx.pipe(async move {
             events.recv().await;
             Note("event")
+        });
+        cx.pipe(async move {
+            letters.recv().await;
+            Note("letter")
         });
     })
     .await;
