@@ -14,6 +14,7 @@ use crate::metadata::Metadata;
 use crate::name::Name;
 use crate::shared::Shared;
 use crate::table::Kind;
+use crate::tasks::awaited;
 use crate::trace::TraceParent;
 
 /// Why a message will never be handled.
@@ -176,7 +177,7 @@ impl DeadLetters {
     ///
     /// Cancel-safe: a dropped future took nothing.
     pub async fn recv(&self) -> Option<DeadLetter> {
-        self.letters.recv().await
+        awaited(|| Arc::clone(&self.letters) as _, self.letters.recv()).await
     }
 
     /// [`recv`](Self::recv) for threads without an async runtime: blocks the thread until there is a letter.

@@ -304,6 +304,7 @@ impl Drain {
     async fn kill_late(&self, cut_off: &mut CutOffs) {
         let late = || self.runtime.registry.lock().part(self.root.as_ref(), true);
         let ended = |one: &Arc<Actor>| one.life.exit().is_some();
+        ending::end_idle(&self.runtime, self.root.as_ref()).await;
         let all: Vec<_> = late().into_iter().filter(|one| !ended(one)).collect();
         if all.is_empty() {
             return;

@@ -10,6 +10,7 @@ use mycelia_core::wake_all;
 use slab::Slab;
 
 use crate::dead_letters::DeadLetter;
+use crate::tasks::Awaited;
 
 /// A bounded queue of letters.
 pub(crate) struct LetterBox {
@@ -70,6 +71,14 @@ impl LetterBox {
         let readers: Vec<_> = state.readers.iter_mut().filter_map(|(_, waker)| waker.take()).collect();
         drop(state);
         wake_all(readers);
+    }
+}
+
+/// A letter, for side tasks that wait for it.
+impl Awaited for LetterBox {
+    fn is_awaited(&self) -> bool {
+        let state = self.state.lock();
+        state.letters.is_empty() && !state.closed
     }
 }
 

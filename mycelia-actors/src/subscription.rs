@@ -15,6 +15,7 @@ use mycelia_router::Router;
 use crate::blocking::block_on;
 use crate::bus::Bus;
 use crate::current;
+use crate::tasks::{Awaited, awaited};
 
 /// What a [`Subscription`] receives: an event, shared with the other subscribers.
 #[derive(Debug)]
@@ -69,7 +70,7 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     ///
     /// Cancel-safe: a dropped future took nothing.
     pub async fn recv(&mut self) -> Option<Event<E>> {
-        poll_fn(|task| self.backlog.poll(task)).await
+        awaited(|| Arc::clone(&self.backlog) as _, poll_fn(|task| self.backlog.poll(task))).await
     }
 
     /// [`recv`](Self::recv) for threads without an async runtime: blocks the thread until there is an event.
@@ -168,6 +169,14 @@ impl<E> State<E> {
             self.patience.much();
         }
         (room > LARGE || is_little && self.patience.little()).then(|| std::mem::take(&mut self.events))
+    }
+}
+
+/// An event, for side tasks that wait for it.
+impl<E: Send + Sync> Awaited for Backlog<E> {
+    fn is_awaited(&self) -> bool {
+        let state = self.state.lock();
+        state.events.is_empty() && !state.closed
     }
 }
 

@@ -411,7 +411,7 @@ async fn a_pipe_that_waits_for_an_end_or_a_subscription_holds_no_stop_up() {
     let runtime = Runtime::new();
     let one = runtime.spawn("one", Desk::default()).unwrap();
     let other = runtime.spawn("other", Desk::default()).unwrap();
-    let bus = runtime.bus();
+    let (bus, letters) = (runtime.bus(), runtime.dead_letters(1));
     let (it, to) = (other.clone(), one.clone());
     with(&one, move |cx| {
         let child = cx.spawn(Desk::default()).unwrap();
@@ -427,6 +427,10 @@ async fn a_pipe_that_waits_for_an_end_or_a_subscription_holds_no_stop_up() {
         cx.pipe(async move {
             events.recv().await;
             Note("event")
+        });
+        cx.pipe(async move {
+            letters.recv().await;
+            Note("letter")
         });
     })
     .await;
@@ -671,4 +675,69 @@ async fn one_that_tells_itself_in_steps_is_worked_off() {
     one.stop();
     assert!(matches!(one.ended().await, Exit::Stopped));
     assert_eq!(one.stats().handled, 100);
+}
+
+/// Ends in many steps, after its child.
+struct Tidy {
+    log: Log,
+    child: Option<Log>,
+}
+
+impl Subsystem for Tidy {
+    async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+        if let Some(log) = self.child.take() {
+            cx.configure("child").spawn(Tidy { log, child: None })?.started().await?;
+        }
+        Ok(())
+    }
+    async fn stopped(&mut self, _: &Exit, cx: &mut Context<Self>) {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        self.log.lock().unwrap().push(format!("{} stopped", cx.name()));
+    }
+}
+
+/// A second SIGTERM: a kill does not overtake the end of those that have nothing to do.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_without_any_time_ends_what_is_idle() {
+    let runtime = Runtime::new();
+    let log = Log::default();
+    let idle = runtime.spawn("idle", Tidy { log: log.clone(), child: Some(log.clone()) }).unwrap();
+    idle.started().await.unwrap();
+    assert_eq!(runtime.shutdown_within(Duration::ZERO).await, Ok(()));
+    assert!(matches!(idle.exit(), Some(Exit::Stopped)));
+    assert_eq!(*log.lock().unwrap(), ["child stopped", "idle stopped"]);
+}
+
+/// The same for a shutdown that is shortened while another subsystem holds it up.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_that_is_shortened_ends_what_is_idle() {
+    let runtime = Runtime::new();
+    let log = Log::default();
+    let idle = runtime.spawn("idle", Tidy { log: log.clone(), child: Some(log.clone()) }).unwrap();
+    let busy = runtime.spawn("busy", Desk::default()).unwrap();
+    idle.started().await.unwrap();
+    busy.tell(Work(MINUTE)).unwrap();
+    settle().await;
+    let (first, second) = tokio::join!(runtime.shutdown(), runtime.shutdown_within(Duration::ZERO));
+    assert_eq!(first, second);
+    let killed: Vec<_> = first.unwrap_err().killed.iter().map(ToString::to_string).collect();
+    assert_eq!(killed, ["busy"]);
+    assert_eq!(*log.lock().unwrap(), ["child stopped", "idle stopped"]);
+}
+
+/// The same for a part with a limit of its own.
+#[tokio::test(start_paused = true)]
+async fn a_part_without_any_time_ends_what_is_idle() {
+    let runtime = Runtime::new();
+    let log = Log::default();
+    let idle = runtime.configure("idle").stop_timeout(Duration::ZERO);
+    let idle = idle.spawn(Tidy { log: log.clone(), child: Some(log.clone()) }).unwrap();
+    let busy = runtime.spawn("busy", Desk::default()).unwrap();
+    idle.started().await.unwrap();
+    busy.tell(Work(SECOND)).unwrap();
+    settle().await;
+    assert_eq!(runtime.shutdown().await, Ok(()));
+    assert_eq!(*log.lock().unwrap(), ["child stopped", "idle stopped"]);
 }

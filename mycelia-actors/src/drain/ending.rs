@@ -57,6 +57,7 @@ impl Ending {
     /// The same; and it is killed at the limit.
     pub(crate) async fn end_or_kill(self, actor: Arc<Actor>) {
         self.end(Arc::clone(&actor)).await;
+        end_idle(&self.runtime, Some(&actor)).await;
         let part = self.runtime.registry.lock().part(Some(&actor), true);
         part.iter().filter(|one| one.life.exit().is_none()).for_each(|one| one.request(Request::Kill));
     }
@@ -122,6 +123,35 @@ impl Ending {
 
 fn key(actor: &Arc<Actor>) -> usize {
     ptr::from_ref(&**actor).addr()
+}
+
+/// How long subsystems that have nothing in hand have to end, when there is no time left.
+const IDLE_WITHIN: Duration = Duration::from_millis(10);
+
+/// Lets subsystems end by themselves that have nothing in hand, children before parents. (A limit of zero, or one that was shortened, comes
+/// when they have only just been told to end: a kill would overtake that, and `stopped` would not run.)
+pub(crate) async fn end_idle(runtime: &Arc<Shared>, root: Option<&Arc<Actor>>) {
+    let idle = || {
+        let is_idle = |one: &Arc<Actor>| one.life.exit().is_none() && one.stats().in_hand == 0;
+        let childless = |one: &Arc<Actor>| runtime.registry.lock().children(one).is_empty();
+        let mut part = runtime.registry.lock().part(root, true);
+        part.retain(|one| is_idle(one) && childless(one));
+        part
+    };
+    let all = async {
+        loop {
+            let idle = idle();
+            if idle.is_empty() {
+                return;
+            }
+            idle.iter().for_each(|one| one.request(Request::StopNow));
+            for one in &idle {
+                one.life.ended().await;
+            }
+        }
+    };
+    // One that is late is killed.
+    let _ = tokio::time::timeout(IDLE_WITHIN, all).await;
 }
 
 /// Kills all of them, and waits until they have ended, but not longer than this.
