@@ -216,7 +216,8 @@ impl Drain {
             cut_off.note(&self.runtime.registry.lock().part(self.root.as_ref(), false));
         }
         let ending = Ending::new(&self.runtime, self.limit.clone());
-        let last = self.root.is_none().then(|| self.runtime.registry.lock().roots(true)).unwrap_or_default();
+        let is_all = self.root.is_none();
+        let last = if is_all { self.runtime.registry.lock().roots(true) } else { Vec::new() };
         match &self.root {
             Some(root) => ending.end(Arc::clone(root)).await,
             None => {
@@ -224,7 +225,7 @@ impl Drain {
                 ending.siblings(roots).await;
             }
         }
-        if self.root.is_none() {
+        if is_all {
             // Those who read what the runtime itself tells have all of it now.
             self.runtime.dead_letters.close();
             self.runtime.bus.close();

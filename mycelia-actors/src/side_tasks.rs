@@ -249,8 +249,10 @@ impl Drop for Guard {
 
 pin_project! {
     /// What tokio runs.
-    struct SideTask<S: Handler<M>, M: Send, P>
+    struct SideTask<S, M, P>
     where
+        S: Handler<M>,
+        M: Send,
         M: 'static,
     {
         // `None` when it is over.
@@ -264,8 +266,10 @@ pin_project! {
         subsystem: std::marker::PhantomData<fn(S)>,
     }
 
-    impl<S: Handler<M>, M: Send, P> PinnedDrop for SideTask<S, M, P>
+    impl<S, M, P> PinnedDrop for SideTask<S, M, P>
     where
+        S: Handler<M>,
+        M: Send,
         M: 'static,
     {
         fn drop(this: Pin<&mut Self>) {
