@@ -10,7 +10,7 @@
 //!
 //! A sweep costs some nanoseconds for each ask that is out, or was at the last sweep; how many slots the pool has is no matter.
 
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Barrier};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -212,19 +212,21 @@ pub(crate) fn start(shared: &Arc<Shared>) {
     let sweeper = Arc::clone(&shared.deadlines.real);
     let own = Arc::clone(shared);
     let thread = thread::Builder::new().name("mycelia-deadlines".into());
-    let (ready, is_ready) = mpsc::sync_channel(1);
+    // Not a channel: that would use up the token of whoever has unparked this thread meanwhile.
+    let ready = Arc::new(Barrier::new(2));
+    let is_ready = Arc::clone(&ready);
     if thread.spawn(move || run(&own, &ready)).is_ok() {
         // Some microseconds: then all is allocated that a warm runtime needs.
-        let _ = is_ready.recv();
+        is_ready.wait();
     } else if let Some(tokio) = shared.any_tokio() {
         start_on(shared, sweeper, &tokio);
     }
 }
 
-fn run(shared: &Arc<Shared>, ready: &mpsc::SyncSender<()>) {
+fn run(shared: &Arc<Shared>, ready: &Barrier) {
     let sweeper = Arc::clone(&shared.deadlines.real);
     *sweeper.thread.lock() = Some(thread::current());
-    let _ = ready.send(());
+    ready.wait();
     let mut quiet = 0;
     loop {
         match sweeper.step(shared, &mut quiet) {

@@ -245,3 +245,25 @@ fn a_paused_clock_is_the_only_one_that_counts() {
         });
     }
 }
+
+#[test]
+fn a_thread_that_is_unparked_by_others_hears_of_the_reply_all_the_same() {
+    struct Echo;
+    impl Subsystem for Echo {}
+    impl Handler<u64> for Echo {
+        type Reply = u64;
+        async fn handle(&mut self, n: u64, _: &mut Context<Self>) -> u64 {
+            n
+        }
+    }
+    let tokio = workers(1);
+    // The first ask of each starts the thread that looks at deadlines, and waits for it while the reply comes.
+    for n in 0..200 {
+        let runtime = Runtime::builder().tokio(tokio.handle().clone()).build();
+        let echo = runtime.spawn_unnamed(Echo).unwrap();
+        assert_eq!(echo.blocking_ask(n, LONG).unwrap(), n);
+        assert_eq!(block_on(echo.ask(n).within(LONG)).unwrap(), n);
+        thread::current().unpark();
+        assert_eq!(echo.blocking_ask(n, LONG).unwrap(), n);
+    }
+}
