@@ -170,7 +170,7 @@ pub fn family() -> [(Outside, Inbox); 2] {
 fn mailbox_of(runtime: &Runtime, parent: Option<&Outside>) -> (Outside, Inbox) {
     let configured = parent
         .map_or_else(|| Configure::new(runtime.shared(), None), |parent| Configure::child(&parent.0, None));
-    let Ok(actor) = configured.register("model", None) else { unreachable!("nothing is wrong") };
+    let Ok(actor) = configured.register::<Nobody>(None) else { unreachable!("nothing is wrong") };
     let batch = Batch::new(Arc::clone(&actor));
     (Outside(Arc::clone(&actor)), Inbox { batch, actor, _runtime: runtime.clone() })
 }
@@ -199,7 +199,7 @@ impl Outside {
 
     /// Closes the mailbox.
     pub fn stop(&self) {
-        self.0.stop();
+        self.0.close();
     }
 }
 

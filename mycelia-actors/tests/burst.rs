@@ -170,7 +170,7 @@ impl Handler<Timers> for Desk {
     async fn handle(&mut self, _: Timers, cx: &mut Context<Self>) {
         (0..size()).for_each(|_| drop(cx.send_after(Duration::from_secs(1), Note)));
         let mut waiting: Vec<_> = (0..size()).map(|_| Box::pin(cx.stopping())).collect();
-        waiting.iter_mut().for_each(|stopping| drop(poll_once(stopping.as_mut())));
+        waiting.iter_mut().for_each(|stopping| _ = poll_once(stopping.as_mut()));
     }
 }
 
