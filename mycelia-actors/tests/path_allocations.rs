@@ -251,6 +251,8 @@ fn an_event_asks_twice_for_all_who_get_it_and_for_nothing_if_nobody_does() {
     assert_eq!(round(0), 0, "without subscribers");
     let _other_type = bus.subscribe::<String>("points/{*rest}", 10).unwrap();
     let _other_topic = bus.subscribe::<u64>("lines/{*rest}", 10).unwrap();
+    // The first event after a change makes the list of subscribers.
+    round(0);
     assert_eq!(round(0), 0, "with subscribers to something else");
     let subscribe = |_| bus.subscribe::<u64>("points/{n}/moved", 10).unwrap();
     let _subscribers: Vec<_> = (0..3).map(subscribe).collect();

@@ -8,6 +8,8 @@ use crate::error::PushError;
 use crate::pushed::{Pushed, PushedMany, Rest};
 use crate::stats::Stats;
 
+/// A ring with at most this much room keeps it: half a KiB of pointers, which small bursts would ask for again and again.
+const KEPT: usize = 64;
 /// The first allocation, in items.
 const SMALLEST: usize = 4;
 /// A ring with at most this much room is taken as a whole by a batch that has no room of its own yet.
@@ -240,7 +242,7 @@ impl<T> Ring<T> {
     /// lock.
     pub(crate) fn idle(&mut self) -> Option<VecDeque<T>> {
         let allocated = self.items.capacity();
-        let is_little = allocated > SMALLEST && (self.peak as usize) < allocated / 8;
+        let is_little = allocated > KEPT && (self.peak as usize) < allocated / 8;
         self.peak = 0;
         if !is_little {
             self.patience.much();
