@@ -281,6 +281,11 @@ impl Actor {
         self.announce_stopping();
     }
 
+    /// Refuses later messages, if it has nothing to do at all, and neither children nor side tasks: then it ends. False otherwise.
+    pub(crate) fn close_if_idle(&self) -> bool {
+        self.queue.close_if_idle()
+    }
+
     /// Refuses later messages from outside of the part of the forest that is being drained.
     pub(crate) fn close_to_outside(&self) {
         // Release: as in `request`. It goes first: a loop that finds nothing to do then sees that it is to say so.

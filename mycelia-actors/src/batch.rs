@@ -38,20 +38,20 @@ impl Batch {
             Poll::Ready(0) if self.actor.has_urgent_request() => Poll::Ready(Filled::Request),
             Poll::Ready(0) => Poll::Ready(Filled::Closed),
             Poll::Ready(_) => Poll::Ready(Filled::Messages),
-            Poll::Pending if self.actor.has_request() => self.nothing_to_do(task),
+            Poll::Pending if self.actor.has_request() => self.nothing_to_do(),
             Poll::Pending => Poll::Pending,
         }
     }
 
     /// There is no message, but a request.
     #[cold]
-    fn nothing_to_do(&self, task: &mut Task<'_>) -> Poll<Filled> {
+    fn nothing_to_do(&self) -> Poll<Filled> {
         if self.actor.has_urgent_request() || self.actor.is_suspended() {
             return Poll::Ready(Filled::Request);
         }
         if self.actor.was_asked(Request::Drain) && drain::idle(&self.actor) {
             // What came in at the last moment is handled.
-            task.waker().wake_by_ref();
+            return Poll::Ready(Filled::Request);
         }
         Poll::Pending
     }

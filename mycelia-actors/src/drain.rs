@@ -126,16 +126,22 @@ pub(crate) fn stop(actor: &Arc<Actor>) {
         if !registry.begin_drain(actor) {
             return;
         }
-        let part = registry.part(Some(actor), true);
-        let coordinate = part.len() > 1 || registry.stop_timeout(actor).is_some();
-        (part, coordinate && registry.coordinate(actor))
+        if registry.has_children(actor) || registry.stop_timeout(actor).is_some() {
+            (registry.part(Some(actor), true), registry.coordinate(actor))
+        } else {
+            drop(registry);
+            let has_rare = actor.ledger.rare_if_any().is_some();
+            if has_rare || !actor.close_if_idle() {
+                actor.close_to_outside();
+                // Its loop looks after it, also if it has nothing else to do.
+                actor.queue.wake_receiver();
+            }
+            return;
+        }
     };
     part.iter().for_each(|one| one.close_to_outside());
     if coordinate {
         coordinator(actor);
-    } else {
-        // Its loop looks after it, also if it has nothing else to do.
-        actor.queue.wake_receiver();
     }
 }
 
@@ -153,7 +159,7 @@ pub(crate) fn idle(actor: &Arc<Actor>) -> bool {
     let mut registry = runtime.registry.lock();
     // It has got children since it was told to stop.
     let coordinate = registry.drain_of(actor) == (Phase::Draining, false)
-        && !registry.children(actor).is_empty()
+        && registry.has_children(actor)
         && registry.coordinate(actor);
     drop(registry);
     if coordinate {
@@ -168,7 +174,7 @@ pub(crate) fn idle(actor: &Arc<Actor>) -> bool {
 #[cold]
 pub(crate) fn is_alone(actor: &Arc<Actor>) -> bool {
     let registry = actor.runtime.registry.lock();
-    let alone = registry.drain_of(actor) == (Phase::Draining, false) && registry.children(actor).is_empty();
+    let alone = registry.drain_of(actor) == (Phase::Draining, false) && !registry.has_children(actor);
     drop(registry);
     let holds = |rare: &Rare| rare.tasks.hold_up() || !rare.promises.is_zero();
     alone && !actor.ledger.rare_if_any().is_some_and(holds)

@@ -324,6 +324,12 @@ impl Registry {
         all.filter_map(|(&place, stop)| Some((self.at(place)?, stop.timeout?))).collect()
     }
 
+    /// True if this one has spawned any that have not ended.
+    pub(crate) fn has_children(&self, actor: &Actor) -> bool {
+        let own = place(actor);
+        !self.children.is_empty() && self.children.range((own, 0)..=(own, u64::MAX)).next().is_some()
+    }
+
     /// Those that this one has spawned, the latest first.
     pub(crate) fn children(&self, actor: &Actor) -> Vec<Arc<Actor>> {
         if self.children.is_empty() {

@@ -291,6 +291,20 @@ impl<T> Channel<T> {
         }
     }
 
+    /// [Closes](Self::close), if the receiver waits for items, and there are none, nor senders in line. False if it does not.
+    pub fn close_if_idle(&self) -> bool {
+        let mut state = self.state.lock();
+        if !state.idle || !state.ring.is_empty() || state.waiting() > 0 {
+            return false;
+        }
+        state.ring.close();
+        state.idle = false;
+        let receiver = state.receiver.clone();
+        drop(state);
+        wake_if(receiver);
+        true
+    }
+
     /// Refuses every later item from outside, and gives waiting senders theirs back. The channel stays open inside: for items that
     /// come through [`push_inside`](Self::push_inside), [`push_many_inside`](Self::push_many_inside), or [`Send::to_inside`], until
     /// [`close`](Self::close). Who is inside, the callers of these know.

@@ -70,8 +70,8 @@ impl Ending {
             let mut with_others = JoinSet::new();
             for of_type in &types {
                 for one in of_type {
-                    let has_others = !this.before(one).is_empty()
-                        || !this.runtime.registry.lock().children(one).is_empty();
+                    let has_others =
+                        !this.before(one).is_empty() || this.runtime.registry.lock().has_children(one);
                     if has_others {
                         with_others.spawn(this.end(Arc::clone(one)));
                     } else {
