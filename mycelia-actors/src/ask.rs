@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context as Task, Poll};
+use std::task::{Context as Task, Poll, ready};
 use std::time::Duration;
 
 use crate::actor::Actor;
 use crate::asking::{Asking, count};
+use crate::budget::spend;
 use crate::error::{AskError, AskFailure, Refusal, TellError};
 use crate::tell::Enveloping;
 
@@ -94,6 +95,7 @@ impl<M, R> Future for Ask<'_, M, R> {
                 AskError { message, subsystem: asking.actor().name.clone(), failure }
             }),
             Stage::Refused(Refused { actor, refused, counts }) => {
+                ready!(spend(task));
                 let Some((message, refusal)) = refused.take() else {
                     panic!("an ask was polled after it was ready")
                 };

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 use std::pin::Pin;
-use std::task::{Context as Task, Poll};
+use std::task::{Context as Task, Poll, ready};
 use std::time::Duration;
 
 use mycelia_queue::Send as Line;
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::actor::{Actor, QueueOf};
 use crate::ask_stats::AskEnd;
+use crate::budget::within_budget;
 use crate::current;
 use crate::cycle::{self, For, Mark};
 use crate::envelope::{Asker, Envelope};
@@ -192,8 +193,13 @@ impl<A: Deref<Target = Actor> + Clone, R> Future for Asking<A, R> {
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if let Some(envelope) = this.envelope.take() {
-            if let Err(failed) = this.start(envelope, task) {
+        if this.envelope.is_some() {
+            // An ask that waits is ready later; one that is refused is ready at once.
+            let started = within_budget(task, |task| {
+                let started = this.envelope.take().map_or(Ok(()), |envelope| this.start(envelope, task));
+                started.map_or_else(|failed| Poll::Ready(Some(failed)), |()| Poll::Ready(None))
+            });
+            if let Some(failed) = ready!(started) {
                 return Poll::Ready(Err(failed));
             }
             // The asker has this very waker already.

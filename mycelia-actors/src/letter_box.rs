@@ -9,6 +9,7 @@ use mycelia_core::sync::Mutex;
 use mycelia_core::wake_all;
 use slab::Slab;
 
+use crate::budget::within_budget;
 use crate::dead_letters::DeadLetter;
 use crate::tasks::Awaited;
 
@@ -103,6 +104,12 @@ impl Future for Recv<'_> {
     type Output = Option<DeadLetter>;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
+        within_budget(task, |task| self.look(task))
+    }
+}
+
+impl Recv<'_> {
+    fn look(&mut self, task: &mut Task<'_>) -> Poll<Option<DeadLetter>> {
         // Made outside of the lock: it is the user's code.
         let waker = task.waker().clone();
         let mut state = self.letters.state.lock();

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::{Context as Task, Poll, Waker};
 
 use mycelia_core::sync::Mutex;
 use mycelia_core::wake_all;
 use slab::Slab;
 
+use crate::budget::within_budget;
 use crate::watch::Watcher;
 
 /// How a subsystem ended.
@@ -152,19 +153,25 @@ impl Life {
 
     async fn wait<T>(&self, look: impl Fn(&Phase) -> Option<T>) -> T {
         let mut watch = Watch { life: self, key: None };
-        poll_fn(|task| {
+        let mut ask = |task: &mut Task<'_>| {
+            // Wakers are code of the user: cloned and dropped outside of the lock.
+            let waker = task.waker().clone();
             let mut phase = self.phase.lock();
             if let Some(found) = look(&phase) {
+                drop(phase);
                 return Poll::Ready(found);
             }
+            let mut old = None;
             if let Phase::Starting(watchers) | Phase::Started(watchers) = &mut *phase {
                 let watchers = &mut watchers.get_or_insert_default().wakers;
                 let key = *watch.key.get_or_insert_with(|| watchers.insert(None));
-                watchers[key] = Some(task.waker().clone());
+                old = watchers[key].replace(waker);
             }
+            drop(phase);
+            drop(old);
             Poll::Pending
-        })
-        .await
+        };
+        poll_fn(|task| within_budget(task, &mut ask)).await
     }
 }
 

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as Task, Poll};
+use std::task::{Context as Task, Poll, ready};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
 use crate::actor::Actor;
 use crate::asking::Asking;
+use crate::budget::spend;
 use crate::entry::{NoJson, ReplyForm};
 use crate::envelope::Envelope;
 use crate::error::AskFailure;
@@ -106,10 +107,13 @@ impl<B: Send + 'static, R> Future for PathAsk<'_, B, R> {
                 Poll::Ready(Ok(Err(error))) => (None, PathAskFailure::Reply(error)),
                 Poll::Ready(Err((envelope, failure))) => unanswered(asking.actor(), envelope, failure, body),
             },
-            Stage::Failed(unsent) => match unsent.take() {
-                Some(unsent) => (body.take(), PathAskFailure::Path(unsent.count())),
-                None => panic!("an ask was polled after it was ready"),
-            },
+            Stage::Failed(unsent) => {
+                ready!(spend(task));
+                match unsent.take() {
+                    Some(unsent) => (body.take(), PathAskFailure::Path(unsent.count())),
+                    None => panic!("an ask was polled after it was ready"),
+                }
+            }
         };
         let (body, failure) = failed;
         Poll::Ready(Err(PathAskError::new(body, path, failure)))

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as Task, Poll};
+use std::task::{Context as Task, Poll, ready};
 
 use crate::actor::Actor;
+use crate::budget::spend;
 use crate::path_error::{PathError, PathFailure};
 use crate::paths::{Unsent, failed, take_back};
 use crate::posting::Posting;
@@ -52,10 +53,13 @@ impl<B: Send + 'static> Future for PathSending<'_, B> {
                 take_back(posting.actor(), envelope, body);
                 failed(body.take(), path, PathFailure::Refused(refusal))
             }),
-            Stage::Failed(unsent) => match unsent.take() {
-                Some(unsent) => Poll::Ready(Err(failed(body.take(), path, unsent.count()))),
-                None => panic!("a send was polled after it was ready"),
-            },
+            Stage::Failed(unsent) => {
+                ready!(spend(task));
+                match unsent.take() {
+                    Some(unsent) => Poll::Ready(Err(failed(body.take(), path, unsent.count()))),
+                    None => panic!("a send was polled after it was ready"),
+                }
+            }
         }
     }
 }

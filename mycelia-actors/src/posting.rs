@@ -9,6 +9,7 @@ use mycelia_queue::{PushError, Send as Line};
 
 use crate::actor::{Actor, QueueOf};
 use crate::asking::time_left;
+use crate::budget::within_budget;
 use crate::cycle::{self, For, Mark};
 use crate::envelope::{Asker, Envelope, Promise};
 use crate::error::Refusal;
@@ -146,10 +147,12 @@ impl<A: Deref<Target = Actor> + Clone> Future for Posting<A> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
-        let Some(envelope) = self.line.take_item() else { return self.wait(task) };
-        match self.actor().queue.try_send(envelope) {
-            Ok(()) => Poll::Ready(Ok(())),
-            Err(error) => self.no_room(error, task),
-        }
+        within_budget(task, |task| {
+            let Some(envelope) = self.line.take_item() else { return self.wait(task) };
+            match self.actor().queue.try_send(envelope) {
+                Ok(()) => Poll::Ready(Ok(())),
+                Err(error) => self.no_room(error, task),
+            }
+        })
     }
 }

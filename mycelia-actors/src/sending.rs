@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context as Task, Poll};
+use std::task::{Context as Task, Poll, ready};
 
 use crate::actor::Actor;
+use crate::budget::spend;
 use crate::error::{Refusal, TellError};
 use crate::posting::Posting;
 use crate::tell::Enveloping;
@@ -61,10 +62,13 @@ impl<M> Future for Sending<'_, M> {
                 // SAFETY: this is the envelope of this message.
                 unsafe { posting.actor().refused(envelope, refusal) }
             }),
-            Stage::Refused(actor, refused) => match refused.take() {
-                Some((message, refusal)) => Poll::Ready(Err(actor.give_back(message, refusal))),
-                None => panic!("a send was polled after it was ready"),
-            },
+            Stage::Refused(actor, refused) => {
+                ready!(spend(task));
+                match refused.take() {
+                    Some((message, refusal)) => Poll::Ready(Err(actor.give_back(message, refusal))),
+                    None => panic!("a send was polled after it was ready"),
+                }
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use mycelia_core::{OverflowPolicy, Patience, contain, wake_all};
 use mycelia_router::Router;
 
 use crate::blocking::block_on;
+use crate::budget::within_budget;
 use crate::bus::Bus;
 use crate::current;
 use crate::tasks::{Awaited, awaited};
@@ -229,6 +230,10 @@ impl<E> Backlog<E> {
     }
 
     fn poll(&self, task: &mut Task<'_>) -> Poll<Option<Event<E>>> {
+        within_budget(task, |task| self.look(task))
+    }
+
+    fn look(&self, task: &mut Task<'_>) -> Poll<Option<Event<E>>> {
         // Made outside of the lock: it is the user's code.
         let mut waker = None;
         loop {

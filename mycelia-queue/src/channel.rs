@@ -18,6 +18,19 @@ use crate::send::Send;
 use crate::stats::Stats;
 use crate::wait::{Outcome, WaitList};
 
+/// The first step of a send.
+pub(crate) enum Started<T> {
+    Accepted,
+    /// With the sender's key.
+    InLine(usize),
+    /// Many sends in a row were accepted at once: this one waits for a turn of the executor.
+    LetsOthersRun(T),
+}
+
+/// So many sends, and so many receives, in a row are ready at once. Then one waits for a turn of the executor, so that a task in which
+/// everything is ready lets others run.
+const READY_IN_A_ROW: u8 = 128;
+
 /// Senders woken per turn of the lock, so that their wakers fit on the stack.
 const WAKES: usize = 16;
 
@@ -66,6 +79,9 @@ struct State<T> {
     receiver: Option<Waker>,
     /// The receiver found nothing and waits: the next item wakes it.
     idle: bool,
+    /// Without a wait in between.
+    sent_in_a_row: u8,
+    received_in_a_row: u8,
     /// Senders that were let in are woken when no more items than this are left.
     low_water: u32,
     /// Made when the first sender waits. While any waits the ring has no room to spare.
@@ -120,6 +136,8 @@ impl<T> Channel<T> {
                 ring: Ring::new(capacity, policy),
                 receiver: None,
                 idle: false,
+                sent_in_a_row: 0,
+                received_in_a_row: 0,
                 // More than 32 bits of items fit into no memory.
                 low_water: u32::try_from(low_water).unwrap_or(u32::MAX),
                 senders: None,
@@ -186,16 +204,18 @@ impl<T> Channel<T> {
         Ok(())
     }
 
-    /// Sends an item, waiting for room if need be. Nothing happens before the first poll.
+    /// Sends an item, waiting for room if need be. Nothing happens before the first poll. Of 128 sends in a row that find room at once,
+    /// the next lets other tasks run before it looks.
     pub fn send(&self, item: T) -> Send<&Self, T> {
         Send::to(self, item)
     }
 
-    /// Waits for the next item; `None` once the channel is closed and empty.
+    /// Waits for the next item; `None` once the channel is closed and empty. After 128 items in a row without a wait it lets other tasks
+    /// run once.
     ///
     /// Cancel-safe: a dropped future took nothing.
     pub async fn recv(&self) -> Option<T> {
-        poll_fn(|cx| self.poll_take(cx, Ring::pop).0).await
+        poll_fn(|cx| self.poll_take(cx, true, Ring::pop).0).await
     }
 
     /// Moves up to `limit` items (at least 1) to the end of `batch`, or waits for the first. The batch may lose its spare room then.
@@ -204,7 +224,7 @@ impl<T> Channel<T> {
     #[inline]
     pub fn poll_recv_many(&self, cx: &mut Context<'_>, batch: &mut VecDeque<T>, limit: usize) -> Poll<usize> {
         let take = |ring: &mut Ring<T>| Some(ring.pop_many(batch, limit.max(1))).filter(|&count| count > 0);
-        let (taken, gave_back) = self.poll_take(cx, take);
+        let (taken, gave_back) = self.poll_take(cx, false, take);
         if gave_back && batch.is_empty() {
             // The memory of a burst is here as well.
             *batch = VecDeque::new();
@@ -217,11 +237,19 @@ impl<T> Channel<T> {
     fn poll_take<R>(
         &self,
         cx: &mut Context<'_>,
+        fair: bool,
         take: impl FnOnce(&mut Ring<T>) -> Option<R>,
     ) -> (Poll<Option<R>>, bool) {
         let mut state = self.state.lock();
+        if fair && state.received_in_a_row == READY_IN_A_ROW {
+            state.received_in_a_row = 0;
+            drop(state);
+            cx.waker().wake_by_ref();
+            return (Poll::Pending, false);
+        }
         let before = state.ring.len();
         if let Some(taken) = take(&mut state.ring) {
+            state.received_in_a_row += u8::from(fair);
             if state.senders.is_some() {
                 let count = before - state.ring.len();
                 self.let_senders_in(state, count);
@@ -236,6 +264,7 @@ impl<T> Channel<T> {
             state = self.state.lock();
         }
         state.idle = true;
+        state.received_in_a_row = 0;
         let old = state.register(cx.waker());
         let memory = state.ring.idle();
         drop(state);
@@ -458,8 +487,12 @@ impl<T> Channel<T> {
         item: T,
         inside: bool,
         cx: &Context<'_>,
-    ) -> Result<Option<usize>, SendError<T>> {
+    ) -> Result<Started<T>, SendError<T>> {
         let mut state = self.state.lock();
+        if state.sent_in_a_row == READY_IN_A_ROW {
+            state.sent_in_a_row = 0;
+            return Ok(Started::LetsOthersRun(item));
+        }
         if inside {
             state.ring.forget_refused(1);
         }
@@ -470,17 +503,19 @@ impl<T> Channel<T> {
         }
         if state.ring.has_room() && !state.reserved() {
             state.ring.accept(item);
+            state.sent_in_a_row += 1;
             let wake = state.edge();
             drop(state);
             wake_if(wake);
-            return Ok(None);
+            return Ok(Started::Accepted);
         }
+        state.sent_in_a_row = 0;
         if bug("getting in line in two steps") {
             drop(state);
             state = self.state.lock();
         }
         let senders = state.senders.get_or_insert_with(|| Box::new(WaitList::new()));
-        Ok(Some(senders.add(item, cx.waker().clone())))
+        Ok(Started::InLine(senders.add(item, cx.waker().clone())))
     }
 
     /// Asks for the outcome of waiting.

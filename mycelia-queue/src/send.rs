@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::channel::Channel;
+use crate::channel::{Channel, Started};
 use crate::error::SendError;
 
 /// Sends an item as soon as there is room. Made by [`Channel::send`], or by [`Send::to`] for a channel inside something
@@ -118,10 +118,15 @@ impl<C: Deref<Target = Channel<T>>, T> Future for Send<C, T> {
             State::Done => panic!("a send was polled after it was ready"),
         };
         match self.channel.start_sending(item, inside, cx) {
-            Ok(None) => Poll::Ready(Ok(())),
+            Ok(Started::Accepted) => Poll::Ready(Ok(())),
             Err(error) => Poll::Ready(Err(error)),
-            Ok(Some(key)) => {
+            Ok(Started::InLine(key)) => {
                 self.state = State::Waiting(key);
+                Poll::Pending
+            }
+            Ok(Started::LetsOthersRun(item)) => {
+                self.state = if inside { State::Inside(item) } else { State::New(item) };
+                cx.waker().wake_by_ref();
                 Poll::Pending
             }
         }
