@@ -4,13 +4,14 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as Task, Poll};
+use std::task::{Context as Task, Poll, ready};
 use std::time::Duration;
 
 use crate::actor::Actor;
 use crate::ask::Ask;
 use crate::ask_stats::AskEnd;
 use crate::asking::{count, failure, left_in_hand};
+use crate::budget::spend;
 use crate::current;
 use crate::cycle::{self, For, Mark};
 use crate::envelope::{Asker, Promise};
@@ -80,6 +81,7 @@ pub(crate) fn ask_with<M: Send, R: Send + 'static, T: Send>(
         let error = |failure| AskError { message: None, subsystem: actor.name.clone(), failure };
         let runtime = &actor.runtime;
         let open = |task: &mut Task<'_>| {
+            ready!(spend(task));
             let deadline = runtime.deadlines.within(runtime, task, within);
             Poll::Ready((deadline, Promise::new(&runtime.slots, task, deadline)))
         };

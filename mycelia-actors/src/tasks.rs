@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::actor::Actor;
+use crate::budget::within_budget;
 use crate::current::{self, SideTask};
 use crate::side_task::{self, AtStop, SideTaskKind, SideTaskStats};
 use crate::table::Kind;
@@ -519,7 +520,9 @@ impl Future for Stopping {
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<()> {
         let Self { actor, place } = &mut *self;
-        actor.ledger.rare().tasks.poll_stopping(place, task, || actor.queue.is_closed())
+        within_budget(task, |task| {
+            actor.ledger.rare().tasks.poll_stopping(place, task, || actor.queue.is_closed())
+        })
     }
 }
 

@@ -5,6 +5,8 @@ mod subsystems;
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use mycelia_actors::prelude::*;
@@ -97,7 +99,49 @@ async fn an_exhausted_pool() {
         }
     };
     assert!(lets_others_run(busy).await);
+    let busy = async {
+        for _ in 0..TIMES {
+            address.ask_with(|_: ReplyTo<()>| Add(1)).await.unwrap_err();
+        }
+    };
+    assert!(lets_others_run(busy).await, "asks with a reply of their own");
     address.kill();
+}
+
+#[tokio::test]
+async fn a_handler_that_is_told_of_its_stop_again_and_again() {
+    struct Busy(Arc<Runtime>, Arc<AtomicU32>);
+    struct Go;
+    impl Subsystem for Busy {}
+    impl Handler<Go> for Busy {
+        type Reply = [u32; 2];
+        async fn handle(&mut self, _: Go, cx: &mut Context<Self>) -> [u32; 2] {
+            cx.stop();
+            let turns = || self.1.swap(0, Ordering::Relaxed);
+            turns();
+            for _ in 0..TIMES {
+                cx.stopping().await;
+            }
+            let stopping = turns();
+            for _ in 0..TIMES {
+                self.0.shutdown().await.unwrap_err();
+            }
+            [stopping, turns()]
+        }
+    }
+    let turns = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&turns);
+    let others = tokio::spawn(async move {
+        loop {
+            counted.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    let runtime = Arc::new(Runtime::new());
+    let busy = runtime.spawn_unnamed(Busy(Arc::clone(&runtime), turns)).unwrap();
+    let turns = busy.ask(Go).await.unwrap();
+    assert!(turns.iter().all(|turns| *turns >= TIMES / 512), "{turns:?}");
+    others.abort();
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, timeout};
 
 use super::{Drain, Limit};
@@ -24,6 +25,7 @@ pub(crate) async fn shutdown(runtime: &Arc<Shared>, within: Duration) -> Result<
     if let Some(name) = current::with_origin(|origin| {
         origin.filter(|origin| Arc::ptr_eq(&origin.runtime, runtime)).map(|origin| origin.name.clone())
     }) {
+        consume_budget().await;
         return Err(ShutdownError { awaited_in: Some(name), ..ShutdownError::new(within) });
     }
     let (shutdown, began) = join(runtime, within);
