@@ -9,6 +9,7 @@ use crate::batch::{Batch, Filled};
 use crate::config::Configure;
 use crate::context::Context;
 use crate::cycle::{self, Ending, For};
+use crate::drain::quiet::first_busy;
 use crate::envelope::{Asker, Envelope, Promise, Slots};
 use crate::error::AskFailure;
 use crate::handler::Handler;
@@ -151,11 +152,11 @@ pub fn mailbox() -> (Outside, Inbox) {
     mailbox_of(&Runtime::new(), None)
 }
 
-/// Two of them, in one runtime.
+/// Some of them, in one runtime.
 #[must_use]
-pub fn neighbours() -> [(Outside, Inbox); 2] {
+pub fn neighbours<const N: usize>() -> [(Outside, Inbox); N] {
     let runtime = Runtime::new();
-    [mailbox_of(&runtime, None), mailbox_of(&runtime, None)]
+    std::array::from_fn(|_| mailbox_of(&runtime, None))
 }
 
 /// The mailboxes of a parent and its child.
@@ -227,7 +228,27 @@ impl Outside {
     }
 }
 
+/// True if these have nothing left to do, as a stop of all of them finds out.
+#[must_use]
+pub fn are_quiet(all: &[&Outside]) -> bool {
+    let all: Vec<_> = all.iter().map(|one| Arc::clone(&one.0)).collect();
+    first_busy(&all).is_none()
+}
+
 impl Inbox {
+    /// Handles a message, if there is one: this is what its handler does.
+    pub fn handle(&mut self, task: &mut Task<'_>, handler: impl FnOnce()) -> bool {
+        if self.poll(task) != Poll::Ready(Woken::Message) {
+            return false;
+        }
+        let ledger = &self.actor.ledger;
+        ledger.begun.add_owned(1);
+        self.batch.taken.clear();
+        handler();
+        ledger.handled.publish_owned(1);
+        true
+    }
+
     /// Waits as the run loop does.
     pub fn poll(&mut self, task: &mut Task<'_>) -> Poll<Woken> {
         self.batch.poll_fill(task, 1).map(|filled| match filled {

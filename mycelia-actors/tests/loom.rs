@@ -2,11 +2,14 @@
 #![cfg(mycelia_loom)]
 
 use std::future::poll_fn;
+use std::task::{Context, Waker};
 
 use loom::future::block_on;
+use loom::sync::Arc;
 use loom::thread;
 use mycelia_actors::AskFailure;
-use mycelia_actors::model::{Pool, Woken, family, mailbox, neighbours};
+use mycelia_actors::model::{Pool, Woken, are_quiet, family, mailbox, neighbours};
+use mycelia_core::Counter;
 use mycelia_core::seeded::scene_fails_with;
 
 /// Every schedule in which threads are interrupted at most three times where they need not be: loom's own advice for
@@ -15,6 +18,10 @@ fn explore(story: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     model.check(story);
+}
+
+fn noop() -> Context<'static> {
+    Context::from_waker(Waker::noop())
 }
 
 // A pool that is dropped with a slot out, or with one given back twice, fails every scene below.
@@ -272,4 +279,62 @@ fn twin_a_resume_that_wakes_nobody_is_not_heard() {
         "a resume that wakes nobody",
         "a_suspended_run_loop_hears_that_it_may_go_on_or_is_to_end"
     ));
+}
+
+#[test]
+fn what_is_called_quiet_has_nothing_left_to_do() {
+    explore(|| {
+        // The third tells the second, which tells the first: against the order in which they are looked at.
+        let [(first, mut first_inbox), (second, mut second_inbox), (third, mut third_inbox)] = neighbours();
+        let all = [first.clone(), second.clone(), third.clone()];
+        for inbox in [&mut first_inbox, &mut second_inbox, &mut third_inbox] {
+            assert!(inbox.poll(&mut noop()).is_pending());
+        }
+        assert!(third.tell());
+        let handling = thread::spawn(move || {
+            third_inbox.handle(&mut noop(), || assert!(second.tell()));
+            assert!(third_inbox.poll(&mut noop()).is_pending());
+        });
+        let passing_on = thread::spawn(move || {
+            second_inbox.handle(&mut noop(), || assert!(first.tell()));
+            let is_idle = second_inbox.poll(&mut noop()).is_pending();
+            (second_inbox, is_idle)
+        });
+        let is_quiet = are_quiet(&[&all[0], &all[1], &all[2]]);
+        handling.join().unwrap();
+        let (mut second_inbox, is_idle) = passing_on.join().unwrap();
+        if is_quiet {
+            assert!(
+                is_idle
+                    && second_inbox.poll(&mut noop()).is_pending()
+                    && first_inbox.poll(&mut noop()).is_pending()
+            );
+        }
+    });
+}
+
+#[test]
+fn twin_a_look_at_what_has_begun_first_calls_it_quiet_too_early() {
+    assert!(scene_fails_with("what has begun is read first", "what_is_called_quiet_has_nothing_left_to_do"));
+}
+
+#[test]
+fn what_came_before_a_published_count_is_seen() {
+    loom::model(|| {
+        let counts: Arc<[Counter; 2]> = Arc::default();
+        let reader = Arc::clone(&counts);
+        let thread = thread::spawn(move || {
+            // Settled first, then begun.
+            let settled = reader[1].get_after();
+            assert!(reader[0].get() >= settled);
+        });
+        counts[0].add(1);
+        counts[1].publish_owned(1);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn twin_a_count_that_publishes_nothing_is_seen_too_early() {
+    assert!(scene_fails_with("a count that publishes nothing", "what_came_before_a_published_count_is_seen"));
 }

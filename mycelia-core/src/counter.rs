@@ -1,5 +1,6 @@
 //! A number that counts events, for statistics.
 
+use crate::seeded::bug;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// A count of events, read at any time from any thread.
@@ -44,7 +45,8 @@ impl Counter {
     #[inline]
     pub fn publish_owned(&self, n: u64) {
         // Release, with the Acquire in `get_after`.
-        self.0.store(self.get().wrapping_add(n), Ordering::Release);
+        let order = if bug("a count that publishes nothing") { Ordering::Relaxed } else { Ordering::Release };
+        self.0.store(self.get().wrapping_add(n), order);
     }
 
     /// As [`publish_owned`](Self::publish_owned), from any thread.

@@ -326,6 +326,10 @@ impl<T> Channel<T> {
         if !state.idle || !state.ring.is_empty() || state.waiting() > 0 {
             return false;
         }
+        if bug("idle or not, looked at beforehand") {
+            drop(state);
+            state = self.state.lock();
+        }
         state.ring.close();
         state.idle = false;
         let receiver = state.receiver.clone();
@@ -345,7 +349,8 @@ impl<T> Channel<T> {
         if !state.ring.close_to_outside() {
             return false;
         }
-        let refused = state.senders.as_mut().map_or(0, |senders| senders.refuse_all());
+        let line = state.senders.as_mut().filter(|_| !bug("a close to outside that forgets the line"));
+        let refused = line.map_or(0, |senders| senders.refuse_all());
         state.ring.count_refused(refused);
         let busy = !state.idle;
         if refused > 0 {

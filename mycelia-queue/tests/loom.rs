@@ -212,6 +212,59 @@ fn twin_a_close_that_forgets_the_line_leaves_a_sender_waiting() {
 }
 
 #[test]
+fn a_channel_that_closes_to_outside_refuses_its_line_and_takes_what_is_sent_inside() {
+    loom::model(|| {
+        let channel = Arc::new(Channel::new(1, OverflowPolicy::Error));
+        channel.push(1).unwrap();
+        let sender = Arc::clone(&channel);
+        let outside = thread::spawn(move || block_on(sender.send(2)).is_ok());
+        channel.close_to_outside();
+        let mut received = vec![block_on(channel.recv()).unwrap()];
+        assert!(channel.push(3).is_err(), "from outside");
+        channel.push_inside(3).unwrap();
+        received.extend(channel.drain());
+        assert!(!outside.join().unwrap(), "there was no room before the close");
+        assert_eq!(received, [1, 3]);
+    });
+}
+
+#[test]
+fn twin_a_close_to_outside_that_forgets_the_line_leaves_a_sender_waiting() {
+    assert!(scene_fails_with(
+        "a close to outside that forgets the line",
+        "a_channel_that_closes_to_outside_refuses_its_line_and_takes_what_is_sent_inside"
+    ));
+}
+
+#[test]
+fn what_is_sent_inside_beside_the_close_of_an_idle_channel_is_refused_or_received() {
+    loom::model(|| {
+        let channel = Arc::new(Channel::new(2, OverflowPolicy::Error));
+        let mut batch = VecDeque::new();
+        let mut receive =
+            |limit| channel.poll_recv_many(&mut Context::from_waker(Waker::noop()), &mut batch, limit);
+        assert!(receive(1).is_pending());
+        channel.close_to_outside();
+        let sender = Arc::clone(&channel);
+        let inside = thread::spawn(move || sender.push_inside(1).is_ok());
+        let mut received = 0;
+        while !channel.close_if_idle() {
+            received += usize::from(receive(1).is_ready());
+        }
+        assert_eq!(inside.join().unwrap(), received == 1);
+        assert!(channel.is_empty(), "it was closed while an item was in it");
+    });
+}
+
+#[test]
+fn twin_an_idle_channel_that_is_closed_in_two_steps_strands_an_item() {
+    assert!(scene_fails_with(
+        "idle or not, looked at beforehand",
+        "what_is_sent_inside_beside_the_close_of_an_idle_channel_is_refused_or_received"
+    ));
+}
+
+#[test]
 fn a_receiver_is_woken_for_other_reasons_too() {
     loom::model(|| {
         let channel = Arc::new(Channel::<u32>::new(1, OverflowPolicy::Error));

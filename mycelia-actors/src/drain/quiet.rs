@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use mycelia_core::seeded::bug;
+
 use crate::actor::Actor;
 use crate::shared::Shared;
 
@@ -26,18 +28,23 @@ pub(crate) fn is_quiet(
     busy.is_none()
 }
 
-fn first_busy(part: &[Arc<Actor>]) -> Option<usize> {
-    let mut settled = Vec::with_capacity(part.len());
+/// The first in which there is something left to do.
+pub(crate) fn first_busy(part: &[Arc<Actor>]) -> Option<usize> {
+    let settled: Count = |one| one.ledger.settled(&one.queue.stats());
+    let begun: Count = |one| one.ledger.begun_in_all(&one.queue.stats());
+    let [first, then] = if bug("what has begun is read first") { [begun, settled] } else { [settled, begun] };
+    let mut before = Vec::with_capacity(part.len());
     for (place, one) in part.iter().enumerate() {
         if is_busy(one) {
             return Some(place);
         }
-        settled.push(one.ledger.settled(&one.queue.stats()));
+        before.push(first(one));
     }
-    let begun = |one: &Actor| one.ledger.begun_in_all(&one.queue.stats());
-    let differs = |one: &Actor, settled: u64| !one.is_gone() && (begun(one) != settled || is_busy(one));
-    part.iter().zip(settled).position(|(one, settled)| differs(one, settled))
+    let differs = |one: &Actor, before: u64| !one.is_gone() && (then(one) != before || is_busy(one));
+    part.iter().zip(before).position(|(one, before)| differs(one, before))
 }
+
+type Count = fn(&Actor) -> u64;
 
 /// True if its loop has something to do, or somebody waits for capacity. One that has ended has not.
 fn is_busy(one: &Actor) -> bool {
