@@ -12,24 +12,12 @@ use mycelia_core::sync::{Mutex, MutexGuard};
 use mycelia_core::wake_all;
 
 use crate::error::{PushError, SendError};
+use crate::in_a_row::InARow;
 use crate::pushed::{Pushed, PushedMany, Rest};
 use crate::ring::Ring;
 use crate::send::Send;
 use crate::stats::Stats;
 use crate::wait::{Outcome, WaitList};
-
-/// The first step of a send.
-pub(crate) enum Started<T> {
-    Accepted,
-    /// With the sender's key.
-    InLine(usize),
-    /// Many sends in a row were accepted at once: this one waits for a turn of the executor.
-    LetsOthersRun(T),
-}
-
-/// So many sends, and so many receives, in a row are ready at once. Then one waits for a turn of the executor, so that a task in which
-/// everything is ready lets others run.
-const READY_IN_A_ROW: u8 = 128;
 
 /// Senders woken per turn of the lock, so that their wakers fit on the stack.
 const WAKES: usize = 16;
@@ -71,6 +59,8 @@ pub struct Channel<T> {
     state: Mutex<State<T>>,
     /// Senders were let in and not woken yet. Written under the lock.
     owes_wakes: AtomicBool,
+    pub(crate) sent: InARow,
+    received: InARow,
 }
 
 struct State<T> {
@@ -79,9 +69,6 @@ struct State<T> {
     receiver: Option<Waker>,
     /// The receiver found nothing and waits: the next item wakes it.
     idle: bool,
-    /// Without a wait in between.
-    sent_in_a_row: u8,
-    received_in_a_row: u8,
     /// Senders that were let in are woken when no more items than this are left.
     low_water: u32,
     /// Made when the first sender waits. While any waits the ring has no room to spare.
@@ -136,13 +123,13 @@ impl<T> Channel<T> {
                 ring: Ring::new(capacity, policy),
                 receiver: None,
                 idle: false,
-                sent_in_a_row: 0,
-                received_in_a_row: 0,
                 // More than 32 bits of items fit into no memory.
                 low_water: u32::try_from(low_water).unwrap_or(u32::MAX),
                 senders: None,
             }),
             owes_wakes: AtomicBool::new(false),
+            sent: InARow::default(),
+            received: InARow::default(),
         }
     }
 
@@ -204,7 +191,7 @@ impl<T> Channel<T> {
         Ok(())
     }
 
-    /// Sends an item, waiting for room if need be. Nothing happens before the first poll. Of 128 sends in a row that find room at once,
+    /// Sends an item, waiting for room if need be. Nothing happens before the first poll. After 128 sends in a row that were ready at once,
     /// the next lets other tasks run before it looks.
     pub fn send(&self, item: T) -> Send<&Self, T> {
         Send::to(self, item)
@@ -215,7 +202,15 @@ impl<T> Channel<T> {
     ///
     /// Cancel-safe: a dropped future took nothing.
     pub async fn recv(&self) -> Option<T> {
-        poll_fn(|cx| self.poll_take(cx, true, Ring::pop).0).await
+        poll_fn(|cx| {
+            if self.received.is_over(cx) {
+                return Poll::Pending;
+            }
+            let (taken, _) = self.poll_take(cx, Ring::pop);
+            self.received.count(taken.is_ready());
+            taken
+        })
+        .await
     }
 
     /// Moves up to `limit` items (at least 1) to the end of `batch`, or waits for the first. The batch may lose its spare room then.
@@ -224,7 +219,7 @@ impl<T> Channel<T> {
     #[inline]
     pub fn poll_recv_many(&self, cx: &mut Context<'_>, batch: &mut VecDeque<T>, limit: usize) -> Poll<usize> {
         let take = |ring: &mut Ring<T>| Some(ring.pop_many(batch, limit.max(1))).filter(|&count| count > 0);
-        let (taken, gave_back) = self.poll_take(cx, false, take);
+        let (taken, gave_back) = self.poll_take(cx, take);
         if gave_back && batch.is_empty() {
             // The memory of a burst is here as well.
             *batch = VecDeque::new();
@@ -237,19 +232,11 @@ impl<T> Channel<T> {
     fn poll_take<R>(
         &self,
         cx: &mut Context<'_>,
-        fair: bool,
         take: impl FnOnce(&mut Ring<T>) -> Option<R>,
     ) -> (Poll<Option<R>>, bool) {
         let mut state = self.state.lock();
-        if fair && state.received_in_a_row == READY_IN_A_ROW {
-            state.received_in_a_row = 0;
-            drop(state);
-            cx.waker().wake_by_ref();
-            return (Poll::Pending, false);
-        }
         let before = state.ring.len();
         if let Some(taken) = take(&mut state.ring) {
-            state.received_in_a_row += u8::from(fair);
             if state.senders.is_some() {
                 let count = before - state.ring.len();
                 self.let_senders_in(state, count);
@@ -264,7 +251,6 @@ impl<T> Channel<T> {
             state = self.state.lock();
         }
         state.idle = true;
-        state.received_in_a_row = 0;
         let old = state.register(cx.waker());
         let memory = state.ring.idle();
         drop(state);
@@ -484,7 +470,7 @@ impl<T> Channel<T> {
         state.ring.stats(state.waiting())
     }
 
-    /// The first step of a send: in if there is room, else in line. `Err` gives the item back.
+    /// The first step of a send: in if there is room, else in line, with this key. `Err` gives the item back.
     ///
     /// From inside it is an item that was refused, and counted, before.
     pub(crate) fn start_sending(
@@ -492,12 +478,8 @@ impl<T> Channel<T> {
         item: T,
         inside: bool,
         cx: &Context<'_>,
-    ) -> Result<Started<T>, SendError<T>> {
+    ) -> Result<Option<usize>, SendError<T>> {
         let mut state = self.state.lock();
-        if state.sent_in_a_row == READY_IN_A_ROW {
-            state.sent_in_a_row = 0;
-            return Ok(Started::LetsOthersRun(item));
-        }
         if inside {
             state.ring.forget_refused(1);
         }
@@ -508,19 +490,17 @@ impl<T> Channel<T> {
         }
         if state.ring.has_room() && !state.reserved() {
             state.ring.accept(item);
-            state.sent_in_a_row += 1;
             let wake = state.edge();
             drop(state);
             wake_if(wake);
-            return Ok(Started::Accepted);
+            return Ok(None);
         }
-        state.sent_in_a_row = 0;
         if bug("getting in line in two steps") {
             drop(state);
             state = self.state.lock();
         }
         let senders = state.senders.get_or_insert_with(|| Box::new(WaitList::new()));
-        Ok(Started::InLine(senders.add(item, cx.waker().clone())))
+        Ok(Some(senders.add(item, cx.waker().clone())))
     }
 
     /// Asks for the outcome of waiting.

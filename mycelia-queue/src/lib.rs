@@ -13,6 +13,7 @@ pub mod design {}
 mod bounded;
 mod channel;
 mod error;
+mod in_a_row;
 mod pushed;
 mod send;
 mod stats;

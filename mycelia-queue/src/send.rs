@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::channel::{Channel, Started};
+use crate::channel::Channel;
 use crate::error::SendError;
 
 /// Sends an item as soon as there is room. Made by [`Channel::send`], or by [`Send::to`] for a channel inside something
@@ -105,6 +105,9 @@ impl<C: Deref<Target = Channel<T>>, T> Future for Send<C, T> {
     /// If it is polled after it was ready.
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.place().is_none() && self.channel.sent.is_over(cx) {
+            return Poll::Pending;
+        }
         let (item, inside) = match std::mem::replace(&mut self.state, State::Done) {
             State::New(item) => (item, false),
             State::Inside(item) => (item, true),
@@ -117,16 +120,13 @@ impl<C: Deref<Target = Channel<T>>, T> Future for Send<C, T> {
             }
             State::Done => panic!("a send was polled after it was ready"),
         };
-        match self.channel.start_sending(item, inside, cx) {
-            Ok(Started::Accepted) => Poll::Ready(Ok(())),
+        let started = self.channel.start_sending(item, inside, cx);
+        self.channel.sent.count(!matches!(started, Ok(Some(_))));
+        match started {
+            Ok(None) => Poll::Ready(Ok(())),
             Err(error) => Poll::Ready(Err(error)),
-            Ok(Started::InLine(key)) => {
+            Ok(Some(key)) => {
                 self.state = State::Waiting(key);
-                Poll::Pending
-            }
-            Ok(Started::LetsOthersRun(item)) => {
-                self.state = if inside { State::Inside(item) } else { State::New(item) };
-                cx.waker().wake_by_ref();
                 Poll::Pending
             }
         }

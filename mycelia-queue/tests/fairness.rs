@@ -44,3 +44,21 @@ fn sends_and_receives_that_are_always_ready_wait_once_in_128() {
     });
     assert_eq!(receives, 1 + 1000 / 129, "{receives}");
 }
+
+#[test]
+fn a_closed_channel_is_always_ready_too() {
+    let channel = Channel::new(1, OverflowPolicy::Error);
+    channel.close();
+    let refused = polls(async {
+        for n in 0..1000 {
+            channel.send(n).await.unwrap_err();
+        }
+    });
+    assert_eq!(refused, 1 + 1000 / 129, "{refused}");
+    let ends = polls(async {
+        for _ in 0..1000 {
+            assert_eq!(channel.recv().await, None);
+        }
+    });
+    assert_eq!(ends, 1 + 1000 / 129, "{ends}");
+}

@@ -49,6 +49,20 @@ pub(crate) fn queue(operations: u64) -> Result<(), String> {
     verify(sum, operations)
 }
 
+/// Polls a future that is ready at once, or after it has let others run.
+#[inline(always)]
+fn ready<F: Future>(future: F, task: &mut Context<'_>) -> Result<F::Output, String> {
+    let mut future = pin!(future);
+    let mut lets_others_run = false;
+    loop {
+        match future.as_mut().poll(task) {
+            Poll::Ready(output) => return Ok(output),
+            Poll::Pending if lets_others_run => return Err("a send or a receive had to wait".into()),
+            Poll::Pending => lets_others_run = true,
+        }
+    }
+}
+
 /// Plays 64 items sent by the waiting form one by one, then received one by one.
 pub(crate) fn channel(operations: u64) -> Result<(), String> {
     let channel = Channel::new(CAPACITY, OverflowPolicy::Error);
@@ -56,15 +70,10 @@ pub(crate) fn channel(operations: u64) -> Result<(), String> {
     for first in (0..operations).step_by(BATCH as usize) {
         let batch = first..operations.min(first + BATCH);
         for number in batch.clone() {
-            let Poll::Ready(Ok(())) = pin!(channel.send(number)).poll(&mut task) else {
-                return Err("a send had to wait".into());
-            };
+            ready(channel.send(number), &mut task)?.map_err(|_| "a send was refused")?;
         }
         for _ in batch {
-            let Poll::Ready(Some(number)) = pin!(channel.recv()).poll(&mut task) else {
-                return Err("the channel was empty".into());
-            };
-            sum += number;
+            sum += ready(channel.recv(), &mut task)?.ok_or("the channel was closed")?;
         }
     }
     verify(sum, operations)
