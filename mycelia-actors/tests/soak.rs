@@ -1,4 +1,5 @@
-//! Everything at once, for long: restarts, kills, evictions, expiries, panics. The ledger adds up to the last message.
+//! Everything at once, for long: restarts, kills, drains, evictions, expiries, panics, side tasks, pools that run out, tokios that come
+//! and go. Both ledgers add up to the last message.
 //!
 //! ```text
 //! SOAK_MESSAGES=10000000 SOAK_PANICS=1000000 SOAK_SEED=1 cargo test --release -p mycelia-actors --test soak -- --nocapture --test-threads 1
@@ -6,171 +7,74 @@
 #![cfg(not(any(mycelia_loom, miri)))]
 
 mod subsystems;
+mod world;
 
 use std::env;
 use std::fs;
 use std::panic;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mycelia_actors::prelude::*;
+use mycelia_actors::{Refusal, SideTaskStats};
 use subsystems::accounted;
-
-const SENDERS: usize = 8;
-const WORKERS: usize = 12;
+use world::{Item, Random, SENDERS, WORKERS, Worker, World, count, get};
 
 fn setting(name: &str, default: u64) -> u64 {
     env::var(name).map_or(default, |text| text.parse().expect("a number"))
-}
-
-/// Xorshift (Marsaglia, 2003).
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-
-    fn one_in(&mut self, chance: u64) -> bool {
-        self.below(chance) == 0
-    }
-}
-
-/// What was seen outside of the ledger.
-#[derive(Default)]
-struct Seen {
-    sent: AtomicU64,
-    returned: AtomicU64,
-    replies: AtomicU64,
-    /// Handlers that have begun.
-    begun: AtomicU64,
-    /// Asks of handlers that have begun, and those of which the handler lived to see the end.
-    nested: AtomicU64,
-    nested_ended: AtomicU64,
-    cycles: AtomicU64,
-    inversions: AtomicU64,
-}
-
-fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
-}
-
-fn get(counter: &AtomicU64) -> u64 {
-    counter.load(Ordering::Relaxed)
-}
-
-/// The seats, and who has them at the moment; and all who ever had one.
-#[derive(Default)]
-struct World {
-    seats: RwLock<Vec<Address<Worker>>>,
-    all: Mutex<Vec<Address<Worker>>>,
-    seen: Seen,
-}
-
-impl World {
-    fn at(&self, seat: usize) -> Address<Worker> {
-        self.seats.read().unwrap()[seat].clone()
-    }
-
-    fn spawn(self: &Arc<Self>, runtime: &Runtime, seat: usize, seed: u64) -> Address<Worker> {
-        let policy =
-            [OverflowPolicy::Error, OverflowPolicy::DropOldest, OverflowPolicy::DropNewest][seat % 3];
-        let (world, last) = (Arc::clone(self), Arc::default());
-        let states = AtomicU64::new(seed);
-        let make = move || Worker {
-            world: Arc::clone(&world),
-            last: Arc::clone(&last),
-            random: Random::new(states.fetch_add(1, Ordering::Relaxed)),
-        };
-        let restart = Restart::one_for_one().at_most(u32::MAX, Duration::ZERO);
-        let mailbox = Mailbox::bounded(64).overflow(policy);
-        let address = runtime.configure_unnamed().mailbox(mailbox).restart(restart).spawn_with(make).unwrap();
-        self.all.lock().unwrap().push(address.clone());
-        address
-    }
-}
-
-/// Handles, waits, panics and asks others, by chance. Remembers across restarts whom it has heard of last.
-struct Worker {
-    world: Arc<World>,
-    last: Arc<[AtomicU64; SENDERS]>,
-    random: Random,
-}
-impl Subsystem for Worker {}
-
-struct Item {
-    /// Nobody, if a handler asks.
-    sender: Option<usize>,
-    number: u64,
-    /// Asks this seat in turn.
-    asks: Option<usize>,
-}
-
-impl Handler<Item> for Worker {
-    type Reply = u64;
-    async fn handle(&mut self, item: Item, _: &mut Context<Self>) -> u64 {
-        let seen = &self.world.seen;
-        count(&seen.begun);
-        if let Some(sender) = item.sender
-            && self.last[sender].swap(item.number, Ordering::Relaxed) >= item.number
-        {
-            count(&seen.inversions);
-        }
-        assert!(!self.random.one_in(500), "by chance");
-        if self.random.one_in(50) {
-            tokio::task::yield_now().await;
-        }
-        if let Some(other) = item.asks {
-            count(&seen.nested);
-            let nested = Item { sender: None, number: 0, asks: None };
-            let asked = self.world.at(other).ask(nested).within(Duration::from_millis(50)).await;
-            count(&seen.nested_ended);
-            if matches!(asked, Err(AskError { failure: AskFailure::Cycle(_), .. })) {
-                count(&seen.cycles);
-            }
-        }
-        item.number
-    }
 }
 
 /// One sender: every message has a number, and its first fate is known before the next is sent.
 async fn send(world: Arc<World>, sender: usize, messages: u64, seed: u64) {
     let mut random = Random::new(seed);
     for number in 1..=messages {
-        let address = world.at(random.below(WORKERS as u64) as usize);
-        let asks = random.one_in(100).then(|| random.below(WORKERS as u64) as usize);
-        let item = Item { sender: Some(sender), number, asks };
+        let address = world.at(random.seat());
+        let asks = random.one_in(100).then(|| random.seat());
+        let item = Item { sender: Some(sender), number, asks, has_metadata: random.one_in(3) };
         let within = Duration::from_millis(random.below(20));
-        let back = match random.below(20) {
+        let refusal = match random.below(20) {
             kind @ 0..2 => {
-                let ask = if kind == 0 { address.ask(item) } else { address.try_ask(item) };
-                let asked = ask.within(within).await;
-                asked.inspect(|_| count(&world.seen.replies)).is_err_and(|error| error.message.is_some())
+                let ask = item.send(|item| if kind == 0 { address.ask(item) } else { address.try_ask(item) });
+                let asked = ask.within(within).await.inspect(|_| count(&world.seen.replies));
+                asked.err().filter(|error| error.message.is_some()).map(|error| match error.failure {
+                    AskFailure::Refused(refusal) => Some(refusal),
+                    _ => None,
+                })
             }
-            2..12 => address.tell(item).is_err(),
-            _ => address.send(item).await.is_err(),
+            2..12 => item.send(|item| address.tell(item)).err().map(|error| Some(error.refusal)),
+            _ => item.send(|item| address.send(item)).await.err().map(|error| Some(error.refusal)),
         };
         count(&world.seen.sent);
-        if back {
+        if let Some(refusal) = refusal {
             count(&world.seen.returned);
+            let is_exhausted = matches!(refusal, Some(Refusal::PoolExhausted { .. }));
+            if is_exhausted {
+                count(&world.seen.exhausted);
+            }
+            // For a moment there is nothing to be had here.
+            if (is_exhausted || refusal == Some(Refusal::Stopped)) && random.below(10) > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
         }
     }
 }
 
-/// Ends, restarts and replaces workers by chance, until it is dropped.
-async fn disturb(runtime: Runtime, world: Arc<World>, seed: u64) {
+/// Ends, restarts and replaces workers by chance, and at times drains the whole runtime, until it is told to end.
+async fn disturb(world: Arc<World>, is_over: Arc<AtomicBool>, seed: u64) -> u64 {
     let mut random = Random::new(seed);
-    loop {
+    let mut drains = 0;
+    for turn in 0.. {
+        if is_over.load(Ordering::Relaxed) {
+            break;
+        }
         tokio::time::sleep(Duration::from_millis(random.below(5))).await;
-        let address = world.at(random.below(WORKERS as u64) as usize);
+        if turn % 100 == 20 {
+            world.runtime().shutdown().await.unwrap();
+            drains += 1;
+            world.renew(random.below(u64::MAX >> 1));
+        }
+        let address = world.at(random.seat());
         match random.below(8) {
             0 => address.kill(),
             1 => address.stop(),
@@ -184,23 +88,59 @@ async fn disturb(runtime: Runtime, world: Arc<World>, seed: u64) {
         }
         for seat in 0..WORKERS {
             if world.at(seat).exit().is_some() {
-                let new = world.spawn(&runtime, seat, random.below(u64::MAX));
-                world.seats.write().unwrap()[seat] = new;
+                world.replace(seat, random.below(u64::MAX));
             }
         }
     }
+    drains
+}
+
+/// Builds a tokio, takes a seat with a worker there, asks from there, and lets it go with asks that are out. Again and again.
+fn visit(world: &Arc<World>, is_over: &AtomicBool, seed: u64) -> u64 {
+    let mut random = Random::new(seed);
+    let mut visits = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        let tokio = if random.one_in(2) {
+            tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+        } else {
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap()
+        };
+        let ask = |seat, within| {
+            let (seen, address) = (Arc::clone(&world.seen), world.at(seat));
+            async move {
+                count(&seen.asks);
+                let _ = address.ask(Item::plain()).within(Duration::from_millis(within)).await;
+                count(&seen.asks_ended);
+            }
+        };
+        tokio.block_on(async {
+            let seat = random.seat();
+            world.replace(seat, random.below(u64::MAX));
+            for _ in 0..random.below(50) {
+                ask(if random.one_in(4) { seat } else { random.seat() }, random.below(10)).await;
+            }
+            for _ in 0..random.below(5) {
+                drop(tokio::spawn(ask(random.seat(), 1000)));
+            }
+            tokio::task::yield_now().await;
+        });
+        visits += 1;
+    }
+    visits
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_ledger_adds_up_whatever_happens() {
+async fn the_ledgers_add_up_whatever_happens() {
     quietly();
     let (messages, seed) = (setting("SOAK_MESSAGES", 100_000), setting("SOAK_SEED", 1));
-    let runtime = Runtime::new();
-    let world = Arc::new(World::default());
-    let first: Vec<_> = (0..WORKERS).map(|seat| world.spawn(&runtime, seat, seed + seat as u64)).collect();
-    *world.seats.write().unwrap() = first;
-    let disturbing = tokio::spawn(disturb(runtime.clone(), Arc::clone(&world), seed));
+    let world = World::new(seed);
+    let is_over = Arc::new(AtomicBool::new(false));
     let began = Instant::now();
+    let disturbing = tokio::spawn(disturb(Arc::clone(&world), Arc::clone(&is_over), seed));
+    let visitors = [1, 2].map(|visitor| {
+        let (world, is_over) = (Arc::clone(&world), Arc::clone(&is_over));
+        std::thread::spawn(move || visit(&world, &is_over, seed ^ (visitor << 8)))
+    });
     let senders = (0..SENDERS).map(|sender| {
         let share = messages / SENDERS as u64;
         tokio::spawn(send(Arc::clone(&world), sender, share, seed ^ (sender as u64 + 1)))
@@ -208,54 +148,64 @@ async fn the_ledger_adds_up_whatever_happens() {
     for sender in senders.collect::<Vec<_>>() {
         sender.await.expect("no sender hangs or panics");
     }
-    disturbing.abort();
-    let _ = disturbing.await;
-    world.seats.read().unwrap().iter().for_each(Address::resume);
-    runtime.shutdown().await.unwrap();
+    is_over.store(true, Ordering::Relaxed);
+    let drains = disturbing.await.unwrap();
+    let visits: u64 = visitors.into_iter().map(|visitor| visitor.join().unwrap()).sum();
+    world.runtime().shutdown().await.unwrap();
+    let took = began.elapsed();
 
     let all = std::mem::take(&mut *world.all.lock().unwrap());
-    let mut sum = Stats::default();
-    for address in &all {
-        accounted(address);
-        let stats = address.stats();
-        sum.sent += stats.sent;
-        sum.handled += stats.handled;
-        sum.failed += stats.failed;
-        sum.evicted += stats.evicted;
-        sum.discarded += stats.discarded;
-        sum.returned += stats.returned;
-        sum.expired += stats.expired;
-        sum.undelivered += stats.undelivered;
-        sum.restarts += stats.restarts;
-        assert_eq!(stats.drop_panics, 0);
-    }
-    let seen = &world.seen;
+    let (sum, side_tasks) = sums(&all);
+    let seen = Arc::clone(&world.seen);
+    println!("seed {seed}: {sum}; {side_tasks:?}");
     println!(
-        "seed {seed}: {sum}; {} restarts of {} workers, {} replies, {} nested asks, {} cycles, {:.1?}",
+        "{} restarts of {} workers, {drains} drains, {visits} tokios, {} replies, {} other asks, {} cycles, {} found the pool exhausted, {} notes, {took:.1?}",
         sum.restarts,
         all.len(),
         get(&seen.replies),
-        get(&seen.nested),
+        get(&seen.asks),
         get(&seen.cycles),
-        began.elapsed()
+        get(&seen.exhausted),
+        get(&seen.notes_begun),
     );
+    assert!(drains > 0 && visits > 0 && get(&seen.exhausted) > 0 && get(&seen.notes_begun) > 0);
     assert_eq!(get(&seen.inversions), 0, "each sender's messages are handled in its order");
+    assert_eq!(get(&seen.mixed_up), 0, "each message keeps its own metadata");
     assert_eq!(
         sum.handled + sum.failed,
         get(&seen.begun),
         "every handler that began is counted, and no other"
     );
-    // Of a nested ask whose handler was killed nobody knows whether it was sent.
-    let nested = get(&seen.nested_ended)..=get(&seen.nested);
+    // Of an ask whose asker was killed, or of a note, it is not known whether it was sent.
+    let others = get(&seen.asks_ended) + get(&seen.notes_begun)..=get(&seen.asks) + get(&seen.notes_made);
     assert!(
-        nested.contains(&(sum.sent - get(&seen.sent))),
-        "{} and {nested:?} are {}",
+        others.contains(&(sum.sent - get(&seen.sent))),
+        "{} and {others:?} are {}",
         get(&seen.sent),
         sum.sent
     );
-    assert!(sum.returned >= get(&seen.returned) && sum.returned - get(&seen.returned) <= get(&seen.nested));
+    assert!(sum.returned >= get(&seen.returned) && sum.returned - get(&seen.returned) <= *others.end());
+    let runtimes = std::mem::take(&mut *world.runtimes.lock().unwrap());
     drop((all, world));
-    assert_eq!(runtime.pool_stats().in_use, 0);
+    for runtime in runtimes {
+        assert_eq!(runtime.pool_stats().in_use, 0);
+    }
+    assert_eq!(get(&seen.notes_made), get(&seen.notes_dropped), "no message is leaked");
+}
+
+/// The ledgers of all, each of which adds up.
+fn sums(all: &[Address<Worker>]) -> (Stats, SideTaskStats) {
+    let (mut sum, mut side_tasks) = (Stats::default(), SideTaskStats::default());
+    for address in all {
+        accounted(address);
+        let stats = address.stats();
+        sum += stats.clone();
+        assert_eq!(stats.drop_panics, 0);
+        let tasks = address.side_tasks();
+        assert_eq!((tasks.started, 0), (tasks.accounted(), tasks.running), "{tasks:?}");
+        side_tasks += tasks;
+    }
+    (sum, side_tasks)
 }
 
 /// Panics at every message.
