@@ -3,7 +3,7 @@
 //! With `table` the room of all unsafe dealings with payloads. Each half is an owned value whose `Drop` gives up its share,
 //! so no message and no reply can be leaked, dropped twice or read by the wrong party.
 
-use std::any::Any;
+use std::any::{Any, type_name};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
@@ -18,6 +18,7 @@ use crate::context::Context;
 use crate::cycle::Mark;
 use crate::messages_in_hand::{MessageInHand, MessagesInHand};
 use crate::metadata::Metadata;
+use crate::reply_to::ReplyTo;
 use crate::slot::{self, End, Fate, MessageSlot, Wake};
 use crate::space::{PlacedDyn, Space};
 use crate::subsystem::Subsystem;
@@ -42,7 +43,7 @@ impl Envelope {
         table: &'static TableOf<S, M>,
         message: M,
     ) -> Result<Self, (M, Exhausted)> {
-        Self::with_table(pool, table.forget_types(), message)
+        Self::with_table(pool, table.forget_types(), message, type_name::<M>())
     }
 
     /// Says what the message is sent with, before anybody else knows of it.
@@ -99,12 +100,17 @@ impl Envelope {
     }
 
     #[inline]
-    fn with_table<M>(pool: &Slots, table: NonNull<Table>, message: M) -> Result<Self, (M, Exhausted)> {
+    fn with_table<M>(
+        pool: &Slots,
+        table: NonNull<Table>,
+        message: M,
+        label: &'static str,
+    ) -> Result<Self, (M, Exhausted)> {
         let guard = match pool.acquire() {
             Ok(guard) => guard,
             Err(exhausted) => return Err((message, exhausted)),
         };
-        Guard::label(&guard, std::any::type_name::<M>());
+        Guard::label(&guard, label);
         // SAFETY: a slot fresh from the pool is nobody else's and holds nothing.
         unsafe {
             guard.table.with_mut(|place| *place = table);
@@ -523,8 +529,9 @@ pub(crate) struct Promise<R: Send + 'static> {
 impl<R: Send + 'static> Promise<R> {
     /// Both halves of a reply without a message.
     pub(crate) fn new(pool: &Slots, task: &Task<'_>, deadline: u64) -> Result<(Self, Asker<R>), Exhausted> {
-        let envelope = Envelope::with_table(pool, NonNull::from(reply_only::<R>()), ())
-            .map_err(|((), exhausted)| exhausted)?;
+        let envelope =
+            Envelope::with_table(pool, NonNull::from(reply_only::<R>()), (), type_name::<ReplyTo<R>>())
+                .map_err(|((), exhausted)| exhausted)?;
         let asker = envelope.ask(task, deadline);
         Ok((Self { in_hand: envelope.into_in_hand(), reply: PhantomData }, asker))
     }

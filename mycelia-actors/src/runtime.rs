@@ -252,7 +252,8 @@ impl Runtime {
     ///
     /// When nine tenths of the time are over, the third step begins all the same: messages in hand are handled, the rest is undelivered,
     /// and pipes are abandoned. When all of it is over, the rest is killed. It returns 100 ms later at the latest. Then subscribers to
-    /// dead letters and lifecycle events get no more.
+    /// dead letters and lifecycle events get no more. In debug builds a warning is logged for messages and replies that code outside of
+    /// subsystems still holds then, by their types.
     ///
     /// # Cancel safety
     /// The shutdown is a task: dropping the future changes nothing. Another call joins the shutdown that has begun, may shorten it, and

@@ -3,6 +3,7 @@
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use mycelia_actors::prelude::*;
 use tracing::field::{Field, Visit};
@@ -97,6 +98,35 @@ async fn a_life_is_told_in_events_inside_the_subsystems_span() {
         "INFO ended subsystem=touchy exit=stopped",
     ];
     assert_eq!(events, told.map(|event| format!("subsystem name=touchy: {event}")));
+}
+
+struct Later(ReplyTo<u64>);
+
+struct Keeper(Vec<ReplyTo<u64>>);
+impl Subsystem for Keeper {}
+impl Handler<Later> for Keeper {
+    type Reply = ();
+    async fn handle(&mut self, Later(reply): Later, _: &mut Context<Self>) {
+        self.0.push(reply);
+    }
+}
+
+#[cfg(debug_assertions)]
+#[tokio::test]
+async fn what_is_still_out_after_a_shutdown_is_told_with_its_type() {
+    let notes = Notes::default();
+    let _guard = tracing::subscriber::set_default(notes.clone());
+    let runtime = Runtime::new();
+    let keeper = runtime.spawn("keeper", Keeper(Vec::new())).unwrap();
+    let mut ask = std::pin::pin!(keeper.ask_with_within(Duration::MAX, Later));
+    // It is not polled again, so it keeps its slot.
+    tokio::select! { biased; _ = &mut ask => unreachable!(), () = tokio::task::yield_now() => {} }
+    runtime.shutdown().await.unwrap();
+    let events = std::mem::take(&mut notes.0.lock().unwrap().events);
+    let out = events.iter().filter(|event| event.contains("still out"));
+    let told =
+        "WARN still out after the shutdown message_type=\"mycelia_actors::reply_to::ReplyTo<u64>\" slots=1";
+    assert_eq!(out.collect::<Vec<_>>(), [&format!("outside: {told}")]);
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]

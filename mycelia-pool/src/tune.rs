@@ -110,7 +110,9 @@ mod tests {
     fn what_a_burst_has_left_goes_back_by_itself_in_whatever_order_it_came() {
         let scattered = |n: usize| n * 7919 % BURST;
         for exhaustion in [Exhaustion::Grow, Exhaustion::Fail] {
-            for order in [|n| n, |n| BURST - 1 - n, scattered] {
+            for order in
+                [|n| n, |n| BURST - 1 - n, scattered].into_iter().skip(if cfg!(miri) { 2 } else { 0 })
+            {
                 let (pool, now) = after_a_burst(builder().exhaustion(exhaustion), order);
                 let created = pool.stats().created;
                 assert!(created >= BURST as u64 - 1024, "the mark is still high");

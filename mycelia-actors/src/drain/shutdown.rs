@@ -1,5 +1,6 @@
 //! The one drain of a whole runtime, and those who wait for its result.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,13 +76,26 @@ fn join(runtime: &Arc<Shared>, within: Duration) -> (Arc<Shutdown>, bool) {
     runtime.begin_closing();
     part.iter().for_each(|one| one.close_to_outside());
     let drain = Drain::of_all(runtime, limit);
+    let shared = Arc::clone(runtime);
     let run = async move {
         let cut_off = drain.run().await;
+        tell_of_slots_out(&shared);
         publish.send_replace(Some(Arc::new(cut_off)));
     };
     // The tokio of the caller, who waits for it.
     tokio::spawn(run);
     (shutdown, true)
+}
+
+/// In debug builds: which messages and replies are still held somewhere, by code that is no subsystem's.
+fn tell_of_slots_out(runtime: &Shared) {
+    let mut counts = BTreeMap::<_, usize>::new();
+    for out in runtime.slots.out() {
+        *counts.entry(out.label.unwrap_or_default()).or_default() += 1;
+    }
+    for (message_type, slots) in counts {
+        tracing::warn!(message_type, slots, "still out after the shutdown");
+    }
 }
 
 /// Of what an earlier call has left behind, that which is still there after this time.
