@@ -285,6 +285,7 @@ impl Drop for Unregister {
         if let Some(actor) = self.0.take() {
             actor.runtime.unregister(&actor);
             actor.life.set_ended(Exit::Panicked(Arc::from("its factory, at the first state")));
+            actor.runtime.drains.has_left();
         }
     }
 }

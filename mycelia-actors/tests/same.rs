@@ -423,6 +423,9 @@ impl Scene {
                     tokio::task::yield_now().await;
                 }
             }
+            while manner == Manner::Restarts && node.stats().restarts == 0 {
+                tokio::task::yield_now().await;
+            }
             node.resume();
             let settled = || {
                 let stats = node.stats();
@@ -553,6 +556,9 @@ fn check(scenes: Vec<Scene>, places: &[Place]) {
 /// The fields that differ.
 fn difference(seen: &Seen, expected: &Seen) -> String {
     let lines = |seen: &Seen| format!("{seen:#?}");
+    if (&seen.lines, &seen.events) != (&expected.lines, &expected.events) {
+        return format!("  seen  {seen:?}\n  right {expected:?}\n");
+    }
     let (seen, expected) = (lines(seen), lines(expected));
     let only = |these: &str, others: &str| {
         let others: Vec<_> = others.lines().collect();
