@@ -189,10 +189,10 @@ impl<S: Subsystem> Loop<S> {
         self.drop_state();
         loop {
             let actor = &*self.batch.actor;
-            // If it is told to end, there must be something to handle before.
+            // If it is told to end, there must be something that another state would handle before.
             let draining = actor.queue.is_closed();
             let none_left = self.batch.taken.is_empty() && actor.queue.is_empty();
-            if none_left && actor.has_to_end() {
+            if none_left && actor.has_to_end() || actor.was_asked(Request::StopNow) {
                 return Some(exit);
             }
             let chance = actor.runtime.random();

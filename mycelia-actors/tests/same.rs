@@ -120,15 +120,17 @@ fn look(info: Option<&SubsystemInfo>) -> String {
 
 impl Scene {
     fn makes_sense(&self) -> bool {
+        use Deed::*;
         let Self { deed, stage, queued, waiting, factory, go, .. } = *self;
         let begins = matches!(stage, Stage::Fresh | Stage::Starting);
-        let fails = deed == Deed::Fails;
+        let fails = deed == Fails;
         let can_queue = !matches!(stage, Stage::Idle | Stage::Worked);
         (can_queue || !queued)
             && (queued || !waiting)
-            && fails == (go != Go::On)
-            && (!fails || begins || stage == Stage::Busy && go == Go::Panic)
-            && (factory || deed != Deed::SiblingFails)
+            && (!fails || go != Go::On)
+            && (go == Go::On || begins || stage == Stage::Busy && go == Go::Panic)
+            && (go == Go::On || fails || matches!(deed, Stop | StopNow | Shutdown | ParentStops | ParentStopsNow))
+            && (factory || deed != SiblingFails)
     }
 
     fn by_parent(&self) -> bool {
@@ -144,10 +146,13 @@ impl Scene {
     fn manner(&self) -> Manner {
         use Deed::*;
         match self.deed {
+            Kill | DropRuntime | ParentIsKilled => Manner::Killed,
+            _ if self.go == Go::Fail || self.go == Go::Panic && !self.factory => Manner::Fails,
+            // There is nothing that another state would be for.
+            StopNow | ParentStopsNow if self.go == Go::Panic => Manner::Fails,
+            Stop | Shutdown | ParentStops if self.go == Go::Panic => Manner::DrainsAnew,
             Stop | Shutdown | ParentStops => Manner::Drains,
             StopNow | ParentStopsNow | ParentFails | ParentRestarts => Manner::Now,
-            Kill | DropRuntime | ParentIsKilled => Manner::Killed,
-            Fails if self.go == Go::Fail || !self.factory => Manner::Fails,
             Fails => Manner::Restarts,
             Restart | SiblingFails if self.factory => Manner::Restarts,
             Restart | SiblingFails | Suspend => Manner::GoesOn,
@@ -162,8 +167,8 @@ impl Scene {
         let mut sent = 0;
         let mut fates = BTreeMap::new();
         let mut fate = |name: &'static str| *fates.entry(name).or_insert(0) += 1;
-        let starts = !(self.begins() && matches!(manner, Manner::Killed | Manner::Fails))
-            && !(self.begins() && self.deed == Deed::Fails);
+        let starts = !(self.begins() && (manner == Manner::Killed || self.go != Go::On));
+        let anew = matches!(manner, Manner::Restarts | Manner::DrainsAnew);
         seen.events.push("`node` spawned".into());
         let begin = |seen: &mut Seen| {
             seen.lines.push("started".into());
@@ -181,18 +186,18 @@ impl Scene {
         if is_busy || self.stage == Stage::Suspended {
             seen.lines.push("hold".into());
             sent += 1;
-            if is_busy && (manner == Manner::Killed || self.deed == Deed::Fails) {
+            if is_busy && (manner == Manner::Killed || self.go != Go::On) {
                 seen.letters.push("Hold failed".into());
                 fate("failed");
             } else {
                 fate("handled");
             }
         }
-        if manner == Manner::Restarts {
+        if anew {
             seen.events.push("`node` restarted".into());
             begin(&mut seen);
         }
-        let all = matches!(manner, Manner::Drains | Manner::Restarts | Manner::GoesOn);
+        let all = matches!(manner, Manner::Drains | Manner::GoesOn) || anew;
         if self.queued {
             sent += 2;
             seen.told = "Queued".into();
@@ -228,14 +233,14 @@ impl Scene {
         }
         seen.events.push(format!("`node` ended: {exit}"));
         seen.ended = exit.into();
-        seen.started = if starts || manner == Manner::Restarts { "yes".into() } else { exit.into() };
+        seen.started = if starts || anew { "yes".into() } else { exit.into() };
         if self.deed != Deed::DropRuntime {
             seen.heard.push(format!("node {exit}"));
         }
         seen.failed_ends =
             u64::from(manner == Manner::Fails) + u64::from(self.deed == Deed::ParentFails);
         if self.looks_meanwhile() {
-            let waiting = u64::from(self.waiting) + 1;
+            let returned = u64::from(self.waiting) + 1;
             let mut stats = vec![];
             if self.queued {
                 stats.push("queued 2".to_owned());
@@ -243,7 +248,6 @@ impl Scene {
             if is_busy {
                 stats.push("in hand 1".into());
             }
-            let returned = if self.deed == Deed::StopNow || manner == Manner::Drains { waiting } else { 0 };
             stats.insert(0, format!("returned {returned}"));
             let flags = if is_busy { "started, stopping" } else { "stopping" };
             let total = returned + u64::from(is_busy) + 2 * u64::from(self.queued);
@@ -263,7 +267,7 @@ impl Scene {
             .filter_map(|name| Some(format!("{name} {}", fates.get(name)?)))
             .collect();
         let equals = if fates.is_empty() { "" } else { " = " };
-        let restarts = u64::from(manner == Manner::Restarts);
+        let restarts = u64::from(anew);
         seen.stats = format!("sent {sent}{equals}{}; {restarts} restarts", fates.join(" + "));
         seen
     }
@@ -505,6 +509,8 @@ impl Scene {
 enum Manner {
     /// After all that it has accepted.
     Drains,
+    /// The same, with another state.
+    DrainsAnew,
     /// After the message in hand.
     Now,
     Killed,
