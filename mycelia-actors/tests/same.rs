@@ -343,7 +343,7 @@ impl Scene {
             .unwrap();
         let (parent, node) = self.cast(&runtime, place, &world).await;
         let handles = Handles::new(&runtime, &node, self.via);
-        watcher.ask(Watch(node.clone())).await.unwrap();
+        watcher.tell(Watch(node.clone())).unwrap();
         let mut seen = Seen::default();
 
         match self.stage {
@@ -537,7 +537,11 @@ fn all(via: &[Via], beside: &[Beside]) -> Vec<Scene> {
             }
         }
     }
-    all.retain(Scene::makes_sense);
+    // A `started` that begins after a `stop_now` cannot spawn any more, and fails.
+    let too_late = |scene: &Scene| {
+        scene.beside == Beside::Child && scene.stage == Stage::Fresh && scene.manner() == Manner::Now
+    };
+    all.retain(|scene| scene.makes_sense() && !too_late(scene));
     all
 }
 
