@@ -7,8 +7,11 @@
 mod scene;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context as Task, Wake, Waker};
 
+use futures_core::Stream as _;
 use mycelia_actors::prelude::*;
 use mycelia_actors::{Configure, SubsystemInfo};
 
@@ -301,7 +304,7 @@ impl Scene {
         if !self.by_parent() {
             return (None, self.spawn(runtime.configure("node"), place, world));
         }
-        let (sender, child) = std::sync::mpsc::channel();
+        let (sender, child) = mpsc::channel();
         let world = Arc::clone(world);
         let spawns = Arc::new(Mutex::new(Some(sender)));
         let parent = move || {
@@ -537,11 +540,7 @@ fn all(via: &[Via], beside: &[Beside]) -> Vec<Scene> {
             }
         }
     }
-    // A `started` that begins after a `stop_now` cannot spawn any more, and fails.
-    let too_late = |scene: &Scene| {
-        scene.beside == Beside::Child && scene.stage == Stage::Fresh && scene.manner() == Manner::Now
-    };
-    all.retain(|scene| scene.makes_sense() && !too_late(scene));
+    all.retain(Scene::makes_sense);
     all
 }
 
@@ -591,4 +590,47 @@ fn whatever_it_has_beside_its_messages() {
 #[test]
 fn by_every_handle() {
     check(all(&VIAS, &[Beside::Nothing]), &PLACES[..1]);
+}
+
+/// Blocks the thread that wakes it, until it is let go.
+struct Slow {
+    begun: mpsc::Sender<()>,
+    go: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Wake for Slow {
+    fn wake(self: Arc<Self>) {
+        self.begun.send(()).unwrap();
+        self.go.lock().unwrap().recv().unwrap();
+    }
+}
+
+/// It is out of the registry, and the subscriber that hears of its end first takes its time.
+#[tokio::test]
+async fn a_shutdown_waits_until_an_end_is_told_to_all() {
+    let runtime = Runtime::new();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let watcher = runtime.spawn("watcher", Watcher(Arc::clone(&heard))).unwrap();
+    let world = World::new(Some(Go::On), Beside::Nothing);
+    let node = runtime.configure("node").own_thread().spawn(Node(world)).unwrap();
+    node.started().await.unwrap();
+    watcher.ask(Watch(node.clone())).await.unwrap();
+    let mut events = runtime.bus().subscribe::<Lifecycle>("lifecycle/node", 10).unwrap();
+    let (begun, has_begun) = mpsc::channel();
+    let (go, may_go) = mpsc::channel();
+    let slow = Waker::from(Arc::new(Slow { begun, go: Mutex::new(may_go) }));
+    assert!(Pin::new(&mut events).poll_next(&mut Task::from_waker(&slow)).is_pending());
+    node.stop();
+    has_begun.recv().unwrap();
+
+    let other = runtime.clone();
+    let shutdown = tokio::spawn(async move { other.shutdown().await });
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!shutdown.is_finished());
+    go.send(()).unwrap();
+    shutdown.await.unwrap().unwrap();
+    assert!(matches!(node.exit(), Some(Exit::Stopped)));
+    assert_eq!(*heard.lock().unwrap(), ["node stopped"]);
 }
