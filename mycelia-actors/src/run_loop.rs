@@ -279,6 +279,11 @@ impl<S: Subsystem> Loop<S> {
         }
         match obeying(&self.batch.actor, state.started(&mut self.inside.cx)).await {
             Ended::Done(Ok(())) => self.batch.actor.set_started(),
+            // What was refused to one that is killed may be why.
+            Ended::Done(Err(error)) if self.batch.actor.is_killed() => {
+                self.batch.actor.drop_contained(error);
+                return End::Killed;
+            }
             Ended::Done(Err(error)) => {
                 // Its text and its drop are the user's code.
                 let text = contain(move || Arc::from(error.to_string()));

@@ -228,10 +228,18 @@ impl Shared {
         removed.iter().flat_map(|removed| &removed.orphans).for_each(|child| child.request(Request::Kill));
     }
 
-    /// No more spawns.
-    pub(crate) fn close(&self) {
-        self.registry.lock().phase = Phase::Ending;
+    /// Kills every subsystem. There are no more spawns.
+    pub(crate) fn kill_all(&self) {
+        let all = {
+            let mut registry = self.registry.lock();
+            registry.phase = Phase::Ending;
+            let all = registry.latest_first();
+            // Under the lock: a spawn that is refused now is refused in one that has been killed.
+            all.iter().for_each(|actor| actor.note(Request::Kill));
+            all
+        };
         self.begin_closing();
+        all.iter().for_each(|actor| actor.request(Request::Kill));
     }
 
     /// A shutdown begins, or the runtime is dropped.
