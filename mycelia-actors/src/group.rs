@@ -19,6 +19,7 @@ use crate::tell::Told;
 ///
 /// Members that take no more messages, because they are stopping or have ended, are passed over as long as another is left: the next
 /// one gets theirs beside its own.
+/// In a [drain](crate::Address::stop), members that still take messages from inside are preferred for senders inside.
 /// A full mailbox is no such reason: there the member's own policy decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

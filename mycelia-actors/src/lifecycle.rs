@@ -20,7 +20,8 @@ pub enum Exit {
     Stopped,
     /// It was killed.
     Killed,
-    /// A handler or hook panicked, and there was no restart (left), or it was stopped in the pause before. The text of the panic.
+    /// A handler or hook panicked, and there was no restart (left), or it was stopped in the pause before, or told to stop now. The text of
+    /// the panic.
     Panicked(Arc<str>),
     /// [`started`](crate::Subsystem::started) failed. The text of its error.
     StartFailed(Arc<str>),

@@ -48,9 +48,8 @@ pub(crate) fn first_busy(part: &[Arc<Actor>], root: Option<&Arc<Actor>>) -> Opti
         }
         before.push(first(one));
     }
-    let differs = |one: &Arc<Actor>, before: u64| {
-        ends(one) || !one.is_gone() && (then(one) != before || is_busy(one))
-    };
+    let differs =
+        |one: &Arc<Actor>, before: u64| ends(one) || !one.is_gone() && (then(one) != before || is_busy(one));
     part.iter().zip(before).position(|(one, before)| differs(one, before))
 }
 

@@ -1,6 +1,8 @@
 //! One subsystem, what happens to it, and what each of those who look at it sees.
 #![allow(dead_code, reason = "some of it is read by `Debug` only")]
 
+pub(crate) mod right;
+
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
@@ -9,8 +11,8 @@ use std::task::{Context as Task, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use mycelia_actors::prelude::*;
 use mycelia_actors::Paths;
+use mycelia_actors::prelude::*;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -233,7 +235,9 @@ impl Handler<Terminated> for Watcher {
 }
 
 /// Spawns the node in its first `started`.
-pub(crate) struct Parent(pub(crate) Box<dyn FnMut(&Context<Self>) + Send>);
+pub(crate) struct Parent(pub(crate) Start);
+
+type Start = Box<dyn FnMut(&Context<Parent>) + Send>;
 impl Subsystem for Parent {
     async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
         (self.0)(cx);
@@ -328,9 +332,7 @@ impl Handles {
                 self.address.ask(message).await.map_err(|error| error.failure.to_string())
             }
             Via::Group => self.group.ask(message).await.map_err(|error| error.failure.to_string()),
-            Via::Path => {
-                self.paths.ask(PATH, message).await.map_err(|error| error.failure.to_string())
-            }
+            Via::Path => self.paths.ask(PATH, message).await.map_err(|error| error.failure.to_string()),
             Via::Route => self.route.ask(message).await.map_err(|error| error.failure.to_string()),
         };
         asked.map_or_else(|failure| failure, |reply| format!("replied {reply}"))
