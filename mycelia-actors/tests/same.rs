@@ -99,6 +99,7 @@ impl Scene {
             .spawn_with(|| Parent(Box::new(|_| ())))
             .unwrap();
         let (parent, node) = self.cast(&runtime, place, &world).await;
+        let witness = runtime.spawn_with("witness", || Parent(Box::new(|_| ()))).unwrap();
         let handles = Handles::new(&runtime, &node, self.via);
         watcher.tell(Watch(node.clone())).unwrap();
         let mut seen = Seen::default();
@@ -160,7 +161,8 @@ impl Scene {
             Deed::Restart => node.restart(),
             Deed::SiblingFails => {
                 sibling.ask(Crash).await.unwrap_err();
-                while sibling.stats().restarts == 0 {
+                // The later sibling is told after the node.
+                while witness.stats().restarts == 0 {
                     tokio::task::yield_now().await;
                 }
             }
