@@ -320,9 +320,14 @@ impl Actor {
         self.queue.is_closed() && !self.queue.is_open_inside()
     }
 
-    pub(crate) fn request(&self, request: Request) {
+    /// Leaves a request without waking the loop, which the caller does afterwards.
+    pub(crate) fn note(&self, request: Request) {
         // Release, with the Acquire in `take_request`; the wake-up comes after it, so the loop looks again.
         self.requests.fetch_or(request as u8, Ordering::Release);
+    }
+
+    pub(crate) fn request(&self, request: Request) {
+        self.note(request);
         if bug("a request that wakes nobody") {
             return;
         }

@@ -245,7 +245,8 @@ impl<S: Subsystem> Address<S> {
     /// Ends the subsystem after the message in hand, however many are in its mailbox: those are undelivered. Returns at once.
     ///
     /// Unlike a [`kill`](Self::kill) it waits for the handler (or `started`), and [`Subsystem::stopped`] runs. Children have 5 seconds for
-    /// their messages in hand, then they are killed. One that pauses before a restart ends as it has failed.
+    /// their messages in hand, then they are killed. One that pauses before a restart ends as it has failed, and so does one whose message
+    /// in hand (or `started`) fails: there is no other state.
     pub fn stop_now(&self) {
         self.actor.request(Request::StopNow);
     }

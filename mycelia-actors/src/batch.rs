@@ -91,6 +91,7 @@ impl Batch {
         }
         actor.runtime.announce_life(&actor.name, || LifeEvent::Ended(exit.clone()));
         actor.life.set_ended(exit);
+        actor.runtime.drains.has_left();
     }
 }
 

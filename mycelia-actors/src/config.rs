@@ -108,7 +108,8 @@ impl<'a> Configure<'a> {
     /// Gives it a thread of its own, named like it: for handlers that block, which would hold up a worker of tokio's and all tasks
     /// of that worker. They may still await; timers and sockets are driven by the tokio runtime.
     ///
-    /// A subsystem with a thread costs the thread's memory, and a wake-up of the kernel where others cost one of tokio's.
+    /// A subsystem with a thread costs the thread's memory, and a wake-up of the kernel where others cost one of tokio's. In a tokio whose
+    /// clock is paused the clock stands still while the subsystem has something to do, also while it blocks.
     ///
     /// ```
     /// use mycelia_actors::prelude::*;
@@ -285,6 +286,7 @@ impl Drop for Unregister {
         if let Some(actor) = self.0.take() {
             actor.runtime.unregister(&actor);
             actor.life.set_ended(Exit::Panicked(Arc::from("its factory, at the first state")));
+            actor.runtime.drains.has_left();
         }
     }
 }

@@ -22,6 +22,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use mycelia_core::sync::Mutex;
+use mycelia_core::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -39,6 +40,8 @@ use shutdown::Shutdown;
 pub(crate) struct Drains {
     /// Something has settled: it may be quiet now.
     look: Notify,
+    /// Subsystems that are not in the registry any more, and whose ends are being told.
+    leaving: AtomicUsize,
     /// The one of the whole runtime.
     shutdown: Mutex<Option<Arc<Shutdown>>>,
 }
@@ -47,6 +50,37 @@ impl Drains {
     /// Lets those who wait for quiet look again.
     pub(crate) fn look_again(&self) {
         self.look.notify_waiters();
+    }
+
+    /// A subsystem has gone from the registry, whose lock is held.
+    pub(crate) fn leaves(&self) {
+        // Relaxed: that lock orders it, for those who do not find the subsystem.
+        self.leaving.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The end of a subsystem that was in the registry has been told.
+    pub(crate) fn has_left(&self) {
+        // Release, with the Acquire in `all_are_told`.
+        self.leaving.fetch_sub(1, Ordering::Release);
+        self.look_again();
+    }
+
+    /// True if the ends of all that have gone from the registry are told.
+    fn all_are_told(&self) -> bool {
+        // Acquire, with the Release in `has_left`: their watchers have their messages.
+        self.leaving.load(Ordering::Acquire) == 0
+    }
+
+    /// Waits until that is so: some microseconds.
+    async fn told(&self) {
+        loop {
+            let mut look = pin!(self.look.notified());
+            look.as_mut().enable();
+            if self.all_are_told() {
+                return;
+            }
+            look.await;
+        }
     }
 }
 
@@ -232,6 +266,7 @@ impl Drain {
             }
         }
         if is_all {
+            self.limit.until(Limit::end, self.runtime.drains.told()).await;
             // Those who read what the runtime itself tells have all of it now.
             self.runtime.dead_letters.close();
             self.runtime.bus.close();
@@ -244,6 +279,7 @@ impl Drain {
             ending.siblings(last).await;
         }
         self.kill_late(&mut cut_off).await;
+        self.limit.until(Limit::end, self.runtime.drains.told()).await;
         self.over = true;
         cut_off.list()
     }

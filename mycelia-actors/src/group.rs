@@ -19,6 +19,7 @@ use crate::tell::Told;
 ///
 /// Members that take no more messages, because they are stopping or have ended, are passed over as long as another is left: the next
 /// one gets theirs beside its own.
+/// In a [drain](crate::Address::stop), members that still take messages from inside are preferred for senders inside.
 /// A full mailbox is no such reason: there the member's own policy decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -200,7 +201,16 @@ impl<S: Subsystem> Group<S> {
     /// The first member from this place on that takes messages, or the one at this place if none does.
     fn open_from(&self, place: usize) -> &Address<S> {
         let (before, from) = self.members().split_at(place);
-        from.iter().chain(before).find(|member| !member.actor().queue.is_closed()).unwrap_or(&from[0])
+        let mut all = from.iter().chain(before);
+        let first = |member: &&Address<S>| !member.actor().queue.is_closed();
+        all.find(first).unwrap_or_else(|| self.open_inside_from(place))
+    }
+
+    /// The same where all members are closed: in a drain, which goes on inside.
+    #[cold]
+    fn open_inside_from(&self, place: usize) -> &Address<S> {
+        let (before, from) = self.members().split_at(place);
+        from.iter().chain(before).find(|member| member.actor().is_sent_from_inside()).unwrap_or(&from[0])
     }
 }
 

@@ -90,6 +90,7 @@ mod routes;
 mod body;
 mod builder;
 mod bus;
+mod clock_hold;
 mod config;
 mod dead_letters;
 mod error;

@@ -10,7 +10,7 @@ use mycelia_core::wake_all;
 use slab::Slab;
 
 use crate::budget::within_budget;
-use crate::watch::Watcher;
+use crate::watch::{Notified, Watcher};
 
 /// How a subsystem ended.
 #[derive(Clone, Debug)]
@@ -20,7 +20,8 @@ pub enum Exit {
     Stopped,
     /// It was killed.
     Killed,
-    /// A handler or hook panicked, and there was no restart (left), or it was stopped in the pause before. The text of the panic.
+    /// A handler or hook panicked, and there was no restart (left), or it was stopped in the pause before, or told to stop now. The text of
+    /// the panic.
     Panicked(Arc<str>),
     /// [`started`](crate::Subsystem::started) failed. The text of its error.
     StartFailed(Arc<str>),
@@ -87,6 +88,8 @@ impl Life {
         });
     }
 
+    /// The end. Every watcher has its message before anyone can see that the end has come: what is sent or stopped on account of the end
+    /// comes after the message.
     pub(crate) fn set_ended(&self, exit: Exit) {
         self.change(|phase| match phase {
             Phase::Starting(watchers) => (Phase::NotStarted(Box::new(exit)), watchers),
@@ -146,9 +149,12 @@ impl Life {
         }
         let (new, over) = change(std::mem::take(&mut *phase));
         *phase = new;
+        // Under the lock the messages get their places only; what else belongs to it comes below.
+        let watchers = over.into_iter().flat_map(|watchers| watchers.of_the_end);
+        let told: Vec<_> = watchers.map(|(_, watcher)| watcher.put()).collect();
         drop(phase);
+        told.into_iter().for_each(Notified::wake);
         wake_all(wakers);
-        over.into_iter().flat_map(|watchers| watchers.of_the_end).for_each(|(_, watcher)| watcher.tell());
     }
 
     async fn wait<T>(&self, look: impl Fn(&Phase) -> Option<T>) -> T {

@@ -232,7 +232,7 @@ impl Outside {
 #[must_use]
 pub fn are_quiet(all: &[&Outside]) -> bool {
     let all: Vec<_> = all.iter().map(|one| Arc::clone(&one.0)).collect();
-    first_busy(&all).is_none()
+    first_busy(&all, None).is_none()
 }
 
 impl Inbox {

@@ -107,7 +107,8 @@ impl Registry {
             Phase::Open | Phase::Draining => {}
         }
         let mut draining = self.phase == Phase::Draining;
-        if let Some(parent) = parent.filter(|parent| parent.has_to_end()) {
+        // Its first `started` runs to its end whenever it was told to end, so it may spawn what it always does.
+        if let Some(parent) = parent.filter(|parent| parent.has_to_end() && parent.life.has_started()) {
             return Err(NoPlace::Ending(Arc::clone(parent)));
         }
         for above in self.and_above(parent.map(|parent| &**parent)) {

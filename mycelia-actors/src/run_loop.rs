@@ -189,10 +189,10 @@ impl<S: Subsystem> Loop<S> {
         self.drop_state();
         loop {
             let actor = &*self.batch.actor;
-            // If it is told to end, there must be something to handle before.
+            // If it is told to end, there must be something that another state would handle before.
             let draining = actor.queue.is_closed();
             let none_left = self.batch.taken.is_empty() && actor.queue.is_empty();
-            if none_left && actor.has_to_end() {
+            if none_left && actor.has_to_end() || actor.was_asked(Request::StopNow) {
                 return Some(exit);
             }
             let chance = actor.runtime.random();
@@ -279,6 +279,11 @@ impl<S: Subsystem> Loop<S> {
         }
         match obeying(&self.batch.actor, state.started(&mut self.inside.cx)).await {
             Ended::Done(Ok(())) => self.batch.actor.set_started(),
+            // What was refused to one that is killed may be why.
+            Ended::Done(Err(error)) if self.batch.actor.is_killed() => {
+                self.batch.actor.drop_contained(error);
+                return End::Killed;
+            }
             Ended::Done(Err(error)) => {
                 // Its text and its drop are the user's code.
                 let text = contain(move || Arc::from(error.to_string()));

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::actor::Request;
 use crate::address::Address;
 use crate::builder::Builder;
 use crate::bus::Bus;
@@ -53,8 +52,7 @@ struct Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.shared.close();
-        self.shared.latest_first().iter().for_each(|actor| actor.request(Request::Kill));
+        self.shared.kill_all();
         self.shared.deadlines.end();
     }
 }

@@ -209,13 +209,16 @@ impl Shared {
         self.registry.lock().parent(actor)
     }
 
-    /// Forgets a subsystem that has ended, and kills what it leaves behind.
+    /// Forgets a subsystem that has ended, and kills what it leaves behind. Its end is to be told now: then it [has left](Drains::has_left).
     pub(crate) fn unregister(&self, actor: &Actor) {
         let removed = {
             let mut registry = self.registry.lock();
             // Under the lock: a survey sees these, or those that there are before, and never less.
             let counts = actor.stats().counts();
-            registry.remove(actor, counts)
+            let removed = registry.remove(actor, counts);
+            // Under the lock, too: a drain that does not find it waits until its end is told.
+            removed.iter().for_each(|_| self.drains.leaves());
+            removed
         };
         let own = |_: &Arc<str>, other: &Named| std::ptr::eq(&*other.actor, actor);
         drop(actor.name.as_given().and_then(|name| self.names.remove_if(name, own)));
@@ -223,13 +226,20 @@ impl Shared {
             self.names.shrink_to_fit();
         }
         removed.iter().flat_map(|removed| &removed.orphans).for_each(|child| child.request(Request::Kill));
-        self.drains.look_again();
     }
 
-    /// No more spawns.
-    pub(crate) fn close(&self) {
-        self.registry.lock().phase = Phase::Ending;
+    /// Kills every subsystem. There are no more spawns.
+    pub(crate) fn kill_all(&self) {
+        let all = {
+            let mut registry = self.registry.lock();
+            registry.phase = Phase::Ending;
+            let all = registry.latest_first();
+            // Under the lock: a spawn that is refused now is refused in one that has been killed.
+            all.iter().for_each(|actor| actor.note(Request::Kill));
+            all
+        };
         self.begin_closing();
+        all.iter().for_each(|actor| actor.request(Request::Kill));
     }
 
     /// A shutdown begins, or the runtime is dropped.

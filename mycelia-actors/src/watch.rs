@@ -66,16 +66,37 @@ pub(crate) struct Watcher {
 impl Watcher {
     /// Sends the message, to be handled after all that the mailbox has accepted by now.
     pub(crate) fn tell(self) {
+        self.put().wake();
+    }
+
+    /// The first half of that: runs no code of a user, and wakes nothing.
+    pub(crate) fn put(self) -> Notified {
         let Self { actor, watched, state, envelope } = self;
         let rare = actor.ledger.rare();
         // It has ended, so nobody can watch or unwatch it any more.
         let watch = rare.watches.lock().remove(watched);
-        drop(watch);
-        let added = rare.notices.lock().add(&actor, state, envelope);
-        match added {
-            Ok(()) => actor.request(Request::Notice),
-            // It has ended itself, or is another: nobody wants to know.
-            Err(envelope) => actor.drop_contained(envelope),
+        let refused = rare.notices.lock().add(&actor, state, envelope).err();
+        if refused.is_none() {
+            actor.note(Request::Notice);
+        }
+        Notified { actor, refused, _watch: watch }
+    }
+}
+
+/// A watcher whose message has its place, and that has not been woken.
+pub(crate) struct Notified {
+    actor: Arc<Actor>,
+    /// The message, if the watcher has ended itself, or has another state.
+    refused: Option<Envelope>,
+    _watch: Option<(Arc<Actor>, usize)>,
+}
+
+impl Notified {
+    /// The second half of [`Watcher::tell`].
+    pub(crate) fn wake(self) {
+        match self.refused {
+            None => self.actor.queue.wake_receiver(),
+            Some(envelope) => self.actor.drop_contained(envelope),
         }
     }
 }
@@ -152,7 +173,8 @@ impl Watches {
 
     fn add(&mut self, watched: &Arc<Actor>, place: usize) {
         if self.by_actor.len() >= self.full {
-            self.by_actor.retain(|_, (watched, _)| watched.life.exit().is_none());
+            // Not by its life, whose lock is held where watchers are told.
+            self.by_actor.retain(|_, (watched, _)| !watched.is_gone());
             self.full = self.by_actor.len() * 2 + 16;
         }
         self.by_actor.insert(Self::key(watched), (Arc::clone(watched), place));
@@ -178,7 +200,9 @@ pub(crate) fn watch<S: Handler<Terminated>>(
     watched: &Arc<Actor>,
 ) -> Result<(), TellError<()>> {
     let watches: &Mutex<Watches> = &watcher.ledger.rare().watches;
-    if watches.lock().has(watched) && watched.life.exit().is_none() {
+    // One lock after the other: where watchers are told, that of the life goes first.
+    let is_watched = watches.lock().has(watched);
+    if is_watched && watched.life.exit().is_none() {
         return Ok(());
     }
     let envelope = envelope::<S>(watcher, watched)?;

@@ -184,3 +184,46 @@ async fn a_group_of_nobody_is_refused() {
     let error = Group::<Gated>::new([], Choice::Random).unwrap_err();
     assert_eq!((error, error.to_string().as_str()), (NoMembers, "a group needs at least one member"));
 }
+
+/// Passes what it is told on to a group, and says for each message whether it was taken.
+struct Front(Group<Gated>);
+impl Subsystem for Front {}
+
+struct Pass(Gate, usize);
+impl Handler<Pass> for Front {
+    type Reply = Vec<bool>;
+    async fn handle(&mut self, Pass(gate, count): Pass, _: &mut Context<Self>) -> Vec<bool> {
+        gate.pass().await;
+        (0..count).map(|_| self.0.tell(Add(1)).is_ok()).collect()
+    }
+}
+
+#[tokio::test]
+async fn in_a_drain_members_that_have_ended_are_passed_over_as_before() {
+    for choice in [Choice::RoundRobin, Choice::Random, Choice::LeastLoaded] {
+        let runtime = Runtime::new();
+        let members = open(&runtime, 3);
+        let group = Group::new(members.clone(), choice).unwrap();
+        let front = runtime.spawn("front", Front(group)).unwrap();
+        members[0].stop();
+        members[0].ended().await;
+        let gate = Gate::default();
+        let asked = front.ask(Pass(gate.clone(), 10));
+        let drains = async {
+            while front.stats().in_hand == 0 {
+                tokio::task::yield_now().await;
+            }
+            let drain = tokio::spawn({
+                let runtime = runtime.clone();
+                async move { runtime.shutdown().await }
+            });
+            while front.tell(Pass(gate.clone(), 0)).is_ok() {
+                tokio::task::yield_now().await;
+            }
+            gate.open();
+            drain.await.unwrap().unwrap();
+        };
+        let (taken, ()) = tokio::join!(asked, drains);
+        assert_eq!(taken.unwrap(), [true; 10], "{choice:?}");
+    }
+}

@@ -176,3 +176,82 @@ fn a_parent_whose_child_blocks_is_killed_when_tokio_goes_away() {
     }
     assert!(matches!(child.exit(), Some(Exit::Killed)));
 }
+
+/// Lets a blocked handler go on once it has the message in hand, from a thread that no clock knows of.
+fn release(blocking: &Address<Blocking>, go: mpsc::Sender<()>) -> thread::JoinHandle<()> {
+    let blocking = blocking.clone();
+    thread::spawn(move || {
+        while blocking.stats().in_hand == 0 {
+            thread::yield_now();
+        }
+        go.send(()).unwrap();
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_clock_waits_while_it_works_and_goes_on_while_it_waits() {
+    let runtime = Runtime::new();
+    let blocking = spawn(&runtime);
+    let begun = tokio::time::Instant::now();
+    for _ in 0..10 {
+        let (go, until) = mpsc::channel();
+        let releases = release(&blocking, go);
+        assert_eq!(blocking.ask(Until(until)).await.unwrap().as_deref(), Some("blocking"));
+        releases.join().unwrap();
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    // Its own timers and those of others are over as if it were on tokio.
+    let hour = Duration::from_secs(3600);
+    blocking.ask(Sleep(hour)).within(2 * hour).await.unwrap();
+    assert!((hour..hour + Duration::from_secs(1)).contains(&begun.elapsed()));
+    blocking.tell(Sleep(Duration::MAX)).unwrap();
+    let late = blocking.ask(Sleep(hour)).await.unwrap_err();
+    assert_eq!(late.failure, AskFailure::Deadline(Duration::from_secs(5)));
+    blocking.kill();
+    assert!(matches!(blocking.ended().await, Exit::Killed));
+    accounted(&blocking);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_in_paused_time_waits_for_it_too() {
+    let runtime = Runtime::new();
+    let blocking = spawn(&runtime);
+    let (go, until) = mpsc::channel();
+    blocking.tell(Until(until)).unwrap();
+    blocking.tell(Sleep(Duration::from_secs(1))).unwrap();
+    let releases = release(&blocking, go);
+    runtime.shutdown().await.unwrap();
+    assert_eq!(blocking.stats().handled, 2);
+    releases.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_clock_that_is_paused_later_waits_for_it_as_well() {
+    let runtime = Runtime::new();
+    let blocking = spawn(&runtime);
+    blocking.started().await.unwrap();
+    tokio::time::pause();
+    let (go, until) = mpsc::channel();
+    let releases = release(&blocking, go);
+    blocking.ask(Until(until)).await.unwrap();
+    releases.join().unwrap();
+}
+
+#[test]
+fn a_tokio_with_a_paused_clock_does_not_wait_for_one_that_blocks() {
+    let tokio =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime = Runtime::builder().tokio(tokio.handle().clone()).build();
+    let blocking = spawn(&runtime);
+    let (go, until) = mpsc::channel();
+    blocking.tell(Until(until)).unwrap();
+    while blocking.stats().in_hand == 0 {
+        thread::yield_now();
+    }
+    drop(tokio);
+    go.send(()).unwrap();
+    while blocking.exit().is_none() {
+        thread::yield_now();
+    }
+    accounted(&blocking);
+}

@@ -4,6 +4,9 @@
 //! nothing: a message could pass from one not yet looked at to one already seen. So all that has *settled* is read first, and then
 //! all that has *begun*. If both are equal, everything that had begun by the moment between the two had settled before it
 //! (Mattern, *Algorithms for distributed termination detection*, 1987: the four-counter method in shared memory).
+//!
+//! An end is a message, too: to those who watch. So the ends of all that are not in the registry any more must be told before the looks,
+//! and none may end between them.
 
 use std::sync::Arc;
 
@@ -23,24 +26,30 @@ pub(crate) fn is_quiet(
         return false;
     }
     let part = runtime.registry.lock().part(root, last);
-    let busy = first_busy(&part);
+    if !runtime.drains.all_are_told() {
+        return false;
+    }
+    let busy = first_busy(&part, root);
     *witness = busy.map(|place| Arc::clone(&part[place]));
     busy.is_none()
 }
 
-/// The first in which there is something left to do.
-pub(crate) fn first_busy(part: &[Arc<Actor>]) -> Option<usize> {
+/// The first in which there is something left to do, or that ends meanwhile.
+pub(crate) fn first_busy(part: &[Arc<Actor>], root: Option<&Arc<Actor>>) -> Option<usize> {
     let settled: Count = |one| one.ledger.settled(&one.queue.stats());
     let begun: Count = |one| one.ledger.begun_in_all(&one.queue.stats());
     let [first, then] = if bug("what has begun is read first") { [begun, settled] } else { [settled, begun] };
+    // The root is in its part, also when it has ended.
+    let ends = |one: &Arc<Actor>| one.is_gone() && !root.is_some_and(|root| Arc::ptr_eq(root, one));
     let mut before = Vec::with_capacity(part.len());
     for (place, one) in part.iter().enumerate() {
-        if is_busy(one) {
+        if is_busy(one) || ends(one) {
             return Some(place);
         }
         before.push(first(one));
     }
-    let differs = |one: &Actor, before: u64| !one.is_gone() && (then(one) != before || is_busy(one));
+    let differs =
+        |one: &Arc<Actor>, before: u64| ends(one) || !one.is_gone() && (then(one) != before || is_busy(one));
     part.iter().zip(before).position(|(one, before)| differs(one, before))
 }
 
