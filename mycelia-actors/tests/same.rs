@@ -4,7 +4,7 @@
 //! says ([`Scene::expected`], in `scene/right.rs`), wherever it runs, by whichever handle it was sent to, and whatever it has beside its messages.
 #![cfg(not(any(mycelia_loom, miri)))]
 
-mod scene;
+mod seen;
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, mpsc};
@@ -14,8 +14,8 @@ use futures_core::Stream as _;
 use mycelia_actors::prelude::*;
 use mycelia_actors::{Configure, SubsystemInfo};
 
-use scene::right::{DEEDS, Deed, Manner, STAGES, Scene, Seen, Stage};
-use scene::{
+use seen::right::{DEEDS, Deed, Manner, STAGES, Scene, Seen, Stage};
+use seen::{
     Begun, Beside, Crash, Go, Handles, Hold, Idle, Node, PLACES, Parent, Ping, Place, VIAS, Via, Watch,
     Watcher, World, begun,
 };

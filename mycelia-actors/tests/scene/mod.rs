@@ -1,340 +1,451 @@
-//! One subsystem, what happens to it, and what each of those who look at it sees.
-#![allow(dead_code, reason = "some of it is read by `Debug` only")]
+//! One cell of the table of `ask_ends`: a subsystem, an ask, and an end.
 
-pub(crate) mod right;
-
-use std::fmt::Debug;
-use std::future::Future;
+use std::cell::{Cell, RefCell};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, mpsc};
-use std::task::{Context as Task, Poll, Waker};
-use std::thread;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
+use std::task::{Context as Task, Poll, Wake, Waker};
 use std::time::Duration;
 
-use mycelia_actors::Paths;
 use mycelia_actors::prelude::*;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::runtime::{Builder, Runtime as Tokio};
+use tokio::sync::Notify;
+use tokio::task::yield_now;
 
-/// The tokio that a scene runs on, and whether its subsystems have threads of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) tokio: Tokio,
-    pub(crate) own_thread: bool,
+use crate::subsystems::accounted;
+use crate::{Asker, End, Fate, Form, Outcome, State, Way};
+
+/// One cell of the table.
+pub(crate) struct Scene {
+    way: Way,
+    state: State,
+    /// Where the subsystem runs.
+    home: RefCell<Option<Tokio>>,
+    /// Where the asker is polled.
+    abroad: Tokio,
+    runtime: RefCell<Option<Runtime>>,
+    pub(crate) address: Address<Desk>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) log: Arc<Log>,
+    /// A share of it is in the question.
+    held: Arc<()>,
+    outside: (mpsc::Sender<ReplyTo<u32>>, mpsc::Receiver<ReplyTo<u32>>),
+    /// Messages beside the question.
+    told: Cell<u64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tokio {
-    Paused,
-    Current,
-    Multi,
-}
-
-pub(crate) const PLACES: [Place; 6] = {
-    const fn at(tokio: Tokio, own_thread: bool) -> Place {
-        Place { tokio, own_thread }
-    }
-    use Tokio::{Current, Multi, Paused};
-    [
-        at(Paused, false),
-        at(Current, false),
-        at(Multi, false),
-        at(Paused, true),
-        at(Current, true),
-        at(Multi, true),
-    ]
-};
-
-impl Place {
-    fn tokio(self) -> tokio::runtime::Runtime {
-        let mut builder = match self.tokio {
-            Tokio::Multi => tokio::runtime::Builder::new_multi_thread(),
-            Tokio::Paused | Tokio::Current => tokio::runtime::Builder::new_current_thread(),
+impl Scene {
+    pub(crate) fn new(way: Way, state: State) -> Self {
+        let (home, abroad) = (tokio(), tokio());
+        // Deadlines are looked at where the asks are polled, unless the runtime is given one.
+        let runtime = match way {
+            Way::TokioOfOneDropped => Runtime::new(),
+            _ => Runtime::builder().tokio(home.handle().clone()).build(),
         };
-        if self.tokio == Tokio::Paused {
-            builder.start_paused(true);
+        let (gate, log) = (Arc::<Gate>::default(), Arc::<Log>::default());
+        let (made, lives) = ((Arc::clone(&gate), Arc::clone(&log)), AtomicU32::new(0));
+        let desk = move || {
+            let start = match way {
+                Way::StartFails | Way::StartPanics | Way::StartKilled => Start::BadlyAtTheGate,
+                Way::RestartFails if lives.fetch_add(1, SeqCst) > 0 => Start::Badly,
+                _ => Start::Well,
+            };
+            Desk { gate: Arc::clone(&made.0), log: Arc::clone(&made.1), start, kept: None }
+        };
+        // The loop takes as many messages at once.
+        let configured = runtime.configure("desk").mailbox(Mailbox::bounded(2));
+        let inside = home.enter();
+        let address =
+            if way.has_factory() { configured.spawn_with(desk) } else { configured.spawn(desk()) }.unwrap();
+        drop(inside);
+        Self {
+            way,
+            state,
+            home: RefCell::new(Some(home)),
+            abroad,
+            runtime: RefCell::new(Some(runtime)),
+            address,
+            gate,
+            log,
+            held: Arc::default(),
+            outside: mpsc::channel(),
+            told: Cell::new(0),
         }
-        builder.worker_threads(2).enable_time().build().unwrap()
     }
 
-    /// Plays a scene here. One that hangs is a failure. (The limit is real time, for the scene's own clock may be paused.)
-    pub(crate) fn play<T: Send + 'static>(
-        self,
-        what: &impl Debug,
-        scene: impl AsyncFnOnce() -> T + Send + 'static,
-    ) -> T {
-        let (done, outcome) = mpsc::channel();
-        let stage = thread::spawn(move || {
-            let seen = self.tokio().block_on(scene());
-            done.send(seen).unwrap();
-        });
-        let seen = match outcome.recv_timeout(Duration::from_secs(60)) {
-            Ok(seen) => seen,
-            Err(mpsc::RecvTimeoutError::Timeout) => panic!("{what:?} hangs at {self:?}"),
-            Err(mpsc::RecvTimeoutError::Disconnected) => {
-                std::panic::resume_unwind(stage.join().expect_err("it has sent nothing"))
+    pub(crate) fn play(&self, form: Form, asker: Asker) -> Outcome {
+        let mut asking = self.ask(form);
+        let early = self.reach(&mut asking);
+        assert!(early.is_none(), "{early:?}");
+        if matches!(asker, Asker::IsLate | Asker::GivesUp) {
+            self.let_deadlines_pass();
+        }
+        let early =
+            if asker == Asker::GivesUp { self.abroad.block_on(async { asking.poll() }) } else { None };
+        assert_eq!(early.is_some(), asker == Asker::GivesUp);
+        let mut asking = Some(asking).filter(|_| asker != Asker::GoesBefore && early.is_none());
+        self.end();
+        if self.state == State::InLine && self.way.closes_at_once() {
+            let woken = asking.as_ref().is_none_or(|asking| asking.bell.0.load(SeqCst));
+            assert!(woken, "{:?}: nobody waits for the handler in hand", self.way);
+        }
+        // Whatever is in hand goes on, if it can.
+        self.gate.open();
+        self.settle();
+        let forgotten = self.end_outside();
+        let asking = asking.take().filter(|_| asker != Asker::GoesAfter);
+        let heard = asking.map(|asking| self.hear(asking)).or(early);
+        drop(forgotten);
+        self.check_the_books(heard)
+    }
+
+    pub(crate) fn ask(&self, form: Form) -> Asking<'_> {
+        let question = Question { _held: Arc::clone(&self.held) };
+        let ask: Pin<Box<dyn Future<Output = Heard>>> = match form {
+            Form::Ask => {
+                let ask = self.address.ask(question);
+                Box::pin(async { ask.await.map_err(|error| (error.failure, error.message.is_some())) })
+            }
+            Form::AskWith => {
+                let to = match self.state {
+                    State::Kept => To::State,
+                    State::AwayKept | State::AwayDropped | State::AwayForgotten => {
+                        To::Outside(self.outside.0.clone())
+                    }
+                    _ => To::Asker,
+                };
+                let ask = self.address.ask_with(|reply| Query { question, reply, to });
+                Box::pin(async { ask.await.map_err(|error| (error.failure, error.message.is_some())) })
+            }
+            Form::Path => {
+                let runtime = self.runtime.borrow();
+                let ask = runtime.as_ref().unwrap().ask("desk://question", question);
+                Box::pin(async {
+                    ask.await.map_err(|error| match error.failure {
+                        PathAskFailure::Ask(failure) => (failure, error.body.is_some()),
+                        failure => panic!("{failure}"),
+                    })
+                })
             }
         };
-        stage.join().unwrap();
-        seen
+        Asking { ask, bell: Arc::new(Bell(true.into())) }
     }
-}
 
-/// What a hook or handler at a gate does when it is opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Go {
-    On,
-    Fail,
-    Panic,
-}
+    fn tell<M: Send + 'static>(&self, message: M)
+    where
+        Desk: Handler<M>,
+    {
+        self.address.tell(message).unwrap();
+        self.told.set(self.told.get() + 1);
+    }
 
-/// Whom a scene shares its lines and gates with.
-pub(crate) struct World {
-    pub(crate) lines: Mutex<Vec<String>>,
-    /// How many have come to a gate.
-    pub(crate) arrived: watch::Sender<u32>,
-    /// Of the first `started`.
-    pub(crate) start: watch::Sender<Option<Go>>,
-    /// Of the messages `Hold`.
-    pub(crate) hold: watch::Sender<Option<Go>>,
-    pub(crate) starts: Mutex<u32>,
-    pub(crate) beside: Beside,
-}
+    /// Brings the ask into its state.
+    pub(crate) fn reach(&self, asking: &mut Asking) -> Option<Heard> {
+        if self.state.is_behind_another() && !self.way.is_at_start() {
+            self.tell(Block);
+        }
+        if self.state != State::Taken {
+            self.settle();
+        }
+        match self.state {
+            State::Unpolled => return None,
+            State::InLine => (0..2).for_each(|_| self.tell(Nothing)),
+            State::Queued | State::Taken | State::InHand => {}
+            _ => self.gate.open(),
+        }
+        let heard = self.abroad.block_on(async { asking.poll() });
+        self.settle();
+        heard
+    }
 
-/// What a subsystem has beside its messages, which must make no difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Beside {
-    Nothing,
-    /// A stream without items.
-    Stream,
-    /// An idle child.
-    Child,
-    /// Metrics of its own, which are in the box for rare things.
-    Figures,
-}
+    /// Lets everything run that can.
+    pub(crate) fn settle(&self) {
+        let yields = || async {
+            for _ in 0..32 {
+                yield_now().await;
+            }
+        };
+        self.home.borrow().iter().chain([&self.abroad]).for_each(|tokio| tokio.block_on(yields()));
+    }
 
-impl World {
-    pub(crate) fn new(start: Option<Go>, beside: Beside) -> Arc<Self> {
-        Arc::new(Self {
-            lines: Mutex::default(),
-            arrived: watch::channel(0).0,
-            start: watch::channel(start).0,
-            hold: watch::channel(None).0,
-            starts: Mutex::default(),
-            beside,
+    fn let_deadlines_pass(&self) {
+        for tokio in self.home.borrow().iter().chain([&self.abroad]) {
+            tokio.block_on(tokio::time::advance(DEADLINE + DEADLINE / 10));
+        }
+        self.settle();
+    }
+
+    fn at_home<T>(&self, future: impl Future<Output = T>) -> T {
+        self.home.borrow().as_ref().unwrap().block_on(future)
+    }
+
+    /// Ends the subsystem.
+    fn end(&self) {
+        let address = &self.address;
+        match self.way {
+            Way::Stop => address.stop(),
+            Way::StopNow => address.stop_now(),
+            Way::Kill | Way::StartKilled => address.kill(),
+            Way::Panic | Way::PanicRestarts => {
+                self.gate.panic.store(true, SeqCst);
+                if !self.state.is_behind_another() && self.state != State::InHand {
+                    self.tell(Block);
+                }
+                self.gate.open();
+            }
+            Way::Restart | Way::RestartNoFactory | Way::RestartFails => address.restart(),
+            Way::Shutdown => {
+                let runtime = self.runtime.borrow().clone().unwrap();
+                self.home.borrow().as_ref().unwrap().spawn(async move { runtime.shutdown().await });
+            }
+            Way::ShutdownLate => {
+                let runtime = self.runtime.borrow();
+                let shutdown = runtime.as_ref().unwrap().shutdown_within(Duration::from_secs(1));
+                let in_time = self.at_home(shutdown).is_ok();
+                assert_eq!(in_time, !self.state.is_behind_another() && self.state != State::InHand);
+            }
+            Way::RuntimeDropped => drop(self.runtime.take()),
+            Way::TokioDropped | Way::TokioOfOneDropped => drop(self.home.take()),
+            Way::StartFails => self.gate.open(),
+            Way::StartPanics => {
+                self.gate.panic.store(true, SeqCst);
+                self.gate.open();
+            }
+            Way::SuspendStop => self.suspended().stop(),
+            Way::SuspendStopNow => self.suspended().stop_now(),
+            Way::SuspendKill => self.suspended().kill(),
+        }
+        self.settle();
+    }
+
+    /// Suspends it, and sees to it that it is so at once, but if it has the question in hand.
+    fn suspended(&self) -> &Address<Desk> {
+        self.address.suspend();
+        if self.state != State::InHand {
+            self.gate.open();
+        }
+        self.settle();
+        assert!(self.address.exit().is_none());
+        &self.address
+    }
+
+    /// Does its duty outside, or not. What is forgotten is not dropped yet.
+    fn end_outside(&self) -> Option<ReplyTo<u32>> {
+        let away = self.outside.1.try_recv().ok();
+        assert_eq!(away.is_some(), self.state.is_handed_away() && self.state != State::Kept);
+        match self.state {
+            State::AwayKept => away?.reply(7),
+            State::AwayForgotten => return away,
+            _ => drop(away),
+        }
+        None
+    }
+
+    pub(crate) fn hear(&self, mut asking: Asking) -> Heard {
+        let mut poll = || {
+            (0..10).find_map(|_| {
+                let heard = self.abroad.block_on(async { asking.poll() });
+                self.settle();
+                heard
+            })
+        };
+        poll().unwrap_or_else(|| {
+            // A hang, or a deadline that is expected.
+            self.let_deadlines_pass();
+            // If there is no tokio any more, a thread says so a moment later.
+            let began = std::time::Instant::now();
+            loop {
+                match poll() {
+                    Some(heard) => return heard,
+                    None => assert!(began.elapsed().as_secs() < 60, "somebody wakes the asker"),
+                }
+                std::thread::yield_now();
+            }
         })
     }
 
-    pub(crate) fn note(&self, line: impl Into<String>) {
-        self.lines.lock().unwrap().push(line.into());
-    }
-
-    async fn pass(&self, gate: &watch::Sender<Option<Go>>) -> Result<(), BoxError> {
-        let mut gate = gate.subscribe();
-        self.arrived.send_modify(|arrived| *arrived += 1);
-        let go = gate.wait_for(Option::is_some).await.map(|go| *go)?;
-        match go {
-            Some(Go::Fail) => Err("on purpose".into()),
-            Some(Go::Panic) => panics("on purpose"),
-            Some(Go::On) | None => Ok(()),
+    /// Ends whatever goes on, and looks at the ledger and at what is left.
+    fn check_the_books(&self, heard: Option<Heard>) -> Outcome {
+        self.address.stop();
+        if self.home.borrow().is_some() {
+            self.at_home(self.address.ended());
         }
-    }
-
-    /// Waits until one more has come to a gate.
-    pub(crate) async fn arrival(&self, count: u32) {
-        self.arrived.subscribe().wait_for(|&arrived| arrived >= count).await.unwrap();
-    }
-}
-
-pub(crate) struct Node(pub(crate) Arc<World>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Ping(pub(crate) u32);
-pub(crate) struct Hold;
-
-struct Never;
-impl futures_core::Stream for Never {
-    type Item = Ping;
-    fn poll_next(self: Pin<&mut Self>, _: &mut Task<'_>) -> Poll<Option<Ping>> {
-        Poll::Pending
-    }
-}
-
-struct Zero;
-impl mycelia_actors::Figures for Zero {
-    fn figures(&self) -> Vec<mycelia_actors::Figure> {
-        Vec::new()
+        assert!(self.address.exit().is_some(), "it has ended");
+        accounted(&self.address);
+        let cell = (self.way, self.state, heard.clone());
+        assert_eq!(Arc::strong_count(&self.held), 1, "{cell:?}: the message is dropped");
+        if let Some(runtime) = &*self.runtime.borrow() {
+            assert_eq!(runtime.pool_stats().in_use, 0, "{cell:?}");
+        }
+        let stats = self.address.stats();
+        let log = (self.log.begun.load(SeqCst), self.log.finished.load(SeqCst));
+        let fate = match (stats.sent - self.told.get(), stats.returned, stats.expired, log) {
+            (0, 0, 0, (0, 0)) => Fate::NeverSent,
+            (1, 1, 0, (0, 0)) => Fate::Returned,
+            (1, 0, 1, (0, 0)) => Fate::Expired,
+            (1, 0, 0, (0, 0)) if stats.undelivered > 0 => Fate::Undelivered,
+            (1, 0, 0, (1, 1)) if stats.handled > 0 => Fate::Handled,
+            (1, 0, 0, (1, 0)) if stats.failed == 1 => Fate::Failed,
+            _ => panic!("{cell:?}: {stats:?}, {log:?}"),
+        };
+        if let Some(Err((_, came_back))) = cell.2 {
+            assert_eq!(came_back, fate == Fate::Returned, "{cell:?}");
+        }
+        (heard.map(End::of), fate)
     }
 }
 
-pub(crate) struct Idle;
-impl Subsystem for Idle {}
+pub(crate) fn tokio() -> Tokio {
+    Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+}
 
-impl Subsystem for Node {
+/// Where handlers wait, until they may go on or are to panic.
+#[derive(Default)]
+pub(crate) struct Gate {
+    open: AtomicBool,
+    panic: AtomicBool,
+    changed: Notify,
+}
+
+impl Gate {
+    async fn pass(&self) {
+        let changed = self.changed.notified();
+        if !self.open.load(SeqCst) {
+            changed.await;
+        }
+        assert!(!self.panic.swap(false, SeqCst), "on purpose");
+    }
+
+    pub(crate) fn open(&self) {
+        self.open.store(true, SeqCst);
+        self.changed.notify_waiters();
+    }
+}
+
+/// How often the question came to its handler, and how often that came to its end.
+#[derive(Default)]
+pub(crate) struct Log {
+    begun: AtomicU32,
+    pub(crate) finished: AtomicU32,
+}
+
+/// The subsystem that is asked.
+pub(crate) struct Desk {
+    gate: Arc<Gate>,
+    log: Arc<Log>,
+    start: Start,
+    kept: Option<ReplyTo<u32>>,
+}
+
+#[derive(Clone, Copy)]
+enum Start {
+    Well,
+    Badly,
+    BadlyAtTheGate,
+}
+
+impl Subsystem for Desk {
     fn routes(routes: &mut Routes<Self>) {
-        routes.on::<Ping>("ping");
+        routes.on::<Question>("question");
     }
 
-    async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
-        let first = {
-            let mut starts = self.0.starts.lock().unwrap();
-            *starts += 1;
-            *starts == 1
-        };
-        match self.0.beside {
-            Beside::Nothing => {}
-            Beside::Stream => drop(cx.attach(Never)),
-            Beside::Child => drop(cx.spawn(Idle)?),
-            Beside::Figures => cx.show(Arc::new(Zero)),
+    async fn started(&mut self, _: &mut Context<Self>) -> Result<(), BoxError> {
+        match self.start {
+            Start::Well => return Ok(()),
+            Start::Badly => {}
+            Start::BadlyAtTheGate => self.gate.pass().await,
         }
-        if first {
-            self.0.pass(&self.0.start).await?;
-        }
-        self.0.note("started");
-        Ok(())
-    }
-
-    async fn stopped(&mut self, exit: &Exit, _: &mut Context<Self>) {
-        self.0.note(exit.to_string());
+        Err("it does not start".into())
     }
 }
 
-impl Handler<Ping> for Node {
+pub(crate) struct Nothing;
+impl Handler<Nothing> for Desk {
+    type Reply = ();
+    async fn handle(&mut self, _: Nothing, _: &mut Context<Self>) {}
+}
+
+struct Block;
+impl Handler<Block> for Desk {
+    type Reply = ();
+    async fn handle(&mut self, _: Block, _: &mut Context<Self>) {
+        self.gate.pass().await;
+    }
+}
+
+/// The message that is asked with. Holds something of which the scene knows whether it was dropped.
+#[derive(Serialize, Deserialize)]
+struct Question {
+    #[serde(skip)]
+    _held: Arc<()>,
+}
+impl Handler<Question> for Desk {
     type Reply = u32;
-    async fn handle(&mut self, Ping(n): Ping, _: &mut Context<Self>) -> u32 {
-        self.0.note(format!("ping {n}"));
-        n
+    async fn handle(&mut self, _question: Question, _: &mut Context<Self>) -> u32 {
+        self.log.begun.fetch_add(1, SeqCst);
+        self.gate.pass().await;
+        self.log.finished.fetch_add(1, SeqCst);
+        7
     }
 }
 
-impl Handler<Hold> for Node {
+/// The same with the duty to reply.
+struct Query {
+    question: Question,
+    reply: ReplyTo<u32>,
+    to: To,
+}
+
+/// Where the duty to reply goes.
+enum To {
+    Asker,
+    State,
+    Outside(mpsc::Sender<ReplyTo<u32>>),
+}
+
+impl Handler<Query> for Desk {
     type Reply = ();
-    async fn handle(&mut self, _: Hold, _: &mut Context<Self>) {
-        self.0.note("hold");
-        self.0.pass(&self.0.hold).await.unwrap();
-    }
-}
-
-/// Hears of the end.
-pub(crate) struct Watcher(pub(crate) Arc<Mutex<Vec<String>>>);
-impl Subsystem for Watcher {}
-
-pub(crate) struct Watch(pub(crate) Address<Node>);
-impl Handler<Watch> for Watcher {
-    type Reply = ();
-    async fn handle(&mut self, Watch(node): Watch, cx: &mut Context<Self>) {
-        cx.watch(&node).unwrap();
-    }
-}
-
-impl Handler<Terminated> for Watcher {
-    type Reply = ();
-    async fn handle(&mut self, end: Terminated, _: &mut Context<Self>) {
-        self.0.lock().unwrap().push(format!("{} {}", end.name(), end.exit()));
-    }
-}
-
-/// Spawns the node in its first `started`.
-pub(crate) struct Parent(pub(crate) Start);
-
-type Start = Box<dyn FnMut(&Context<Parent>) + Send>;
-impl Subsystem for Parent {
-    async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
-        (self.0)(cx);
-        Ok(())
-    }
-}
-
-pub(crate) struct Crash;
-impl Handler<Crash> for Parent {
-    type Reply = ();
-    async fn handle(&mut self, _: Crash, _: &mut Context<Self>) {
-        panics("of the parent")
-    }
-}
-
-/// Panics without a word on the test's output.
-fn panics(text: &'static str) -> ! {
-    std::panic::resume_unwind(Box::new(text))
-}
-
-/// A boxed future, polled once.
-pub(crate) fn begun<'a, T: Send + 'a>(future: impl Future<Output = T> + Send + 'a) -> Begun<'a, T> {
-    let mut future = Box::pin(future);
-    match future.as_mut().poll(&mut Task::from_waker(Waker::noop())) {
-        Poll::Ready(outcome) => Box::pin(std::future::ready(outcome)),
-        Poll::Pending => future,
-    }
-}
-
-pub(crate) type Begun<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// By which handle messages are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Via {
-    Address,
-    Recipient,
-    Group,
-    Path,
-    Route,
-}
-
-pub(crate) const VIAS: [Via; 5] = [Via::Address, Via::Recipient, Via::Group, Via::Path, Via::Route];
-
-pub(crate) struct Handles {
-    pub(crate) via: Via,
-    pub(crate) address: Address<Node>,
-    recipient: Recipient<Ping>,
-    group: Group<Node>,
-    route: Route,
-    paths: Paths,
-}
-
-const PATH: &str = "node://ping";
-
-impl Handles {
-    pub(crate) fn new(runtime: &Runtime, address: &Address<Node>, via: Via) -> Self {
-        Self {
-            via,
-            address: address.clone(),
-            recipient: address.recipient(),
-            group: Group::new([address.clone()], Choice::RoundRobin).unwrap(),
-            route: runtime.route(PATH).unwrap(),
-            paths: runtime.paths(),
+    async fn handle(&mut self, query: Query, cx: &mut Context<Self>) {
+        let reply = Handler::<Question>::handle(self, query.question, cx).await;
+        match query.to {
+            To::Asker => query.reply.reply(reply),
+            To::State => self.kept = Some(query.reply),
+            To::Outside(outside) => outside.send(query.reply).unwrap(),
         }
     }
+}
 
-    pub(crate) fn tell(&self, message: Ping) -> String {
-        let told = match self.via {
-            Via::Address => self.address.tell(message).map_err(|error| error.refusal.to_string()),
-            Via::Recipient => self.recipient.tell(message).map_err(|error| error.refusal.to_string()),
-            Via::Group => self.group.tell(message).map_err(|error| error.refusal.to_string()),
-            Via::Path => self.paths.tell(PATH, message).map_err(|error| error.failure.to_string()),
-            Via::Route => self.route.tell(message).map_err(|error| error.failure.to_string()),
-        };
-        told.map_or_else(|refusal| refusal, |told| format!("{told:?}"))
+#[derive(Default)]
+pub(crate) struct Bell(pub(crate) AtomicBool);
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, SeqCst);
     }
+}
 
-    pub(crate) async fn send(&self, message: Ping) -> String {
-        let sent = match self.via {
-            Via::Address => self.address.send(message).await.map_err(|error| error.refusal.to_string()),
-            Via::Recipient => self.recipient.send(message).await.map_err(|error| error.refusal.to_string()),
-            Via::Group => self.group.send(message).await.map_err(|error| error.refusal.to_string()),
-            Via::Path => self.paths.send(PATH, message).await.map_err(|error| error.failure.to_string()),
-            Via::Route => self.route.send(message).await.map_err(|error| error.failure.to_string()),
-        };
-        sent.map_or_else(|refusal| refusal, |()| "sent".to_owned())
-    }
+/// Of an ask that names none.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
 
-    pub(crate) async fn ask(&self, message: Ping) -> String {
-        let asked: Result<u32, String> = match self.via {
-            Via::Address | Via::Recipient => {
-                self.address.ask(message).await.map_err(|error| error.failure.to_string())
-            }
-            Via::Group => self.group.ask(message).await.map_err(|error| error.failure.to_string()),
-            Via::Path => self.paths.ask(PATH, message).await.map_err(|error| error.failure.to_string()),
-            Via::Route => self.route.ask(message).await.map_err(|error| error.failure.to_string()),
-        };
-        asked.map_or_else(|failure| failure, |reply| format!("replied {reply}"))
+/// The reply, or why there is none and whether the message came back.
+pub(crate) type Heard = Result<u32, (AskFailure, bool)>;
+
+/// The ask, and the bell that is rung when it should be polled.
+pub(crate) struct Asking<'a> {
+    ask: Pin<Box<dyn Future<Output = Heard> + 'a>>,
+    pub(crate) bell: Arc<Bell>,
+}
+
+impl Asking<'_> {
+    /// Polls it if it was woken.
+    pub(crate) fn poll(&mut self) -> Option<Heard> {
+        if !self.bell.0.swap(false, SeqCst) {
+            return None;
+        }
+        let waker = Waker::from(Arc::clone(&self.bell));
+        match self.ask.as_mut().poll(&mut Task::from_waker(&waker)) {
+            Poll::Ready(heard) => Some(heard),
+            Poll::Pending => None,
+        }
     }
 }
