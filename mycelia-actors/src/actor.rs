@@ -283,7 +283,11 @@ impl Actor {
 
     /// Refuses later messages, if it has nothing to do at all, and neither children nor side tasks: then it ends. False otherwise.
     pub(crate) fn close_if_idle(&self) -> bool {
-        self.queue.close_if_idle()
+        let closed = self.queue.close_if_idle();
+        if closed {
+            self.announce_stopping();
+        }
+        closed
     }
 
     /// Refuses later messages from outside of the part of the forest that is being drained.

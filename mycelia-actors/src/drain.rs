@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use mycelia_core::sync::Mutex;
 use mycelia_core::sync::atomic::{AtomicUsize, Ordering};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -96,13 +97,12 @@ pub(crate) struct Limit {
 
 impl Limit {
     pub(crate) fn new(timeout: Option<Duration>) -> Self {
-        let (timeout, _) = watch::channel(timeout.unwrap_or(FAR).min(FAR));
-        Self { began: Instant::now(), timeout: Arc::new(timeout) }
+        Self::from(Instant::now(), timeout.unwrap_or(FAR))
     }
 
-    /// The same beginning with a timeout of its own.
-    fn of_part(&self, timeout: Duration) -> Self {
-        Self { began: self.began, ..Self::new(Some(timeout)) }
+    fn from(began: Instant, timeout: Duration) -> Self {
+        let (timeout, _) = watch::channel(timeout.min(FAR));
+        Self { began, timeout: Arc::new(timeout) }
     }
 
     pub(crate) fn timeout(&self) -> Duration {
@@ -175,7 +175,8 @@ pub(crate) fn stop(actor: &Arc<Actor>) {
     };
     part.iter().for_each(|one| one.close_to_outside());
     if coordinate {
-        coordinator(actor);
+        // Where the subsystems are: the tokio of the caller may go away, or be at rest.
+        coordinator(actor, runtime.home());
     }
 }
 
@@ -191,13 +192,13 @@ pub(crate) fn idle(actor: &Arc<Actor>) -> bool {
         return true;
     }
     let mut registry = runtime.registry.lock();
-    // It has got children since it was told to stop.
+    // It has got children since it was told to stop, or the tokio of its coordinator has gone.
     let coordinate = registry.drain_of(actor) == (Phase::Draining, false)
         && registry.has_children(actor)
         && registry.coordinate(actor);
     drop(registry);
     if coordinate {
-        coordinator(actor);
+        coordinator(actor, Handle::try_current().ok());
     }
     runtime.drains.look_again();
     false
@@ -215,7 +216,7 @@ pub(crate) fn is_alone(actor: &Arc<Actor>) -> bool {
 }
 
 /// Looks after the stop of a subsystem that has, or had, others below it.
-fn coordinator(root: &Arc<Actor>) {
+fn coordinator(root: &Arc<Actor>, tokio: Option<Handle>) {
     let timeout = root.runtime.registry.lock().stop_timeout(root);
     let limit = Limit::new(timeout);
     let drain =
@@ -226,7 +227,7 @@ fn coordinator(root: &Arc<Actor>) {
             tracing::warn!(?cut_off, "a stop reached its limit");
         }
     };
-    match root.runtime.any_tokio() {
+    match tokio {
         Some(tokio) => drop(tokio.spawn(run)),
         // It was spawned on one, which has gone: so does it.
         None => drop(run),
@@ -255,11 +256,11 @@ impl Drain {
         if !quiet {
             cut_off.note(&self.runtime.registry.lock().part(self.root.as_ref(), false));
         }
-        let ending = Ending::new(&self.runtime, self.limit.clone());
+        let ending = Ending::new(&self.runtime, self.root.as_ref(), self.limit.clone());
         let is_all = self.root.is_none();
         let last = if is_all { self.runtime.registry.lock().roots(true) } else { Vec::new() };
         match &self.root {
-            Some(root) => ending.end(Arc::clone(root)).await,
+            Some(root) => ending.end(root).await,
             None => {
                 let roots = self.runtime.registry.lock().roots(false);
                 ending.siblings(roots).await;
@@ -268,11 +269,11 @@ impl Drain {
         if is_all {
             self.limit.until(Limit::end, self.runtime.drains.told()).await;
             // Those who read what the runtime itself tells have all of it now.
-            self.runtime.dead_letters.close();
-            self.runtime.bus.close();
+            self.runtime.close_topics();
         }
         if !last.is_empty() {
-            self.runtime.registry.lock().part(None, true).iter().for_each(|one| one.close_to_outside());
+            let part = self.runtime.registry.lock().begin_last();
+            part.iter().for_each(|one| one.close_to_outside());
             if !self.work_off(true, &mut cut_off).await {
                 cut_off.note(&self.runtime.registry.lock().part(None, true));
             }
@@ -287,6 +288,8 @@ impl Drain {
     /// Waits until all is quiet, or it is time to end all the same (`false`). Subsystems with a limit of their own end when it comes.
     async fn work_off(&self, last: bool, cut_off: &mut CutOffs) -> bool {
         let runtime = Arc::clone(&self.runtime);
+        // The time of those that end last begins when it is their turn.
+        let began = if last { Instant::now() } else { self.limit.began };
         let mut witness = None;
         loop {
             let mut settled = pin!(runtime.drains.look.notified());
@@ -297,7 +300,7 @@ impl Drain {
             if self.limit.force() <= Instant::now() {
                 return false;
             }
-            let own = self.limits_of_parts();
+            let own = self.limits_of_parts(last, began);
             let next = own.iter().map(|(_, limit)| limit.force()).min();
             let settled = async {
                 match next {
@@ -315,14 +318,16 @@ impl Drain {
         }
     }
 
-    /// Subsystems below the root with limits of their own, which have not been told to end.
-    fn limits_of_parts(&self) -> Vec<(Arc<Actor>, Limit)> {
+    /// Subsystems below the root with limits of their own, whose third step has not begun: those that end last, or all others.
+    fn limits_of_parts(&self, last: bool, began: Instant) -> Vec<(Arc<Actor>, Limit)> {
         let registry = self.runtime.registry.lock();
         let is_root = |one: &Arc<Actor>| self.root.as_ref().is_some_and(|root| Arc::ptr_eq(root, one));
         let is_inside = |one: &Arc<Actor>| self.root.as_ref().is_none_or(|root| registry.is_below(one, root));
         let own = registry.stop_timeouts().into_iter();
-        let own = own.filter(|(one, _)| !is_root(one) && is_inside(one) && !one.has_to_end());
-        own.map(|(one, timeout)| (one, self.limit.of_part(timeout))).collect()
+        let is_over = |one: &Arc<Actor>| one.has_to_end() || registry.drain_of(one).0 == Phase::Ending;
+        let is_due = |one: &Arc<Actor>| self.root.is_some() || registry.ends_last(one) == last;
+        let own = own.filter(|(one, _)| !is_root(one) && is_inside(one) && is_due(one) && !is_over(one));
+        own.map(|(one, timeout)| (one, Limit::from(began, timeout))).collect()
     }
 
     /// A part has used up its own limit: it ends, while the others go on.
@@ -339,7 +344,7 @@ impl Drain {
             cut_off.find(one);
         }
         members.iter().for_each(|one| one.close_to_outside());
-        let ending = Ending::new(&self.runtime, limit);
+        let ending = Ending::new(&self.runtime, Some(&part), limit);
         tokio::spawn(async move { ending.end_or_kill(part).await });
     }
 
@@ -368,12 +373,16 @@ impl Drain {
 }
 
 impl Drop for Drain {
-    /// Its tokio goes away before it is over: all that is left is told to end.
+    /// Its tokio goes away before it is over. Of a shutdown the next call takes it up; the root of another takes it up itself, or, if its
+    /// third step has begun, all that is left is told to end.
     fn drop(&mut self) {
-        if !self.over {
-            let part = self.runtime.registry.lock().part(self.root.as_ref(), true);
-            part.iter().for_each(|one| one.close());
-        }
+        let Some(root) = self.root.as_ref().filter(|_| !self.over) else { return };
+        let mut registry = self.runtime.registry.lock();
+        let takes_it_up = registry.leave(root);
+        let part = if takes_it_up { Vec::new() } else { registry.part(Some(root), true) };
+        drop(registry);
+        part.iter().for_each(|one| one.close());
+        root.queue.wake_receiver();
     }
 }
 

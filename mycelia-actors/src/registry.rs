@@ -35,6 +35,10 @@ pub(crate) struct Registry {
     stop_settings: HashMap<u32, StopSettings, FixedState>,
     /// Of the runtime as a whole.
     pub(crate) phase: Phase,
+    /// In a shutdown: those that end last are closed to outside now, too.
+    is_last: bool,
+    /// How many were ever added.
+    pub(crate) added: u64,
     /// No subsystem is at this place or above: an upper bound.
     top: usize,
     /// Steps that may be taken to lower it: two for each subsystem that has ended.
@@ -107,6 +111,7 @@ impl Registry {
             Phase::Open | Phase::Draining => {}
         }
         let mut draining = self.phase == Phase::Draining;
+        let mut ends_last = false;
         // Its first `started` runs to its end whenever it was told to end, so it may spawn what it always does.
         if let Some(parent) = parent.filter(|parent| parent.has_to_end() && parent.life.has_started()) {
             return Err(NoPlace::Ending(Arc::clone(parent)));
@@ -117,8 +122,9 @@ impl Registry {
                 Phase::Draining => draining = true,
                 Phase::Open => {}
             }
+            ends_last |= above.ends_last;
         }
-        Ok(draining)
+        Ok(draining && (self.is_last || !ends_last))
     }
 
     /// Adds a subsystem, which has no place yet. (If its parent has ended meanwhile, it has none.)
@@ -142,6 +148,7 @@ impl Registry {
             ends_last,
         };
         let place = self.by_place.insert(registered);
+        self.added += 1;
         self.top = self.top.max(place + 1);
         let place = place as u32;
         // Relaxed: read under the same lock, or as a hint.
@@ -248,6 +255,18 @@ impl Registry {
     pub(crate) fn coordinate(&mut self, root: &Actor) -> bool {
         let root = self.by_place.get_mut(place(root) as usize).filter(|root| !root.is_coordinated);
         root.map(|root| root.is_coordinated = true).is_some()
+    }
+
+    /// No task looks after the drain of this one any more. False if it has come to its third step.
+    pub(crate) fn leave(&mut self, root: &Actor) -> bool {
+        let root = self.by_place.get_mut(place(root) as usize).filter(|root| root.phase == Phase::Draining);
+        root.map(|root| root.is_coordinated = false).is_some()
+    }
+
+    /// Those that end last are closed to outside from now on.
+    pub(crate) fn begin_last(&mut self) -> Vec<Arc<Actor>> {
+        self.is_last = true;
+        self.part(None, true)
     }
 
     /// No more subsystems below this one, or anywhere.

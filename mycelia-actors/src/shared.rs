@@ -111,6 +111,11 @@ impl Shared {
         self.tokio.clone().or_else(current).or_else(|| self.last_tokio.lock().clone())
     }
 
+    /// Where the subsystems are: the tokio that was given, or that of the last spawn.
+    pub(crate) fn home(&self) -> Option<Handle> {
+        self.tokio.clone().or_else(|| self.last_tokio.lock().clone())
+    }
+
     /// True if this is where subsystems are spawned. Such a tokio has timers.
     pub(crate) fn has_subsystems_on(&self, tokio: &Handle) -> bool {
         let is_it = |other: &Handle| other.id() == tokio.id();
@@ -250,6 +255,12 @@ impl Shared {
         self.closing.notify_waiters();
     }
 
+    /// Those who read what the runtime itself tells get no more.
+    pub(crate) fn close_topics(&self) {
+        self.dead_letters.close();
+        self.bus.close();
+    }
+
     /// True once a shutdown has begun.
     pub(crate) fn is_closed(&self) -> bool {
         // Acquire, with the Release in `begin_closing`.
@@ -273,7 +284,7 @@ impl Shared {
 }
 
 /// True if this tokio runtime was built with its timers. It has no other way to tell than a panic.
-fn has_timers(tokio: &Handle) -> bool {
+pub(crate) fn has_timers(tokio: &Handle) -> bool {
     let _inside = tokio.enter();
     contain(|| drop(tokio::time::sleep(Duration::ZERO))).is_ok()
 }

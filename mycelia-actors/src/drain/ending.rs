@@ -1,12 +1,11 @@
 //! The third step of a drain: the subsystems end, from the leaves up.
 
-use std::collections::HashMap;
-use std::pin::Pin;
+use std::collections::{HashMap, HashSet};
 use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use mycelia_core::sync::Mutex;
 use tokio::time::Instant;
 
 use super::Limit;
@@ -18,75 +17,92 @@ use crate::watch::unwatch;
 #[derive(Clone)]
 pub(crate) struct Ending {
     runtime: Arc<Shared>,
+    /// All below it end; or, if there is none, all of the runtime.
+    root: Option<Arc<Actor>>,
     limit: Limit,
+    /// Those whose turn has come, by address in memory.
+    begun: Arc<Mutex<HashSet<usize>>>,
     /// By address in memory: those that must end before it.
     needed_by: Arc<HashMap<usize, Vec<Arc<Actor>>>>,
 }
 
-type Ended = Pin<Box<dyn Future<Output = ()> + Send>>;
-
 impl Ending {
-    pub(crate) fn new(runtime: &Arc<Shared>, limit: Limit) -> Self {
+    pub(crate) fn new(runtime: &Arc<Shared>, root: Option<&Arc<Actor>>, limit: Limit) -> Self {
         let mut needed_by: HashMap<usize, Vec<Arc<Actor>>> = HashMap::new();
         for (who, whom) in runtime.registry.lock().needs() {
             needed_by.entry(key(&whom)).or_default().push(who);
         }
-        Self { runtime: Arc::clone(runtime), limit, needed_by: Arc::new(needed_by) }
+        Self {
+            runtime: Arc::clone(runtime),
+            root: root.cloned(),
+            limit,
+            begun: Arc::default(),
+            needed_by: Arc::new(needed_by),
+        }
     }
 
     /// Ends a subsystem, after those that need it and those below it. Ready when it has ended, or the limit has come.
-    pub(crate) fn end(&self, actor: Arc<Actor>) -> Ended {
-        let this = self.clone();
-        Box::pin(async move {
-            for first in this.before(&actor) {
-                if first.queue.is_closed() {
-                    this.end(first).await;
-                }
-            }
-            let children = this.runtime.registry.lock().children(&actor);
-            // One that ends does not hear of the ends of its children.
-            if actor.ledger.rare_if_any().is_some() {
-                children.iter().for_each(|child| _ = unwatch(&actor, child));
-            }
-            this.siblings(children).await;
-            this.tell(&actor);
-            this.wait(&actor).await;
-        })
+    pub(crate) async fn end(&self, actor: &Arc<Actor>) {
+        self.begin_to_end(actor);
+        self.ended(Limit::end, actor).await;
+    }
+
+    /// Begins with that, once. In a task of its own: rows of those that need one another may be long, and trees deep.
+    fn begin_to_end(&self, actor: &Arc<Actor>) {
+        if self.begun.lock().insert(key(actor)) {
+            tokio::spawn(self.clone().end_in_turn(Arc::clone(actor)));
+        }
+    }
+
+    async fn end_in_turn(self, actor: Arc<Actor>) {
+        let before = self.before(&actor);
+        let (inside, others): (Vec<_>, Vec<_>) = before.into_iter().partition(|first| self.is_inside(first));
+        inside.iter().for_each(|first| self.begin_to_end(first));
+        for first in &inside {
+            self.ended(Limit::end, first).await;
+        }
+        // These have stops of their own, which are not to be cut short.
+        for first in others.iter().filter(|first| first.queue.is_closed()) {
+            self.ended(Limit::force, first).await;
+        }
+        let children = self.runtime.registry.lock().children(&actor);
+        // One that ends does not hear of the ends of its children.
+        if actor.ledger.rare_if_any().is_some() {
+            children.iter().for_each(|child| _ = unwatch(&actor, child));
+        }
+        self.siblings(children).await;
+        self.tell(&actor);
+        if !self.ended(Limit::force, &actor).await {
+            self.hurry(&actor);
+        }
     }
 
     /// The same; and it is killed at the limit.
     pub(crate) async fn end_or_kill(self, actor: Arc<Actor>) {
-        self.end(Arc::clone(&actor)).await;
+        self.end(&actor).await;
         end_idle(&self.runtime, Some(&actor)).await;
         let part = self.runtime.registry.lock().part(Some(&actor), true);
         part.iter().filter(|one| one.life.exit().is_none()).for_each(|one| one.request(Request::Kill));
     }
 
     /// Ends these, type after type; those of one type at the same time. From nine tenths of the limit on, all at the same time.
-    pub(crate) fn siblings(&self, siblings: Vec<Arc<Actor>>) -> Ended {
-        let this = self.clone();
-        Box::pin(async move {
-            let types = this.runtime.registry.lock().in_order_of_end(siblings);
-            let mut with_others = JoinSet::new();
-            for of_type in &types {
-                for one in of_type {
-                    let has_others =
-                        !this.before(one).is_empty() || this.runtime.registry.lock().has_children(one);
-                    if has_others {
-                        with_others.spawn(this.end(Arc::clone(one)));
-                    } else {
-                        this.tell(one);
-                    }
-                }
-                for one in of_type {
-                    this.ended(Limit::force, one).await;
-                }
+    pub(crate) async fn siblings(&self, siblings: Vec<Arc<Actor>>) {
+        let types = self.runtime.registry.lock().in_order_of_end(siblings);
+        for of_type in &types {
+            for one in of_type {
+                let has_others =
+                    !self.before(one).is_empty() || self.runtime.registry.lock().has_children(one);
+                if has_others { self.begin_to_end(one) } else { self.tell(one) }
             }
-            for one in types.iter().flatten() {
-                this.wait(one).await;
+            for one in of_type {
+                self.ended(Limit::force, one).await;
             }
-            while this.limit.until(Limit::end, with_others.join_next()).await.flatten().is_some() {}
-        })
+        }
+        // Before the first is waited for: the others may have nothing left to do but to end.
+        types.iter().flatten().for_each(|one| self.hurry(one));
+        for one in types.iter().flatten() {
+            self.ended(Limit::end, one).await;
+        }
     }
 
     /// Tells one to end: after what it has accepted, or, from nine tenths of the limit on, after the message in hand.
@@ -94,16 +110,11 @@ impl Ending {
         if self.is_forced() { actor.request(Request::StopNow) } else { actor.close() }
     }
 
-    /// Waits for the end of one that was told to end; or whose turn comes when those before it have ended.
-    async fn wait(&self, actor: &Arc<Actor>) {
-        if self.ended(Limit::force, actor).await {
-            return;
-        }
-        // Parents wait for their children, as long as there is time.
-        if self.runtime.registry.lock().children(actor).is_empty() {
+    /// It ends after the message in hand, for nine tenths of the limit are over. Parents wait for their children, as long as there is time.
+    fn hurry(&self, actor: &Arc<Actor>) {
+        if actor.life.exit().is_none() && !self.runtime.registry.lock().has_children(actor) {
             actor.request(Request::StopNow);
         }
-        self.ended(Limit::end, actor).await;
     }
 
     /// Waits for the end of one until then.
@@ -113,6 +124,11 @@ impl Ending {
 
     fn is_forced(&self) -> bool {
         self.limit.force() <= Instant::now()
+    }
+
+    fn is_inside(&self, actor: &Arc<Actor>) -> bool {
+        let Some(root) = &self.root else { return true };
+        Arc::ptr_eq(root, actor) || self.runtime.registry.lock().is_below(actor, root)
     }
 
     fn before(&self, actor: &Arc<Actor>) -> Vec<Arc<Actor>> {

@@ -4,21 +4,40 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mycelia_core::sync::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::coop::consume_budget;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::{Drain, Limit};
 use crate::current;
 use crate::error::{CutOff, ShutdownError};
 use crate::registry::Phase;
-use crate::shared::Shared;
+use crate::shared::{Shared, has_timers};
 
 /// A shutdown that has begun.
 pub(crate) struct Shutdown {
     limit: Limit,
+    /// The tokios that look after it: that of each caller, and the one where the subsystems are. A tokio may go away, or be at rest. All
+    /// they do may be done twice, and the first to come to the end says what was cut off.
+    tokios: Mutex<Vec<tokio::runtime::Id>>,
     /// What was cut off, once it is over.
-    result: watch::Receiver<Option<Arc<Vec<CutOff>>>>,
+    result: watch::Sender<Option<Vec<CutOff>>>,
+}
+
+impl Shutdown {
+    /// One of those who look after it has come to the end.
+    fn is_over(&self, runtime: &Shared, cut_off: Vec<CutOff>) {
+        let is_first = self.result.send_if_modified(|result| {
+            let is_first = result.is_none();
+            result.get_or_insert(cut_off);
+            is_first
+        });
+        if is_first {
+            tell_of_slots_out(runtime);
+        }
+    }
 }
 
 /// Begins the shutdown of a runtime, or joins the one that has begun, and waits for its result.
@@ -29,14 +48,17 @@ pub(crate) async fn shutdown(runtime: &Arc<Shared>, within: Duration) -> Result<
         consume_budget().await;
         return Err(ShutdownError { awaited_in: Some(name), ..ShutdownError::new(within) });
     }
-    let (shutdown, began) = join(runtime, within);
-    let mut result = shutdown.result.clone();
-    let cut_off = match result.wait_for(Option::is_some).await {
-        Ok(result) => result.as_deref().cloned().unwrap_or_default(),
-        // The tokio that looked after it has gone.
-        Err(_) => Vec::new(),
-    };
-    let cut_off = if began { cut_off } else { still_left(runtime, cut_off, within).await };
+    let here = Handle::current();
+    let shutdown = join(runtime, within);
+    look_after(&shutdown, runtime, here);
+    let mut result = shutdown.result.subscribe();
+    // There is always a sender.
+    let mut cut_off =
+        result.wait_for(Option::is_some).await.ok().and_then(|all| all.clone()).unwrap_or_default();
+    for one in cut_off.iter_mut().filter(|one| one.is_left) {
+        one.is_left = runtime.latest_first().iter().any(|other| other.name == one.subsystem);
+        one.is_killed = !one.is_left;
+    }
     let mut error = ShutdownError::new(shutdown.limit.timeout());
     let names = |which: fn(&CutOff) -> bool| {
         cut_off.iter().filter(|one| which(one)).map(|one| one.subsystem.clone()).collect()
@@ -54,18 +76,17 @@ pub(crate) async fn shutdown(runtime: &Arc<Shared>, within: Duration) -> Result<
     Err(error)
 }
 
-/// The shutdown of this runtime, with no more time than this from now on; and whether it was begun by this call.
-fn join(runtime: &Arc<Shared>, within: Duration) -> (Arc<Shutdown>, bool) {
+/// The shutdown of this runtime, with no more time than this from now on.
+fn join(runtime: &Arc<Shared>, within: Duration) -> Arc<Shutdown> {
     let mut current = runtime.drains.shutdown.lock();
     if let Some(shutdown) = &*current {
         let shutdown = Arc::clone(shutdown);
         drop(current);
         shutdown.limit.shorten(Instant::now(), within);
-        return (shutdown, false);
+        return shutdown;
     }
-    let limit = Limit::new(Some(within));
-    let (publish, result) = watch::channel(None);
-    let shutdown = Arc::new(Shutdown { limit: limit.clone(), result });
+    let (result, _) = watch::channel(None);
+    let shutdown = Arc::new(Shutdown { limit: Limit::new(Some(within)), tokios: Mutex::default(), result });
     *current = Some(Arc::clone(&shutdown));
     drop(current);
     let part = {
@@ -75,16 +96,32 @@ fn join(runtime: &Arc<Shared>, within: Duration) -> (Arc<Shutdown>, bool) {
     };
     runtime.begin_closing();
     part.iter().for_each(|one| one.close_to_outside());
-    let drain = Drain::of_all(runtime, limit);
-    let shared = Arc::clone(runtime);
-    let run = async move {
-        let cut_off = drain.run().await;
-        tell_of_slots_out(&shared);
-        publish.send_replace(Some(Arc::new(cut_off)));
-    };
-    // The tokio of the caller, who waits for it.
-    tokio::spawn(run);
-    (shutdown, true)
+    shutdown
+}
+
+/// Has a shutdown looked after on the tokio of the caller and where the subsystems are.
+fn look_after(shutdown: &Arc<Shutdown>, runtime: &Arc<Shared>, here: Handle) {
+    // Of the caller's it is not known whether it has timers.
+    let here = Some(here).filter(|here| runtime.has_subsystems_on(here) || has_timers(here));
+    for tokio in here.into_iter().chain(runtime.home()) {
+        let mut tokios = shutdown.tokios.lock();
+        let is_over = shutdown.result.borrow().is_some();
+        if is_over || tokios.contains(&tokio.id()) {
+            continue;
+        }
+        tokios.push(tokio.id());
+        drop(tokios);
+        let (shutdown, runtime) = (Arc::clone(shutdown), Arc::clone(runtime));
+        tokio.spawn(async move {
+            let cut_off = Drain::of_all(&runtime, shutdown.limit.clone()).run().await;
+            shutdown.is_over(&runtime, cut_off);
+        });
+    }
+    if shutdown.tokios.lock().is_empty() {
+        // Without timers there are no subsystems.
+        runtime.close_topics();
+        shutdown.is_over(runtime, Vec::new());
+    }
 }
 
 /// In debug builds: which messages and replies are still held somewhere, by code that is no subsystem's.
@@ -96,20 +133,4 @@ fn tell_of_slots_out(runtime: &Shared) {
     for (message_type, slots) in counts {
         tracing::warn!(message_type, slots, "still out after the shutdown");
     }
-}
-
-/// Of what an earlier call has left behind, that which is still there after this time.
-async fn still_left(runtime: &Shared, mut cut_off: Vec<CutOff>, within: Duration) -> Vec<CutOff> {
-    let left = runtime.latest_first();
-    let ended = async {
-        for one in &left {
-            one.life.ended().await;
-        }
-    };
-    let _ = timeout(within, ended).await;
-    for one in cut_off.iter_mut().filter(|one| one.is_left) {
-        one.is_left = runtime.latest_first().iter().any(|other| other.name == one.subsystem);
-        one.is_killed = !one.is_left;
-    }
-    cut_off
 }
