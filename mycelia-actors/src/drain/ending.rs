@@ -58,7 +58,7 @@ impl Ending {
     pub(crate) async fn end_or_kill(self, actor: Arc<Actor>) {
         self.end(Arc::clone(&actor)).await;
         end_idle(&self.runtime, Some(&actor)).await;
-        let part = self.runtime.registry.lock().part(Some(&actor), true);
+        let part = self.runtime.part(Some(&actor), true);
         part.iter().filter(|one| one.life.exit().is_none()).for_each(|one| one.request(Request::Kill));
     }
 
@@ -66,7 +66,8 @@ impl Ending {
     pub(crate) fn siblings(&self, siblings: Vec<Arc<Actor>>) -> Ended {
         let this = self.clone();
         Box::pin(async move {
-            let types = this.runtime.registry.lock().in_order_of_end(siblings);
+            let types = this.runtime.registry.lock().in_order_of_end(&siblings);
+            drop(siblings);
             let mut with_others = JoinSet::new();
             for of_type in &types {
                 for one in of_type {
@@ -134,7 +135,7 @@ pub(crate) async fn end_idle(runtime: &Arc<Shared>, root: Option<&Arc<Actor>>) {
     let idle = || {
         let is_idle = |one: &Arc<Actor>| one.life.exit().is_none() && one.stats().in_hand == 0;
         let childless = |one: &Arc<Actor>| runtime.registry.lock().children(one).is_empty();
-        let mut part = runtime.registry.lock().part(root, true);
+        let mut part = runtime.part(root, true);
         part.retain(|one| is_idle(one) && childless(one));
         part
     };
