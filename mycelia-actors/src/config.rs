@@ -260,7 +260,9 @@ impl<'a> Configure<'a> {
         }
         // Senders that waited come back when the mailbox is half empty: see `Mailbox`.
         let (capacity, policy) = (self.mailbox.capacity, self.mailbox.policy);
-        let queue = Channel::with_low_water(capacity, policy, capacity / 2);
+        let queue = Channel::with_low_water(capacity, policy, capacity / 2)
+            // Its receiver is a task of tokio, whose wakers only count.
+            .with_plain_receiver();
         let actor = Arc::new(Actor::new(queue, name, Arc::clone(self.shared)));
         let other = self.stop.needs.iter().find(|needed| !Arc::ptr_eq(&needed.runtime, self.shared));
         if let Some(other) = other {

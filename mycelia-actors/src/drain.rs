@@ -254,7 +254,7 @@ impl Drain {
         let quiet = self.work_off(false, &mut cut_off).await;
         self.runtime.registry.lock().end_drain(self.root.as_deref());
         if !quiet {
-            cut_off.note(&self.runtime.registry.lock().part(self.root.as_ref(), false));
+            cut_off.note(&self.runtime.part(self.root.as_ref(), false));
         }
         let ending = Ending::new(&self.runtime, self.root.as_ref(), self.limit.clone());
         let is_all = self.root.is_none();
@@ -275,7 +275,7 @@ impl Drain {
             let part = self.runtime.registry.lock().begin_last();
             part.iter().for_each(|one| one.close_to_outside());
             if !self.work_off(true, &mut cut_off).await {
-                cut_off.note(&self.runtime.registry.lock().part(None, true));
+                cut_off.note(&self.runtime.part(None, true));
             }
             ending.siblings(last).await;
         }
@@ -350,7 +350,7 @@ impl Drain {
 
     /// Kills those that have not ended: first those without children, then all others; each for a part of the grace.
     async fn kill_late(&self, cut_off: &mut CutOffs) {
-        let late = || self.runtime.registry.lock().part(self.root.as_ref(), true);
+        let late = || self.runtime.part(self.root.as_ref(), true);
         let ended = |one: &Arc<Actor>| one.life.exit().is_some();
         ending::end_idle(&self.runtime, self.root.as_ref()).await;
         let all: Vec<_> = late().into_iter().filter(|one| !ended(one)).collect();

@@ -10,7 +10,7 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::task::{Context as Task, Poll};
 
-use mycelia_core::wake_all;
+use mycelia_core::{contain, wake_all};
 use mycelia_pool::{Exhausted, Guard, Pool};
 
 use crate::ambient::Ambient;
@@ -478,7 +478,8 @@ impl InHand {
             return unsafe { slot::free(this.slot) };
         }
         match slot.publish(fate) {
-            Some(wake) => wake.now(),
+            // A waker that panics is the asker's affair.
+            Some(wake) => wake_all(wake.into_waker()),
             None => drop(Leave(this.slot)),
         }
     }
@@ -558,7 +559,8 @@ impl<R: Send + 'static> Promise<R> {
         unsafe {
             self.in_hand.slot.as_ref().payload.with_mut(|payload| Stored::write(payload.cast(), reply));
         }
-        self.in_hand.reply();
+        // The asker's waker, or the drop of a reply that comes too late, may panic: no affair of the code that replies.
+        let _ = contain(|| self.in_hand.reply());
     }
 }
 

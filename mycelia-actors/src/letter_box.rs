@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context as Task, Poll, Waker};
 
 use mycelia_core::sync::Mutex;
-use mycelia_core::wake_all;
+use mycelia_core::{contain, drop_waker, wake_all};
 use slab::Slab;
 
 use crate::budget::within_budget;
@@ -126,7 +126,7 @@ impl Recv<'_> {
             }
         };
         drop(state);
-        drop(old);
+        drop_waker(old);
         Poll::Pending
     }
 }
@@ -140,7 +140,7 @@ impl Drop for Recv<'_> {
             state.readers = Slab::new();
         }
         drop(state);
-        drop(old);
+        drop_waker(old);
     }
 }
 
@@ -150,5 +150,6 @@ pub(crate) fn end(letters: &Arc<LetterBox>) {
     state.closed = true;
     let left = std::mem::take(&mut state.letters);
     drop(state);
-    drop(left);
+    // One by one, for a second panic while the first unwinds would end the process.
+    left.into_iter().for_each(|letter| _ = contain(|| drop(letter)));
 }

@@ -125,6 +125,7 @@ mod actor;
 mod ambient;
 mod asking;
 mod batch;
+mod bell;
 mod budget;
 mod current;
 mod cycle;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context as Task, Poll, Waker};
 
 use mycelia_core::sync::Mutex;
-use mycelia_core::wake_all;
+use mycelia_core::{drop_waker, wake_all};
 use slab::Slab;
 
 use crate::budget::within_budget;
@@ -174,7 +174,7 @@ impl Life {
                 old = watchers[key].replace(waker);
             }
             drop(phase);
-            drop(old);
+            drop_waker(old);
             Poll::Pending
         };
         poll_fn(|task| within_budget(task, &mut ask)).await
@@ -198,10 +198,13 @@ struct Watch<'a> {
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         let Some(key) = self.key else { return };
-        if let Phase::Starting(Some(watchers)) | Phase::Started(Some(watchers)) = &mut *self.life.phase.lock()
-        {
-            watchers.wakers.remove(key);
+        let mut phase = self.life.phase.lock();
+        let mut old = None;
+        if let Phase::Starting(Some(watchers)) | Phase::Started(Some(watchers)) = &mut *phase {
+            old = watchers.wakers.remove(key);
             give_back(&mut watchers.wakers);
         }
+        drop(phase);
+        drop_waker(old);
     }
 }

@@ -312,13 +312,13 @@ impl Registry {
     }
 
     /// Siblings by their types, in the order in which they end: the type whose first one was spawned last goes first.
-    pub(crate) fn in_order_of_end(&self, siblings: Vec<Arc<Actor>>) -> Vec<Vec<Arc<Actor>>> {
+    pub(crate) fn in_order_of_end(&self, siblings: &[Arc<Actor>]) -> Vec<Vec<Arc<Actor>>> {
         let mut types: HashMap<u32, (u64, Vec<Arc<Actor>>), FixedState> = HashMap::default();
         for sibling in siblings {
-            let Some(one) = self.by_place.get(place(&sibling) as usize) else { continue };
+            let Some(one) = self.by_place.get(place(sibling) as usize) else { continue };
             let of_type = types.entry(one.kind).or_insert_with(|| (u64::MAX, Vec::new()));
             of_type.0 = of_type.0.min(one.id);
-            of_type.1.push(sibling);
+            of_type.1.push(Arc::clone(sibling));
         }
         let mut types: Vec<_> = types.into_values().collect();
         types.sort_unstable_by_key(|(first, _)| Reverse(*first));

@@ -1,7 +1,6 @@
 //! What the subsystems of a runtime share: slots, names, deadlines, whom to tell.
 
 use std::hash::BuildHasher;
-use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -14,9 +13,9 @@ use mycelia_core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use mycelia_core::sync::{Mutex, OnceBox};
 use mycelia_router::Policy;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
 
 use crate::actor::{Actor, Request};
+use crate::bell::Bell;
 use crate::builder::Builder;
 use crate::bus::Bus;
 use crate::current;
@@ -53,7 +52,7 @@ pub(crate) struct Shared {
     next_id: AtomicU64,
     random: AtomicU64,
     closed: AtomicBool,
-    closing: Notify,
+    closing: Bell,
 }
 
 impl Drop for Shared {
@@ -90,7 +89,7 @@ impl Shared {
             drains: Drains::default(),
             next_id: AtomicU64::new(0),
             closed: AtomicBool::new(false),
-            closing: Notify::new(),
+            closing: Bell::default(),
         }
     }
 
@@ -124,11 +123,9 @@ impl Shared {
     }
 
     fn with_timers(&self, tokio: Handle) -> Result<Handle, SpawnError> {
-        if *self.has_timers.get_or_init(|| has_timers(&tokio)) {
-            Ok(tokio)
-        } else {
-            Err(SpawnError::NoTimers)
-        }
+        // Not while others wait for it: where there are none, the panic hook runs, which is code of the user.
+        let has_timers = self.has_timers.get().copied().unwrap_or_else(|| has_timers(&tokio));
+        if *self.has_timers.get_or_init(|| has_timers) { Ok(tokio) } else { Err(SpawnError::NoTimers) }
     }
 
     pub(crate) fn next_id(&self) -> u64 {
@@ -251,8 +248,7 @@ impl Shared {
     pub(crate) fn begin_closing(&self) {
         // Release, with the Acquire in `is_closed`.
         self.closed.store(true, Ordering::Release);
-        // Outside of every lock: wakers are code of the user.
-        self.closing.notify_waiters();
+        self.closing.ring();
     }
 
     /// Those who read what the runtime itself tells get no more.
@@ -270,16 +266,16 @@ impl Shared {
     /// Waits until that is so.
     pub(crate) async fn closing(&self) {
         tokio::task::consume_budget().await;
-        let mut closing = pin!(self.closing.notified());
-        // Before the look, so that a close right after it is heard.
-        closing.as_mut().enable();
-        if !self.is_closed() {
-            closing.await;
-        }
+        self.closing.heard(|| self.is_closed()).await;
     }
 
     pub(crate) fn latest_first(&self) -> Vec<Arc<Actor>> {
         self.registry.lock().latest_first()
+    }
+
+    /// As [`Registry::part`], without the lock: what is done with these wakes senders, and drops what was the user's.
+    pub(crate) fn part(&self, root: Option<&Arc<Actor>>, last: bool) -> Vec<Arc<Actor>> {
+        self.registry.lock().part(root, last)
     }
 }
 

@@ -7,6 +7,7 @@ use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::{self, NonNull};
 use std::task::{RawWakerVTable, Waker};
 
+use mycelia_core::drop_waker;
 use mycelia_core::seeded::bug;
 use mycelia_core::sync::UnsafeCell;
 use mycelia_core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -198,6 +199,7 @@ impl Wake {
         self.0
     }
 
+    /// Wakes the asker. The caller contains a panic of its waker.
     pub(crate) fn now(self) {
         if let Some(waker) = self.0 {
             waker.wake();
@@ -437,7 +439,7 @@ impl MessageSlot {
             match self.word.compare_exchange(word, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
                     // SAFETY: as in `end_from`.
-                    drop(unsafe { waker.into_waker() });
+                    drop_waker(Some(unsafe { waker.into_waker() }));
                     return (false, None);
                 }
                 Err(now) => word = now,
@@ -464,20 +466,22 @@ impl MessageSlot {
 
     /// Changes the waker of an open ask. `Err` with the word if it has been ended meanwhile.
     fn rewake(&self, word: u64, waker: &Waker) -> Result<(), u64> {
+        // Before the slot is busy: it is code of the user, which may panic, and while it runs others may end the ask.
+        let new = waker.clone();
         let busy = if bug("the waker changed in place") { word } else { word | BUSY };
         // Acquire: later reads and writes of the waker stay behind it.
         self.word.compare_exchange(word, busy, Ordering::AcqRel, Ordering::Acquire)?;
         let old = self.waker();
-        self.put_waker(waker.clone());
+        self.put_waker(new);
         let next = if bug("the waker changed in place") { word } else { word.wrapping_add(WAKER) };
         // Release: publishes the new waker to whoever ends the ask. Nobody exchanges the word of a busy ask but to end
         // it, and then without touching the waker.
         let changed = self.word.compare_exchange(busy, next, Ordering::AcqRel, Ordering::Acquire);
         // SAFETY: while busy, both wakers are the asker's; the old one was replaced in the slot.
-        drop(unsafe { old.into_waker() });
+        drop_waker(Some(unsafe { old.into_waker() }));
         if changed.is_err() {
             // SAFETY: the ask was ended while busy, so nobody else takes the new waker.
-            drop(unsafe { self.waker().into_waker() });
+            drop_waker(Some(unsafe { self.waker().into_waker() }));
         }
         changed.map(|_| ())
     }

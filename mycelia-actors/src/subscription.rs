@@ -9,7 +9,7 @@ use std::task::{Context as Task, Poll, Waker};
 
 use futures_core::Stream;
 use mycelia_core::sync::Mutex;
-use mycelia_core::{OverflowPolicy, Patience, contain, wake_all};
+use mycelia_core::{OverflowPolicy, Patience, contain, drop_waker, wake_all};
 use mycelia_router::Router;
 
 use crate::blocking::block_on;
@@ -116,7 +116,10 @@ impl<E: Send + Sync + 'static> Stream for Subscription<E> {
 impl<E: Send + Sync + 'static> Drop for Subscription<E> {
     fn drop(&mut self) {
         self.bus.leave::<E>(self.number);
-        drop(self.backlog.end());
+        let (events, reader) = self.backlog.end();
+        drop_waker(reader);
+        // One by one, for a second panic while the first unwinds would end the process.
+        events.into_iter().for_each(|event| _ = contain(|| drop(event)));
     }
 }
 
@@ -251,7 +254,8 @@ impl<E> Backlog<E> {
             if let Some(waker) = waker.take() {
                 let old = state.reader.replace(waker);
                 drop(state);
-                drop((old, memory));
+                drop_waker(old);
+                drop(memory);
                 return Poll::Pending;
             }
             drop(state);

@@ -10,7 +10,7 @@ use std::task::{Context as Task, Poll, Wake, Waker};
 use foldhash::fast::FixedState;
 use mycelia_core::sync::Mutex;
 use mycelia_core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use mycelia_core::{Counter, wake_all};
+use mycelia_core::{Counter, drop_waker, wake_all};
 use slab::Slab;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -176,19 +176,19 @@ impl Entry {
     }
 
     fn wake(&self) {
-        let waker = self.waker.lock().clone();
+        // Taken, not cloned: the side task leaves its waker again when it is polled.
+        let waker = self.waker.lock().take();
         wake_all(waker);
     }
 
     /// What it was told. The waker is woken at the next change.
     pub(crate) fn signal(&self, task: &Task<'_>) -> Signal {
-        let mut waker = self.waker.lock();
-        let old = match &*waker {
-            Some(old) if old.will_wake(task.waker()) => None,
-            _ => waker.replace(task.waker().clone()),
-        };
-        drop(waker);
-        drop(old);
+        let is_known = self.waker.lock().as_ref().is_some_and(|own| own.will_wake(task.waker()));
+        if !is_known {
+            let new = task.waker().clone();
+            let old = self.waker.lock().replace(new);
+            drop_waker(old);
+        }
         self.signal_now()
     }
 
@@ -232,7 +232,12 @@ impl Entry {
     fn holds_up(&self) -> bool {
         self.at_stop() == AtStop::Wait
             && !self.stuck.load(Ordering::Relaxed)
-            && !self.awaits.lock().as_ref().is_some_and(|thing| thing.is_awaited())
+            && !self.awaited().is_some_and(|thing| thing.is_awaited())
+    }
+
+    /// What it waits for. A copy, so that no other lock is taken below this one, and the last owner drops it outside.
+    fn awaited(&self) -> Option<Arc<dyn Awaited>> {
+        self.awaits.lock().clone()
     }
 
     /// Says whether nothing can wake it. True if that is new.
@@ -403,13 +408,14 @@ impl Tasks {
 
     /// Ready when none is left.
     pub(crate) fn poll_gone(&self, task: &Task<'_>) -> Poll<()> {
+        let waker = task.waker().clone();
         let mut running = self.running.lock();
         if running.by_id.is_empty() {
             return Poll::Ready(());
         }
-        let old = running.gone.replace(task.waker().clone());
+        let old = running.gone.replace(waker);
         drop(running);
-        drop(old);
+        drop_waker(old);
         Poll::Pending
     }
 
@@ -469,7 +475,7 @@ impl Tasks {
             }
         };
         drop(running);
-        drop(old);
+        drop_waker(old);
         Poll::Pending
     }
 
@@ -480,7 +486,7 @@ impl Tasks {
             running.stopping = Slab::new();
         }
         drop(running);
-        drop(old);
+        drop_waker(old);
     }
 
     /// The subsystem is stopping.

@@ -171,13 +171,17 @@ impl Watches {
         ptr::from_ref(&**actor).addr()
     }
 
-    fn add(&mut self, watched: &Arc<Actor>, place: usize) {
+    /// What comes back is forgotten, and to be dropped outside the lock: it may be the last of a subsystem, and of its runtime.
+    fn add(&mut self, watched: &Arc<Actor>, place: usize) -> Vec<(Arc<Actor>, usize)> {
+        let mut forgotten = Vec::new();
         if self.by_actor.len() >= self.full {
             // Not by its life, whose lock is held where watchers are told.
-            self.by_actor.retain(|_, (watched, _)| !watched.is_gone());
+            let ended = self.by_actor.extract_if(|_, (watched, _)| watched.is_gone());
+            forgotten.extend(ended.map(|(_, watch)| watch));
             self.full = self.by_actor.len() * 2 + 16;
         }
-        self.by_actor.insert(Self::key(watched), (Arc::clone(watched), place));
+        forgotten.extend(self.by_actor.insert(Self::key(watched), (Arc::clone(watched), place)));
+        forgotten
     }
 
     fn remove(&mut self, key: usize) -> Option<(Arc<Actor>, usize)> {
@@ -213,7 +217,10 @@ pub(crate) fn watch<S: Handler<Terminated>>(
         state,
         envelope,
     }) {
-        Ok(place) => watches.lock().add(watched, place),
+        Ok(place) => {
+            let forgotten = watches.lock().add(watched, place);
+            drop(forgotten);
+        }
         Err(watcher) => watcher.tell(),
     }
     Ok(())

@@ -112,6 +112,7 @@ const NO_BURST: &[(&str, &str)] = &[
     ("actors/error.rs: killed", "a result"),
     ("actors/error.rs: left", "a result"),
     ("actors/handler.rs: messages", "a parameter"),
+    ("actors/bell.rs: wakers", "given back when the last leaves"),
     ("actors/handling.rs: later", "a borrow of `taken`"),
     ("actors/inspector.rs: subsystems", "a result"),
     ("actors/drain.rs: all", "of one drain, dropped with it"),

@@ -15,4 +15,4 @@ pub use counter::Counter;
 pub use overflow::OverflowPolicy;
 pub use panics::contain;
 pub use patience::Patience;
-pub use wake::wake_all;
+pub use wake::{drop_waker, wake_all};

@@ -100,8 +100,9 @@ impl<T: Recycle + Send + 'static> Builder<T> {
 
     /// Builds a pool whose values come from `make`.
     ///
-    /// `make` runs a chunk of times while a lock is held: it must not use this pool. If it panics, nothing was made,
-    /// and the panic reaches whoever acquired.
+    /// `make` runs a chunk of times, under no lock: it may use this pool. (Other threads that want the last values of a pool that
+    /// fails wait until these are made, so `make` must not wait for such a thread.) If `make` panics, nothing was made, and the panic
+    /// reaches the code that acquired.
     pub fn build_with(self, make: impl Fn() -> T + Send + Sync + 'static) -> Pool<T> {
         let pool = Pool::with_limits(self.limits, Box::new(make));
         pool.warm(self.warm);

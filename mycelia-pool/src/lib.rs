@@ -26,6 +26,7 @@ mod slab;
 mod slot;
 mod thread;
 mod tune;
+mod turn;
 
 pub use builder::{Builder, Exhaustion};
 pub use error::Exhausted;

@@ -51,6 +51,7 @@ impl<T: Send> Drop for Orphan<T> {
 
 #[cfg(not(mycelia_loom))]
 mod waiting {
+    use mycelia_core::contain;
     use mycelia_core::sync::Mutex;
 
     use super::Waiting;
@@ -64,7 +65,8 @@ mod waiting {
     pub(super) fn reap() {
         // Frees outside the lock: a value's drop may drop another pool.
         let returned: Vec<_> = WAITING.lock().extract_if(.., |orphan| orphan.all_returned()).collect();
-        drop(returned);
+        // A panic is no affair of the pool that happens to be built or dropped; it has been printed by the panic hook.
+        let _ = contain(|| drop(returned));
     }
 }
 

@@ -19,6 +19,7 @@ use crate::slot::{FreeSlot, Slot};
 use crate::stats::Stats;
 use crate::thread::{self, CACHED_THREADS};
 use crate::tune::{SORTED, TUNED_EVERY, Tuning};
+use crate::turn::Turn;
 
 /// The first chunk on demand has this many slots; later ones are as large as all before, up to the limits below.
 const FIRST_CHUNK: usize = if cfg!(mycelia_loom) { 1 } else { 32 };
@@ -36,6 +37,8 @@ pub(crate) struct Shared<T> {
     pub(crate) noted: Noted<T>,
     pub(crate) outs: Outs,
     limits: Limits,
+    /// Of a pool that fails, to make values.
+    turn: Turn,
     make: Box<dyn Fn() -> T + Send + Sync>,
     /// How often caches were told to flush: one that has not seen the last time does it at its next use.
     flushes: AtomicU64,
@@ -72,6 +75,7 @@ impl<T> Shared<T> {
             noted: Noted::new(),
             outs: Outs::new(),
             limits,
+            turn: Turn::new(),
             make,
             flushes: AtomicU64::new(0),
             last_trim: AtomicU64::new(0),
@@ -104,9 +108,8 @@ impl<T> Shared<T> {
     pub(crate) fn release(&self, slot: FreeSlot<T>) {
         self.outs.remove(slot.0.addr().get());
         let Some(cache) = self.own_cache() else { return self.release_to_depot(slot) };
-        let mut count = cache.next_release();
         if bug("a release counted before it is done") {
-            cache.count_release(count);
+            cache.count_release(cache.next_release());
         }
         // SAFETY: as in `acquire`.
         let put =
@@ -114,9 +117,10 @@ impl<T> Shared<T> {
         if let Err(slot) = put {
             self.release_after_unloading(cache, slot);
         }
+        // Asked last: values that went meanwhile may have given others back.
+        let mut count = cache.next_release();
         if count.is_multiple_of(TUNED_EVERY) {
             self.tune(Instant::now());
-            // A value that went may have given others back.
             count = cache.next_release();
         }
         if !bug("a release counted before it is done") {
@@ -126,11 +130,9 @@ impl<T> Shared<T> {
 
     /// Makes `count` slots beforehand, up to the capacity of a pool that fails. Returns how many were made.
     pub(crate) fn warm(&self, home: NonNull<Self>, count: usize) -> usize {
-        let mut slabs = self.slabs.lock();
-        let count = count.min(self.room_to_grow());
-        self.add_slab(&mut slabs, home, count);
-        self.warmed.add(count as u64);
-        count
+        let made = self.add_slab(home, || Some(count.min(self.room_to_grow()))).unwrap_or_default();
+        self.warmed.add(made as u64);
+        made
     }
 
     /// Gives back the slabs none of whose slots is out, and asks every cache to flush at its next use.
@@ -357,20 +359,20 @@ impl<T> Shared<T> {
 
     /// Makes another chunk, unless a slot has become free meanwhile.
     fn grow(&self, home: NonNull<Self>) -> Result<(), Exhausted> {
-        // Held while the values are made: whoever else finds the pool empty waits, and then finds slots.
-        let mut slabs = self.slabs.lock();
-        if self.depot.lock().has_free() {
-            return Ok(());
-        }
         let by_bytes = (LARGEST_CHUNK_BYTES / size_of::<Slot<T>>()).max(1);
-        let created = self.created.get() as usize;
-        let chunk = created.clamp(FIRST_CHUNK, LARGEST_CHUNK).min(by_bytes).min(self.room_to_grow());
-        if chunk == 0 {
-            return Err(Exhausted { capacity: self.limits.capacity });
+        let chunk = || {
+            let created = self.created.get() as usize;
+            let chunk = created.clamp(FIRST_CHUNK, LARGEST_CHUNK).min(by_bytes).min(self.room_to_grow());
+            (!self.depot.lock().has_free()).then_some(chunk)
+        };
+        match self.add_slab(home, chunk) {
+            Some(0) => Err(Exhausted { capacity: self.limits.capacity }),
+            Some(made) => {
+                self.grown.add(made as u64);
+                Ok(())
+            }
+            None => Ok(()),
         }
-        self.add_slab(&mut slabs, home, chunk);
-        self.grown.add(chunk as u64);
-        Ok(())
     }
 
     fn room_to_grow(&self) -> usize {
@@ -380,18 +382,34 @@ impl<T> Shared<T> {
         }
     }
 
-    fn add_slab(&self, slabs: &mut Vec<Slab<T>>, home: NonNull<Self>, count: usize) {
+    /// Makes a chunk of as many slots as `count` says under the lock, if it wants any. Returns that number.
+    ///
+    /// The values are made outside of the lock, for that is code of the user: other threads that find the pool empty meanwhile make
+    /// chunks of their own. Of a pool that fails they wait for their turn, since it may have made its last values; not so the code
+    /// that makes the values, if it acquires some itself.
+    fn add_slab(&self, home: NonNull<Self>, count: impl FnOnce() -> Option<usize>) -> Option<usize> {
+        let _turn = (self.limits.exhaustion == Exhaustion::Fail).then(|| self.turn.wait()).flatten();
+        let count = {
+            let _slabs = self.slabs.lock();
+            let count = count()?;
+            // Counted beforehand: nobody else has room for these.
+            self.created.add(count as u64);
+            count
+        };
         if count == 0 {
-            return;
+            return Some(0);
         }
+        let made = Reserved { created: &self.created, count: count as u64 };
         let slab = Slab::make(count, home, &self.make);
+        std::mem::forget(made);
+        let mut slabs = self.slabs.lock();
         let place = slabs.partition_point(|other| other.number() < slab.number());
         let mut depot = self.depot.lock();
         // SAFETY: the slab is new; this is the one call.
         unsafe { depot.add(place, &slab, !self.caches.is_empty()) };
         drop(depot);
         slabs.insert(place, slab);
-        self.created.add(count as u64);
+        Some(count)
     }
 
     fn free_empty_slabs(&self) {
@@ -417,7 +435,8 @@ impl<T> Shared<T> {
             after > 0 && empty[after - 1].contains(slot)
         });
         drop(slabs);
-        drop(empty); // the values' own drops, outside the locks
+        // The values' own drops, outside the locks. As in `tune`.
+        let _ = contain(|| drop(empty));
     }
 
     /// Acquisitions and releases, over all caches and the depot.
@@ -432,5 +451,17 @@ impl<T> Shared<T> {
         let acquired: u64 = caches().map(|cache| cache.acquired.get()).sum();
         let depot = self.depot.lock();
         (acquired + depot.acquired, released + depot.released)
+    }
+}
+
+/// Slots whose values are being made. If that panics, there are none.
+struct Reserved<'a> {
+    created: &'a Counter,
+    count: u64,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.created.add(self.count.wrapping_neg());
     }
 }

@@ -1,8 +1,10 @@
 //! A slab: the memory of one chunk of slots.
 
+use std::mem::MaybeUninit;
 use std::num::NonZeroUsize;
 use std::ptr::{self, NonNull};
 
+use mycelia_core::contain;
 use mycelia_core::sync::atomic::AtomicPtr;
 
 use crate::shared::Shared;
@@ -98,7 +100,13 @@ impl<T> Slab<T> {
 
 impl<T> Drop for Slab<T> {
     fn drop(&mut self) {
-        // SAFETY: the pointer came from `Box::leak` in `make`, and whoever drops a slab has all of its slots.
-        drop(unsafe { Box::from_raw(self.slots.as_ptr()) });
+        let first = self.slots.cast::<Slot<T>>();
+        for index in 0..self.len() {
+            // One by one, for a second panic while the first unwinds would end the process. It has been printed by the panic hook.
+            // SAFETY: in bounds; whoever drops a slab has all of its slots, and each is dropped once.
+            let _ = contain(|| unsafe { first.add(index).drop_in_place() });
+        }
+        // SAFETY: the pointer came from `Box::leak` in `make`; what was in the box has been dropped.
+        drop(unsafe { Box::from_raw(self.slots.as_ptr() as *mut [MaybeUninit<Slot<T>>]) });
     }
 }

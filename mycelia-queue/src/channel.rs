@@ -9,7 +9,7 @@ use mycelia_core::OverflowPolicy;
 use mycelia_core::seeded::bug;
 use mycelia_core::sync::atomic::{AtomicBool, Ordering};
 use mycelia_core::sync::{Mutex, MutexGuard};
-use mycelia_core::wake_all;
+use mycelia_core::{contain, drop_waker, wake_all};
 
 use crate::error::{PushError, SendError};
 use crate::in_a_row::InARow;
@@ -17,7 +17,7 @@ use crate::pushed::{Pushed, PushedMany, Rest};
 use crate::ring::Ring;
 use crate::send::Send;
 use crate::stats::Stats;
-use crate::wait::{Outcome, WaitList};
+use crate::wait::{Outcome, Rewoken, WaitList};
 
 /// Senders woken per turn of the lock, so that their wakers fit on the stack.
 const WAKES: usize = 16;
@@ -31,7 +31,7 @@ const WAKES: usize = 16;
 ///   every item.
 ///
 /// # Cost
-/// Each call takes a lock for a few instructions. Items and wakers are dropped, and tasks woken, outside of it.
+/// Each call takes a lock for a few instructions. Items are dropped, and wakers cloned, woken and dropped, outside of it.
 ///
 /// ```
 /// use mycelia_queue::{Channel, OverflowPolicy};
@@ -59,20 +59,39 @@ pub struct Channel<T> {
     state: Mutex<State<T>>,
     /// Senders were let in and not woken yet. Written under the lock.
     owes_wakes: AtomicBool,
+    /// The receiver's wakers are cloned under the lock, and not lent.
+    clones_wakers: bool,
     pub(crate) sent: InARow,
     received: InARow,
 }
 
 struct State<T> {
     ring: Ring<T>,
-    /// Stays registered from the receiver's first wait on, so that [`Channel::wake_receiver`] always works.
+    /// Stays registered from the receiver's first wait on, so that [`Channel::wake_receiver`] always works. Lent to the thread that
+    /// wakes it, for which the waker must not be cloned under the lock.
     receiver: Option<Waker>,
+    lent: Lent,
     /// The receiver found nothing and waits: the next item wakes it.
     idle: bool,
     /// Senders that were let in are woken when no more items than this are left.
     low_water: u32,
     /// Made when the first sender waits. While any waits the ring has no room to spare.
     senders: Option<Box<WaitList<T>>>,
+}
+
+/// Where the receiver's waker is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lent {
+    /// In its place, if there is one.
+    No,
+    /// With a thread that wakes it, and puts it back.
+    Yes,
+    /// The same, and it is to be woken once more.
+    Again,
+    /// With a thread that wakes it, and drops it: the receiver has registered another one, or is forgotten.
+    Replaced,
+    /// The same, and the other one is to be woken, too.
+    ReplacedAgain,
 }
 
 impl<T> State<T> {
@@ -86,19 +105,54 @@ impl<T> State<T> {
     }
 
     /// Whom to wake, if the receiver waits for the item that has just come.
-    fn edge(&mut self) -> Option<Waker> {
+    #[inline]
+    fn edge(&mut self, clones: bool) -> Option<Waker> {
         if !self.idle || self.ring.is_empty() {
             return None;
         }
         self.idle = false;
-        self.receiver.clone()
+        if clones { self.receiver.clone() } else { self.lend(false) }
     }
 
-    fn register(&mut self, waker: &Waker) -> Option<Waker> {
-        match &self.receiver {
-            Some(old) if old.will_wake(waker) => None,
-            _ => self.receiver.replace(waker.clone()),
+    /// The receiver's waker, for [`Channel::wake_lent`]. If another thread has it, that wakes once more.
+    #[inline(never)]
+    fn lend(&mut self, clones: bool) -> Option<Waker> {
+        if clones {
+            return self.receiver.clone();
         }
+        match self.lent {
+            Lent::No => {
+                let waker = self.receiver.take();
+                if waker.is_some() {
+                    self.lent = Lent::Yes;
+                }
+                waker
+            }
+            Lent::Yes | Lent::Again => {
+                if !bug("a waker that is lent is not woken again") {
+                    self.lent = Lent::Again;
+                }
+                None
+            }
+            Lent::Replaced | Lent::ReplacedAgain => {
+                self.lent = Lent::ReplacedAgain;
+                None
+            }
+        }
+    }
+
+    fn is_registered(&self, waker: &Waker) -> bool {
+        self.receiver.as_ref().is_some_and(|own| own.will_wake(waker))
+    }
+
+    /// Puts another waker, or none, in the receiver's place. The old one is to be dropped outside the lock.
+    fn register(&mut self, waker: Option<Waker>) -> Option<Waker> {
+        match self.lent {
+            Lent::Yes => self.lent = Lent::Replaced,
+            Lent::Again => self.lent = Lent::ReplacedAgain,
+            Lent::No | Lent::Replaced | Lent::ReplacedAgain => {}
+        }
+        std::mem::replace(&mut self.receiver, waker)
     }
 }
 
@@ -122,15 +176,24 @@ impl<T> Channel<T> {
             state: Mutex::new(State {
                 ring: Ring::new(capacity, policy),
                 receiver: None,
+                lent: Lent::No,
                 idle: false,
                 // More than 32 bits of items fit into no memory.
                 low_water: u32::try_from(low_water).unwrap_or(u32::MAX),
                 senders: None,
             }),
             owes_wakes: AtomicBool::new(false),
+            clones_wakers: false,
             sent: InARow::default(),
             received: InARow::default(),
         }
+    }
+
+    /// Says that the receiver's wakers run no code of a user when they are cloned and woken, as those of tokio's tasks: the queue then
+    /// clones them under its lock. It spares a second look at the lock whenever the receiver is woken.
+    #[must_use]
+    pub fn with_plain_receiver(self) -> Self {
+        Self { clones_wakers: true, ..self }
     }
 
     /// Pushes without waiting, by the policy if the queue is full (or its room belongs to waiting senders).
@@ -152,9 +215,9 @@ impl<T> Channel<T> {
         let mut state = self.state.lock();
         let reserved = state.reserved();
         let pushed = state.ring.push(item, reserved);
-        let wake = state.edge();
+        let wake = state.edge(self.clones_wakers);
         drop(state);
-        wake_if(wake);
+        self.wake_lent(wake);
         pushed
     }
 
@@ -163,9 +226,9 @@ impl<T> Channel<T> {
         let mut state = self.state.lock();
         let reserved = state.reserved();
         let pushed = state.ring.push_many(batch, reserved);
-        let wake = state.edge();
+        let wake = state.edge(self.clones_wakers);
         drop(state);
-        wake_if(wake);
+        self.wake_lent(wake);
         pushed
     }
 
@@ -185,9 +248,9 @@ impl<T> Channel<T> {
             return Err(PushError::Full { item, capacity: state.ring.capacity() });
         }
         state.ring.accept(item);
-        let wake = state.edge();
+        let wake = state.edge(self.clones_wakers);
         drop(state);
-        wake_if(wake);
+        self.wake_lent(wake);
         Ok(())
     }
 
@@ -232,7 +295,17 @@ impl<T> Channel<T> {
     fn poll_take<R>(
         &self,
         cx: &mut Context<'_>,
-        take: impl FnOnce(&mut Ring<T>) -> Option<R>,
+        take: impl FnMut(&mut Ring<T>) -> Option<R>,
+    ) -> (Poll<Option<R>>, bool) {
+        self.take_or_wait(cx, take, false)
+    }
+
+    #[inline(always)]
+    fn take_or_wait<R>(
+        &self,
+        cx: &mut Context<'_>,
+        mut take: impl FnMut(&mut Ring<T>) -> Option<R>,
+        is_registered: bool,
     ) -> (Poll<Option<R>>, bool) {
         let mut state = self.state.lock();
         let before = state.ring.len();
@@ -246,24 +319,40 @@ impl<T> Channel<T> {
         if state.ring.is_shut() {
             return (Poll::Ready(None), false);
         }
+        if !is_registered && !state.is_registered(cx.waker()) {
+            drop(state);
+            return self.register_and_take(cx, take);
+        }
         if bug("going idle in two steps") {
             drop(state);
             state = self.state.lock();
         }
         state.idle = true;
-        let old = state.register(cx.waker());
         let memory = state.ring.idle();
         drop(state);
-        drop(old);
         (Poll::Pending, memory.is_some())
+    }
+
+    /// Registers the waker, which is cloned and dropped outside of the lock; and looks again.
+    #[cold]
+    fn register_and_take<R>(
+        &self,
+        cx: &mut Context<'_>,
+        take: impl FnMut(&mut Ring<T>) -> Option<R>,
+    ) -> (Poll<Option<R>>, bool) {
+        self.register_receiver(cx.waker());
+        // Not to be compared once more: the clone of a waker need not be known by it.
+        self.take_or_wait(cx, take, true)
     }
 
     /// Registers whom [`wake_receiver`](Self::wake_receiver) and the next item wake, without looking for items.
     pub fn register_receiver(&self, waker: &Waker) {
-        let mut state = self.state.lock();
-        let old = state.register(waker);
-        drop(state);
-        drop(old);
+        if self.state.lock().is_registered(waker) {
+            return;
+        }
+        let new = Some(waker.clone());
+        let old = self.state.lock().register(new);
+        drop_waker(old);
     }
 
     /// Wakes the receiver whether there are items or not, so that it looks at something else.
@@ -273,37 +362,39 @@ impl<T> Channel<T> {
             return;
         }
         state.idle = false;
-        let waker = state.receiver.clone();
+        let waker = state.lend(self.clones_wakers);
         drop(state);
-        wake_if(waker);
+        self.wake_lent(waker);
     }
 
     /// Forgets the receiver's waker, and with it whatever the waker keeps alive.
     pub fn forget_receiver(&self) {
         let mut state = self.state.lock();
         state.idle = false;
-        let old = state.receiver.take();
+        let old = state.register(None);
         drop(state);
-        drop(old);
+        drop_waker(old);
     }
 
     /// Refuses every later item, gives waiting senders theirs back, and wakes the receiver, which may take what is left.
     pub fn close(&self) {
         let mut state = self.state.lock();
+        if state.ring.is_shut() {
+            // Also for a waker that closes the channel which wakes it.
+            return;
+        }
         state.ring.close();
         let line = state.senders.as_mut().filter(|_| !bug("a close that forgets the line"));
         let refused = line.map_or(0, |senders| senders.refuse_all());
         state.ring.count_refused(refused);
         state.idle = false;
-        let receiver = state.receiver.clone();
+        let receiver = if bug("a close that wakes nobody") { None } else { state.lend(self.clones_wakers) };
         if state.senders.is_some() {
             self.wake_senders_of(state);
         } else {
             drop(state);
         }
-        if !bug("a close that wakes nobody") {
-            wake_if(receiver);
-        }
+        self.wake_lent(receiver);
     }
 
     /// [Closes](Self::close), if the receiver waits for items, and there are none, nor senders in line. False if it does not.
@@ -318,9 +409,9 @@ impl<T> Channel<T> {
         }
         state.ring.close();
         state.idle = false;
-        let receiver = state.receiver.clone();
+        let receiver = state.lend(self.clones_wakers);
         drop(state);
-        wake_if(receiver);
+        self.wake_lent(receiver);
         true
     }
 
@@ -358,9 +449,9 @@ impl<T> Channel<T> {
         state.ring.forget_refused(1);
         let reserved = state.reserved();
         let pushed = state.ring.push_open(item, reserved);
-        let wake = state.edge();
+        let wake = state.edge(self.clones_wakers);
         drop(state);
-        wake_if(wake);
+        self.wake_lent(wake);
         pushed
     }
 
@@ -373,9 +464,9 @@ impl<T> Channel<T> {
         state.ring.forget_refused(batch.len());
         let reserved = state.reserved();
         let pushed = state.ring.push_many_open(batch, reserved);
-        let wake = state.edge();
+        let wake = state.edge(self.clones_wakers);
         drop(state);
-        wake_if(wake);
+        self.wake_lent(wake);
         pushed
     }
 
@@ -480,43 +571,68 @@ impl<T> Channel<T> {
         cx: &Context<'_>,
     ) -> Result<Option<usize>, SendError<T>> {
         let mut state = self.state.lock();
+        let closed = if inside { state.ring.is_shut() } else { state.ring.is_closed() };
+        if closed || state.ring.capacity() == 0 {
+            state.ring.count_refused(usize::from(!inside));
+            return Err(SendError(item));
+        }
+        if !state.ring.has_room() || state.reserved() {
+            drop(state);
+            return self.get_in_line(item, inside, cx);
+        }
         if inside {
             state.ring.forget_refused(1);
         }
+        state.ring.accept(item);
+        let wake = state.edge(self.clones_wakers);
+        drop(state);
+        self.wake_lent(wake);
+        Ok(None)
+    }
+
+    /// Gets in line, with a waker that is cloned outside of the lock; if there is still no room then.
+    #[cold]
+    fn get_in_line(&self, item: T, inside: bool, cx: &Context<'_>) -> Result<Option<usize>, SendError<T>> {
+        let waker = cx.waker().clone();
+        let mut state = self.state.lock();
         let closed = if inside { state.ring.is_shut() } else { state.ring.is_closed() };
-        if closed || state.ring.capacity() == 0 {
-            state.ring.count_refused(1);
-            return Err(SendError(item));
-        }
-        if state.ring.has_room() && !state.reserved() {
-            state.ring.accept(item);
-            let wake = state.edge();
+        if closed || state.ring.has_room() && !state.reserved() {
             drop(state);
-            wake_if(wake);
-            return Ok(None);
+            drop_waker(Some(waker));
+            return self.start_sending(item, inside, cx);
+        }
+        if inside {
+            state.ring.forget_refused(1);
         }
         if bug("getting in line in two steps") {
             drop(state);
             state = self.state.lock();
         }
         let senders = state.senders.get_or_insert_with(|| Box::new(WaitList::new()));
-        Ok(Some(senders.add(item, cx.waker().clone())))
+        Ok(Some(senders.add(item, waker)))
     }
 
     /// Asks for the outcome of waiting.
     pub(crate) fn poll_sending(&self, key: usize, cx: &Context<'_>) -> Poll<Result<(), SendError<T>>> {
-        let mut state = self.state.lock();
-        let Some(senders) = &mut state.senders else { unreachable!("a sender has a key from this list") };
-        if let Ok(old) = senders.rewake(key, cx.waker()) {
-            drop(state);
-            drop(old);
-            return Poll::Pending;
-        }
-        let outcome = senders.remove(key);
-        drop(state);
-        match outcome {
-            Outcome::Refused(item, _) => Poll::Ready(Err(SendError(item))),
-            Outcome::Accepted(_) | Outcome::Waiting(..) => Poll::Ready(Ok(())),
+        // As in `start_sending`.
+        let mut waker = None;
+        let outcome = loop {
+            let mut state = self.state.lock();
+            let Some(senders) = &mut state.senders else { unreachable!("a sender has a key from this list") };
+            match senders.rewake(key, cx.waker(), &mut waker) {
+                Rewoken::Waits => break None,
+                Rewoken::NeedsWaker => {
+                    drop(state);
+                    waker = Some(cx.waker().clone());
+                }
+                Rewoken::Over => break Some(senders.remove(key)),
+            }
+        };
+        drop_waker(waker);
+        match outcome.map(Outcome::into_item) {
+            None => Poll::Pending,
+            Some(None) => Poll::Ready(Ok(())),
+            Some(Some(item)) => Poll::Ready(Err(SendError(item))),
         }
     }
 
@@ -532,10 +648,7 @@ impl<T> Channel<T> {
             state.ring.forget_refused(1);
         }
         drop(state);
-        match outcome? {
-            Outcome::Waiting(item, _) | Outcome::Refused(item, _) => Some(item),
-            Outcome::Accepted(_) => None,
-        }
+        outcome?.into_item()
     }
 
     /// Moves items of waiting senders into the room that was freed by taking this many items. Wakes the senders if few items
@@ -557,6 +670,37 @@ impl<T> Channel<T> {
         }
     }
 
+    /// Wakes the receiver by the waker that was lent, and puts that back. A panic of the waker has been printed by the panic hook.
+    #[inline]
+    fn wake_lent(&self, waker: Option<Waker>) {
+        let Some(waker) = waker else { return };
+        if self.clones_wakers {
+            waker.wake();
+        } else {
+            self.wake_and_put_back(waker);
+        }
+    }
+
+    #[cold]
+    fn wake_and_put_back(&self, waker: Waker) {
+        let mut lent = Some(waker);
+        while let Some(waker) = lent {
+            let _ = contain(|| waker.wake_by_ref());
+            let mut state = self.state.lock();
+            let before = std::mem::replace(&mut state.lent, Lent::No);
+            let mut old = Some(waker);
+            if matches!(before, Lent::Yes | Lent::Again) {
+                std::mem::swap(&mut state.receiver, &mut old);
+            }
+            lent = match before {
+                Lent::Again | Lent::ReplacedAgain => state.lend(false),
+                Lent::No | Lent::Yes | Lent::Replaced => None,
+            };
+            drop(state);
+            drop_waker(old);
+        }
+    }
+
     #[cold]
     fn wake_senders_of<'a>(&'a self, mut state: MutexGuard<'a, State<T>>) {
         self.owes_wakes.store(false, Ordering::Relaxed);
@@ -573,12 +717,6 @@ impl<T> Channel<T> {
             }
             state = self.state.lock();
         }
-    }
-}
-
-fn wake_if(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
     }
 }
 

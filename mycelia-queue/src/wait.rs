@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::task::Waker;
 
+use mycelia_core::drop_waker;
 use slab::Slab;
 
 const NONE: usize = usize::MAX;
@@ -47,9 +48,32 @@ enum Entry<T> {
 /// How a sender's waiting ended. A waker in it is to be dropped outside the lock.
 pub(crate) enum Outcome<T> {
     /// It has not: here is the item, which will not be sent.
-    Waiting(T, #[allow(dead_code, reason = "dropped by the caller")] Waker),
-    Accepted(#[allow(dead_code, reason = "dropped by the caller")] Option<Waker>),
-    Refused(T, #[allow(dead_code, reason = "dropped by the caller")] Option<Waker>),
+    Waiting(T, Waker),
+    Accepted(Option<Waker>),
+    Refused(T, Option<Waker>),
+}
+
+impl<T> Outcome<T> {
+    /// The item, unless it was accepted. Drops the waker.
+    pub(crate) fn into_item(self) -> Option<T> {
+        let (item, waker) = match self {
+            Self::Waiting(item, waker) => (Some(item), Some(waker)),
+            Self::Accepted(waker) => (None, waker),
+            Self::Refused(item, waker) => (Some(item), waker),
+        };
+        drop_waker(waker);
+        item
+    }
+}
+
+/// What becomes of a sender that asks while it is in line.
+pub(crate) enum Rewoken {
+    /// Its waker is the right one.
+    Waits,
+    /// It is to come again with a waker.
+    NeedsWaker,
+    /// The outcome is there.
+    Over,
 }
 
 impl<T> WaitList<T> {
@@ -108,13 +132,17 @@ impl<T> WaitList<T> {
         outcome
     }
 
-    /// If the sender still waits, sees to it that `waker` is the one that is woken, and returns one to be dropped
-    /// outside the lock. `Err` if the outcome is there.
-    pub(crate) fn rewake(&mut self, key: usize, waker: &Waker) -> Result<Option<Waker>, ()> {
-        match &mut self.entries[key] {
-            Entry::Waiting { waker: old, .. } if old.will_wake(waker) => Ok(None),
-            Entry::Waiting { waker: old, .. } => Ok(Some(std::mem::replace(old, waker.clone()))),
-            Entry::Accepted(_) | Entry::Refused(..) => Err(()),
+    /// If the sender still waits, sees to it that `waker` is the one that is woken; if another was, by exchanging that for `new`, a clone.
+    /// What is in its place afterwards is to be dropped outside the lock.
+    pub(crate) fn rewake(&mut self, key: usize, waker: &Waker, new: &mut Option<Waker>) -> Rewoken {
+        match (&mut self.entries[key], new) {
+            (Entry::Waiting { waker: old, .. }, _) if old.will_wake(waker) => Rewoken::Waits,
+            (Entry::Waiting { waker: old, .. }, Some(new)) => {
+                std::mem::swap(old, new);
+                Rewoken::Waits
+            }
+            (Entry::Waiting { .. }, None) => Rewoken::NeedsWaker,
+            (Entry::Accepted(_) | Entry::Refused(..), _) => Rewoken::Over,
         }
     }
 

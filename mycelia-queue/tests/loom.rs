@@ -295,3 +295,45 @@ fn twin_a_receiver_that_is_about_to_wait_is_not_woken() {
         "a_receiver_is_woken_for_other_reasons_too"
     ));
 }
+
+/// The second of them finds the waker with the first, who wakes once more.
+#[test]
+fn a_receiver_that_is_woken_for_two_reasons_at_once_sees_both() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(|| {
+        let channel = Arc::new(Channel::<u32>::new(1, OverflowPolicy::Error));
+        let told = Arc::new(loom::sync::atomic::AtomicUsize::new(0));
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let (other, tell) = (Arc::clone(&channel), Arc::clone(&told));
+                thread::spawn(move || {
+                    tell.fetch_add(1, loom::sync::atomic::Ordering::AcqRel);
+                    other.wake_receiver();
+                })
+            })
+            .collect();
+        let mut is_registered = false;
+        block_on(std::future::poll_fn(|cx| {
+            // Once: it stays registered.
+            if !std::mem::replace(&mut is_registered, true) {
+                channel.register_receiver(cx.waker());
+            }
+            if told.load(loom::sync::atomic::Ordering::Acquire) == 2 {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        }));
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        channel.forget_receiver();
+    });
+}
+
+#[test]
+fn twin_a_waker_that_is_lent_and_not_woken_again_loses_a_wake_up() {
+    assert!(scene_fails_with(
+        "a waker that is lent is not woken again",
+        "a_receiver_that_is_woken_for_two_reasons_at_once_sees_both"
+    ));
+}

@@ -35,6 +35,7 @@ pub(crate) struct Live {
 
 #[derive(Default)]
 struct Watchers {
+    /// To be told, and dropped, outside of the lock: both wake watchers, which is code of the user.
     senders: Vec<mpsc::Sender<Bytes>>,
     /// The last event, while a task ticks. A new answer begins with it.
     latest: Option<(Instant, Bytes)>,
@@ -93,21 +94,28 @@ pub(crate) fn watch(metrics: &Metrics) -> Option<Watching> {
     let live = &metrics.inner().live;
     let latest = live.lock().latest.clone().filter(|(at, _)| at.elapsed() < PERIOD);
     let (at, event) = latest.unwrap_or_else(|| (Instant::now(), event(metrics)));
-    let mut watchers = live.lock();
-    watchers.senders.retain(|sender| !sender.is_closed());
-    if watchers.senders.len() >= MOST {
-        return None;
-    }
     let (sender, events) = mpsc::channel(BEHIND + 1);
-    // There is room for these.
+    // There is room for these, and nobody to be woken.
     let _ = sender.try_send(Bytes::from_static(RETRY));
     let _ = sender.try_send(event.clone());
-    watchers.senders.push(sender);
+    let mut watchers = live.lock();
+    let closed: Vec<_> = watchers.senders.extract_if(.., |sender| sender.is_closed()).collect();
+    let has_room = watchers.senders.len() < MOST;
+    if has_room {
+        watchers.senders.push(sender);
+    }
     // The task may have gone with its tokio.
-    if watchers.ticking.strong_count() == 0 {
-        let ticking = Arc::new(());
-        watchers.ticking = Arc::downgrade(&ticking);
+    let ticking = (has_room && watchers.ticking.strong_count() == 0).then(|| Arc::new(()));
+    if let Some(ticking) = &ticking {
+        watchers.ticking = Arc::downgrade(ticking);
         watchers.latest = Some((at, event));
+    }
+    drop(watchers);
+    drop(closed);
+    if !has_room {
+        return None;
+    }
+    if let Some(ticking) = ticking {
         tokio::spawn(tick(metrics.clone(), ticking));
     }
     let ended = Box::pin(ended(metrics.inspector().clone(), live.ends.subscribe()));
@@ -122,8 +130,13 @@ async fn tick(metrics: Metrics, _ticking: Arc<()>) {
     loop {
         ticks.tick().await;
         let event = event(&metrics);
-        let mut watchers = metrics.inner().live.lock();
-        watchers.senders.retain(|sender| sender.try_send(event.clone()).is_ok());
+        let live = &metrics.inner().live;
+        let senders = live.lock().senders.clone();
+        let late: Vec<_> = senders.iter().filter(|sender| sender.try_send(event.clone()).is_err()).collect();
+        let mut watchers = live.lock();
+        let is_late = |sender: &mpsc::Sender<Bytes>| late.iter().any(|late| late.same_channel(sender));
+        // Not the last ones: those are dropped with `senders`, after the lock.
+        watchers.senders.retain(|sender| !is_late(sender));
         watchers.latest = Some((Instant::now(), event));
         let was_alone = std::mem::replace(&mut is_alone, watchers.senders.is_empty());
         if was_alone && is_alone {

@@ -158,8 +158,11 @@ impl Metrics {
         };
         let Chosen { subsystems, not_shown, health } = inner.subsystems(&survey, verdicts, rows);
         let [waited, took] = inner.timings.lately();
-        let mut process = lock(&inner.process);
-        *process = Process::now().unwrap_or(*process);
+        let process = {
+            let mut process = lock(&inner.process);
+            *process = Process::now().unwrap_or(*process);
+            *process
+        };
         let (pool, paths) = (inner.inspector.pool_stats(), inner.inspector.path_stats());
         Snapshot {
             at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as f64 / 1e3,
@@ -190,7 +193,7 @@ impl Metrics {
             },
             routes: inner.inspector.routes().len() as u64,
             missed_dead_letters: inner.inspector.missed_dead_letters(),
-            process: *process,
+            process,
             tokio: inner.tokio.as_ref().map(TokioRuntime::of).unwrap_or_default(),
         }
     }
@@ -222,10 +225,14 @@ struct Chosen {
 impl Inner {
     /// Takes a sample for the health of all subsystems; how many these are.
     pub(crate) fn sample(&self) -> usize {
-        // In this order: a survey that has waited for the lock would be older than the sample before.
-        let mut history = lock(&self.history);
-        let survey = self.inspector.survey();
-        history.sample(Instant::now(), &survey);
+        let survey;
+        {
+            // In this order: a survey that has waited for the lock would be older than the sample before. It is dropped outside of the
+            // lock, for the figures in it are the user's.
+            let mut history = lock(&self.history);
+            survey = self.inspector.survey();
+            history.sample(Instant::now(), &survey);
+        }
         survey.subsystems.len()
     }
 

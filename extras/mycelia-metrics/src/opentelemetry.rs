@@ -1,7 +1,7 @@
 //! Export to OpenTelemetry: instruments that are read whenever its SDK collects.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use opentelemetry::KeyValue;
@@ -85,18 +85,32 @@ type Values = HashMap<&'static str, Vec<(Vec<KeyValue>, f64)>>;
 
 struct Collected {
     metrics: Metrics,
-    latest: Mutex<Option<(Instant, Values)>>,
+    latest: Mutex<Option<(Instant, Arc<Values>)>>,
 }
 
 impl Collected {
+    fn lock(&self) -> MutexGuard<'_, Option<(Instant, Arc<Values>)>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The values of this collection, if an instrument has asked before.
+    fn recent(&self) -> Option<Arc<Values>> {
+        self.lock()
+            .as_ref()
+            .filter(|(at, _)| at.elapsed() < ONE_COLLECTION)
+            .map(|(_, values)| Arc::clone(values))
+    }
+
     fn observe(self: &Arc<Self>, name: &'static str) -> impl Fn(&dyn AsyncInstrument<f64>) + use<> {
         let collected = Arc::clone(self);
         move |instrument| {
-            let mut latest = collected.latest.lock().unwrap_or_else(PoisonError::into_inner);
-            let (_, values) = match latest.take().filter(|(at, _)| at.elapsed() < ONE_COLLECTION) {
-                Some(recent) => latest.insert(recent),
-                None => latest.insert((Instant::now(), values(&collected.metrics.exported()))),
-            };
+            // Under no lock: to ask for the figures of subsystems, and to observe, runs code of the user.
+            let recent = collected.recent();
+            let values = recent.unwrap_or_else(|| {
+                let values = Arc::new(values(&collected.metrics.exported()));
+                collected.lock().replace((Instant::now(), Arc::clone(&values)));
+                values
+            });
             for (attributes, value) in values.get(name).into_iter().flatten() {
                 instrument.observe(*value, attributes);
             }

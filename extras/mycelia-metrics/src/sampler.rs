@@ -1,7 +1,7 @@
 //! Samples by the clock, whoever looks.
 
 use std::panic::catch_unwind;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -37,20 +37,33 @@ enum Task {
 impl Sampler {
     /// Takes samples of these metrics from now on: on the tokio that calls this, or on that of the metrics.
     pub(crate) fn start(&self, metrics: &Arc<Inner>) {
-        let mut task = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*task {
-            Task::Impossible => return,
-            Task::Running(running) if !running.is_finished() => return,
-            Task::Running(_) | Task::None => {}
+        let is_needed = |task: &Task| match task {
+            Task::Impossible => false,
+            Task::Running(running) => running.is_finished(),
+            Task::None => true,
+        };
+        if !is_needed(&self.lock()) {
+            return;
         }
         let tokio = Handle::try_current().ok().or_else(|| metrics.tokio.clone());
         let Some(tokio) = tokio.filter(|_| !metrics.inspector.is_closing()) else { return };
         let _inside = tokio.enter();
-        // There is no other way to tell.
-        *task = match catch_unwind(|| drop(sleep(SHORTEST))) {
+        // There is no other way to tell. Under no lock: the panic hook is code of the user.
+        let new = match catch_unwind(|| drop(sleep(SHORTEST))) {
             Ok(()) => Task::Running(tokio.spawn(run(Arc::downgrade(metrics)))),
             Err(_) => Task::Impossible,
         };
+        let mut task = self.lock();
+        // Another thread may have been faster.
+        let surplus = if is_needed(&task) { std::mem::replace(&mut *task, new) } else { new };
+        drop(task);
+        if let Task::Running(surplus) = surplus {
+            surplus.abort();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Task> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

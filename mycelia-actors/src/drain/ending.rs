@@ -81,13 +81,14 @@ impl Ending {
     pub(crate) async fn end_or_kill(self, actor: Arc<Actor>) {
         self.end(&actor).await;
         end_idle(&self.runtime, Some(&actor)).await;
-        let part = self.runtime.registry.lock().part(Some(&actor), true);
+        let part = self.runtime.part(Some(&actor), true);
         part.iter().filter(|one| one.life.exit().is_none()).for_each(|one| one.request(Request::Kill));
     }
 
     /// Ends these, type after type; those of one type at the same time. From nine tenths of the limit on, all at the same time.
     pub(crate) async fn siblings(&self, siblings: Vec<Arc<Actor>>) {
-        let types = self.runtime.registry.lock().in_order_of_end(siblings);
+        let types = self.runtime.registry.lock().in_order_of_end(&siblings);
+        drop(siblings);
         for of_type in &types {
             for one in of_type {
                 let has_others =
@@ -150,7 +151,7 @@ pub(crate) async fn end_idle(runtime: &Arc<Shared>, root: Option<&Arc<Actor>>) {
     let idle = || {
         let is_idle = |one: &Arc<Actor>| one.life.exit().is_none() && one.stats().in_hand == 0;
         let childless = |one: &Arc<Actor>| runtime.registry.lock().children(one).is_empty();
-        let mut part = runtime.registry.lock().part(root, true);
+        let mut part = runtime.part(root, true);
         part.retain(|one| is_idle(one) && childless(one));
         part
     };
