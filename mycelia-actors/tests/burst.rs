@@ -116,6 +116,8 @@ const NO_BURST: &[(&str, &str)] = &[
     ("actors/handling.rs: later", "a borrow of `taken`"),
     ("actors/inspector.rs: subsystems", "a result"),
     ("actors/drain.rs: all", "of one drain, dropped with it"),
+    ("actors/drain/shutdown.rs: tokios", "as many as call `shutdown`"),
+    ("actors/drain/ending.rs: begun", "of one drain, dropped with it"),
     ("actors/drain.rs: places", "of one drain, dropped with it"),
     ("actors/registry.rs: kinds", "as many as there are types of subsystems"),
     ("actors/registry.rs: orphans", "a result"),

@@ -92,6 +92,14 @@ const LOCKS: &[(&str, &str, Shown)] = &[
     ("actors/sweeper.rs: notify", "tokio's own: woken is a task of the kernel", NoneCould),
     ("actors/drain.rs: look", "tokio's own: woken is a task of the kernel", NoneCould),
     ("actors/drain.rs: timeout", "tokio's own: a duration; woken is a task of the kernel", NoneCould),
+    (
+        "actors/clock_hold.rs: state",
+        "exchanges the waker of tokio's `block_on`; what is held is let go afterwards",
+        NoneCould,
+    ),
+    ("actors/drain/ending.rs: begun", "addresses", NoneCould),
+    ("actors/drain/shutdown.rs: tokios", "numbers of tokios", NoneCould),
+    ("actors/drain/shutdown.rs: result", "keeps a list that was made before", NoneCould),
     ("actors/drain.rs: shutdown", "looks up or makes a shutdown", By(end_of_all)),
     (
         "actors/figures.rs: Shown",

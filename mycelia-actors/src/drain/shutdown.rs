@@ -1,16 +1,16 @@
 //! The one drain of a whole runtime, and those who wait for its result.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mycelia_core::sync::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 use tokio::task::coop::consume_budget;
 use tokio::time::Instant;
 
 use super::{Drain, Limit};
+use crate::bell::Bell;
 use crate::current;
 use crate::error::{CutOff, ShutdownError};
 use crate::registry::Phase;
@@ -23,19 +23,16 @@ pub(crate) struct Shutdown {
     /// they do may be done twice, and the first to come to the end says what was cut off.
     tokios: Mutex<Vec<tokio::runtime::Id>>,
     /// What was cut off, once it is over.
-    result: watch::Sender<Option<Vec<CutOff>>>,
+    result: OnceLock<Vec<CutOff>>,
+    over: Bell,
 }
 
 impl Shutdown {
     /// One of those who look after it has come to the end.
     fn is_over(&self, runtime: &Shared, cut_off: Vec<CutOff>) {
-        let is_first = self.result.send_if_modified(|result| {
-            let is_first = result.is_none();
-            result.get_or_insert(cut_off);
-            is_first
-        });
-        if is_first {
+        if self.result.set(cut_off).is_ok() {
             tell_of_slots_out(runtime);
+            self.over.ring();
         }
     }
 }
@@ -51,10 +48,8 @@ pub(crate) async fn shutdown(runtime: &Arc<Shared>, within: Duration) -> Result<
     let here = Handle::current();
     let shutdown = join(runtime, within);
     look_after(&shutdown, runtime, here);
-    let mut result = shutdown.result.subscribe();
-    // There is always a sender.
-    let mut cut_off =
-        result.wait_for(Option::is_some).await.ok().and_then(|all| all.clone()).unwrap_or_default();
+    shutdown.over.heard(|| shutdown.result.get().is_some()).await;
+    let mut cut_off = shutdown.result.get().cloned().unwrap_or_default();
     for one in cut_off.iter_mut().filter(|one| one.is_left) {
         one.is_left = runtime.latest_first().iter().any(|other| other.name == one.subsystem);
         one.is_killed = !one.is_left;
@@ -85,8 +80,12 @@ fn join(runtime: &Arc<Shared>, within: Duration) -> Arc<Shutdown> {
         shutdown.limit.shorten(Instant::now(), within);
         return shutdown;
     }
-    let (result, _) = watch::channel(None);
-    let shutdown = Arc::new(Shutdown { limit: Limit::new(Some(within)), tokios: Mutex::default(), result });
+    let shutdown = Arc::new(Shutdown {
+        limit: Limit::new(Some(within)),
+        tokios: Mutex::default(),
+        result: OnceLock::new(),
+        over: Bell::default(),
+    });
     *current = Some(Arc::clone(&shutdown));
     drop(current);
     let part = {
@@ -105,8 +104,7 @@ fn look_after(shutdown: &Arc<Shutdown>, runtime: &Arc<Shared>, here: Handle) {
     let here = Some(here).filter(|here| runtime.has_subsystems_on(here) || has_timers(here));
     for tokio in here.into_iter().chain(runtime.home()) {
         let mut tokios = shutdown.tokios.lock();
-        let is_over = shutdown.result.borrow().is_some();
-        if is_over || tokios.contains(&tokio.id()) {
+        if shutdown.result.get().is_some() || tokios.contains(&tokio.id()) {
             continue;
         }
         tokios.push(tokio.id());
