@@ -9,7 +9,7 @@ use crate::batch::{Batch, Filled};
 use crate::config::Configure;
 use crate::context::Context;
 use crate::cycle::{self, Ending, For};
-use crate::drain::quiet::first_busy;
+use crate::drain::quiet::{first_busy, is_quiet};
 use crate::envelope::{Asker, Envelope, Promise, Slots};
 use crate::error::AskFailure;
 use crate::handler::Handler;
@@ -128,7 +128,7 @@ fn failure(fate: Fate) -> AskFailure {
 pub struct Inbox {
     batch: Batch,
     actor: Arc<Actor>,
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 /// The senders' end.
@@ -173,7 +173,7 @@ fn mailbox_of(runtime: &Runtime, parent: Option<&Outside>) -> (Outside, Inbox) {
         .map_or_else(|| Configure::new(runtime.shared(), None), |parent| Configure::child(&parent.0, None));
     let Ok(actor) = configured.register::<Nobody>(None) else { unreachable!("nothing is wrong") };
     let batch = Batch::new(Arc::clone(&actor));
-    (Outside(Arc::clone(&actor)), Inbox { batch, actor, _runtime: runtime.clone() })
+    (Outside(Arc::clone(&actor)), Inbox { batch, actor, runtime: runtime.clone() })
 }
 
 impl Outside {
@@ -228,6 +228,14 @@ impl Outside {
     }
 }
 
+impl Outside {
+    /// True if its whole runtime has nothing left to do, as a shutdown finds out.
+    #[must_use]
+    pub fn is_all_quiet(&self) -> bool {
+        is_quiet(&self.0.runtime, None, true, &mut None)
+    }
+}
+
 /// True if these have nothing left to do, as a stop of all of them finds out.
 #[must_use]
 pub fn are_quiet(all: &[&Outside]) -> bool {
@@ -236,6 +244,13 @@ pub fn are_quiet(all: &[&Outside]) -> bool {
 }
 
 impl Inbox {
+    /// What makes another mailbox in the same runtime.
+    #[must_use]
+    pub fn spawns(&self) -> impl Fn() -> (Outside, Self) + use<> {
+        let runtime = self.runtime.clone();
+        move || mailbox_of(&runtime, None)
+    }
+
     /// Handles a message, if there is one: this is what its handler does.
     pub fn handle(&mut self, task: &mut Task<'_>, handler: impl FnOnce()) -> bool {
         if self.poll(task) != Poll::Ready(Woken::Message) {

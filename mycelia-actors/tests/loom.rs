@@ -319,6 +319,36 @@ fn twin_a_look_at_what_has_begun_first_calls_it_quiet_too_early() {
 }
 
 #[test]
+fn what_is_spawned_between_the_looks_is_not_missed() {
+    explore(|| {
+        let (first, mut inbox) = mailbox();
+        assert!(inbox.poll(&mut noop()).is_pending());
+        assert!(first.tell());
+        let thread = thread::spawn(move || {
+            let spawn = inbox.spawns();
+            let mut next = None;
+            inbox.handle(&mut noop(), || {
+                let (address, inbox) = spawn();
+                assert!(address.tell());
+                next = Some(inbox);
+            });
+            assert!(inbox.poll(&mut noop()).is_pending());
+            next
+        });
+        assert!(!first.is_all_quiet(), "the next has a message, which is not handled");
+        drop(thread.join().unwrap());
+    });
+}
+
+#[test]
+fn twin_spawns_between_the_looks_that_are_missed_make_it_quiet_too_early() {
+    assert!(scene_fails_with(
+        "spawns between the looks are missed",
+        "what_is_spawned_between_the_looks_is_not_missed"
+    ));
+}
+
+#[test]
 fn what_came_before_a_published_count_is_seen() {
     loom::model(|| {
         let counts: Arc<[Counter; 2]> = Arc::default();
