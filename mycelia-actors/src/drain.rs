@@ -27,11 +27,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
-use crate::actor::{Actor, Request};
+use crate::actor::Actor;
 use crate::error::CutOff;
 use crate::ledger::Rare;
 use crate::registry::Phase;
-use crate::runtime::grace;
 use crate::shared::Shared;
 use ending::Ending;
 use shutdown::Shutdown;
@@ -279,7 +278,8 @@ impl Drain {
             }
             ending.siblings(last).await;
         }
-        self.kill_late(&mut cut_off).await;
+        let note = |late: &[Arc<Actor>]| cut_off.note_late(late);
+        ending::kill_late(&self.runtime, self.root.as_ref(), note).await;
         self.limit.until(Limit::end, self.runtime.drains.told()).await;
         self.over = true;
         cut_off.list()
@@ -346,29 +346,6 @@ impl Drain {
         members.iter().for_each(|one| one.close_to_outside());
         let ending = Ending::new(&self.runtime, Some(&part), limit);
         tokio::spawn(async move { ending.end_or_kill(part).await });
-    }
-
-    /// Kills those that have not ended: first those without children, then all others; each for a part of the grace.
-    async fn kill_late(&self, cut_off: &mut CutOffs) {
-        let late = || self.runtime.part(self.root.as_ref(), true);
-        let ended = |one: &Arc<Actor>| one.life.exit().is_some();
-        ending::end_idle(&self.runtime, self.root.as_ref()).await;
-        let all: Vec<_> = late().into_iter().filter(|one| !ended(one)).collect();
-        if all.is_empty() {
-            return;
-        }
-        cut_off.note_late(&all);
-        let grace = grace(all.len()).min(Duration::from_millis(80));
-        let childless = |one: &&Arc<Actor>| self.runtime.registry.lock().children(one).is_empty();
-        let first: Vec<_> = all.iter().filter(childless).cloned().collect();
-        ending::kill(&first, grace / 2).await;
-        // Those who have waited for them may have nothing left to do but to end.
-        let rest: Vec<_> = all.iter().filter(|one| !ended(one)).cloned().collect();
-        rest.iter().filter(|one| !one.is_killed()).for_each(|one| one.request(Request::StopNow));
-        ending::ended_within(grace / 4, &rest).await;
-        let rest: Vec<_> = late().into_iter().filter(|one| !ended(one)).collect();
-        cut_off.note_late(&rest);
-        ending::kill(&rest, grace / 4).await;
     }
 }
 

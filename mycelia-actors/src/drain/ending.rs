@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::Limit;
 use crate::actor::{Actor, Request};
+use crate::runtime::grace;
 use crate::shared::Shared;
 use crate::watch::unwatch;
 
@@ -80,9 +81,7 @@ impl Ending {
     /// The same; and it is killed at the limit.
     pub(crate) async fn end_or_kill(self, actor: Arc<Actor>) {
         self.end(&actor).await;
-        end_idle(&self.runtime, Some(&actor)).await;
-        let part = self.runtime.part(Some(&actor), true);
-        part.iter().filter(|one| one.life.exit().is_none()).for_each(|one| one.request(Request::Kill));
+        kill_late(&self.runtime, Some(&actor), |_| {}).await;
     }
 
     /// Ends these, type after type; those of one type at the same time. From nine tenths of the limit on, all at the same time.
@@ -147,7 +146,7 @@ const IDLE_WITHIN: Duration = Duration::from_millis(10);
 
 /// Lets subsystems end by themselves that have nothing in hand, children before parents. (A limit of zero, or one that was shortened, comes
 /// when they have only just been told to end: a kill would overtake that, and `stopped` would not run.)
-pub(crate) async fn end_idle(runtime: &Arc<Shared>, root: Option<&Arc<Actor>>) {
+async fn end_idle(runtime: &Arc<Shared>, root: Option<&Arc<Actor>>) {
     let idle = || {
         let is_idle = |one: &Arc<Actor>| one.life.exit().is_none() && one.stats().in_hand == 0;
         let childless = |one: &Arc<Actor>| runtime.registry.lock().children(one).is_empty();
@@ -169,6 +168,34 @@ pub(crate) async fn end_idle(runtime: &Arc<Shared>, root: Option<&Arc<Actor>>) {
     };
     // One that is late is killed.
     let _ = tokio::time::timeout(IDLE_WITHIN, all).await;
+}
+
+/// Kills those that have not ended, this one and all below it, or all there are: first those without children, then all others; each for a
+/// part of the grace. They are noted before.
+pub(crate) async fn kill_late(
+    runtime: &Arc<Shared>,
+    root: Option<&Arc<Actor>>,
+    mut note: impl FnMut(&[Arc<Actor>]),
+) {
+    let ended = |one: &Arc<Actor>| one.life.exit().is_some();
+    let late = || runtime.part(root, true).into_iter().filter(|one| !ended(one)).collect::<Vec<_>>();
+    end_idle(runtime, root).await;
+    let all = late();
+    if all.is_empty() {
+        return;
+    }
+    note(&all);
+    let grace = grace(all.len()).min(Duration::from_millis(80));
+    let childless = |one: &&Arc<Actor>| !runtime.registry.lock().has_children(one);
+    let first: Vec<_> = all.iter().filter(childless).cloned().collect();
+    kill(&first, grace / 2).await;
+    // Those who have waited for them may have nothing left to do but to end.
+    let rest: Vec<_> = all.iter().filter(|one| !ended(one)).cloned().collect();
+    rest.iter().filter(|one| !one.is_killed()).for_each(|one| one.request(Request::StopNow));
+    ended_within(grace / 4, &rest).await;
+    let rest = late();
+    note(&rest);
+    kill(&rest, grace / 4).await;
 }
 
 /// Kills all of them, and waits until they have ended, but not longer than this.

@@ -1,0 +1,149 @@
+//! Who ends when in a drain: those that are needed, parts with limits of their own, those that end last, and late ones.
+#![cfg(not(mycelia_loom))]
+
+mod drains;
+
+use std::sync::Arc;
+use std::task::{Context as Task, Wake, Waker};
+
+use drains::{SECOND, Work, desk, in_time, lines, multi, pipe, with};
+use mycelia_actors::prelude::*;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep, timeout};
+
+/// Tasks that are left while a part is over its own limit and the others are not.
+async fn tasks_while_a_part_is_late(with_child: bool) -> (usize, usize) {
+    let runtime = Runtime::new();
+    let part = runtime.configure("part").stop_timeout(10 * SECOND).spawn(desk().0).unwrap();
+    let late = if with_child { with(&part, |cx| cx.spawn(desk().0).unwrap()).await } else { part };
+    let other = runtime.spawn("other", desk().0).unwrap();
+    late.tell(Work(60 * SECOND)).unwrap();
+    other.tell(Work(30 * SECOND)).unwrap();
+    tokio::task::yield_now().await;
+    let before = Handle::current().metrics().num_alive_tasks();
+    let shutdown = runtime.clone();
+    let shutdown = tokio::spawn(async move { shutdown.shutdown_within(100 * SECOND).await });
+    sleep(9 * SECOND + SECOND / 2).await;
+    let now = Handle::current().metrics().num_alive_tasks();
+    let error = shutdown.await.unwrap().unwrap_err();
+    assert_eq!(error.killed, [late.name().clone()], "{error}");
+    (before, now)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_over_its_own_limit_is_cut_once() {
+    for with_child in [false, true] {
+        let (before, now) = tasks_while_a_part_is_late(with_child).await;
+        assert!(now <= before + 5, "{before} tasks, then {now}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_waits_for_the_own_stop_of_one_that_needs_it() {
+    let runtime = Runtime::new();
+    let (store, log) = desk();
+    let cart = store.clone();
+    let store = runtime.spawn("store", store).unwrap();
+    with(&store, |cx| drop(cx.spawn(desk().0).unwrap())).await;
+    let cart = runtime.configure("cart").needs(&store).spawn(cart).unwrap();
+    pipe(&cart, 5 * SECOND, "paid").await;
+    cart.stop();
+    sleep(SECOND).await;
+    store.stop();
+    store.ended().await;
+    assert_eq!(lines(&log), ["paid", "cart stopped", "store stopped"]);
+    assert_eq!(cart.side_tasks().abandoned, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limit_of_one_that_ends_last_begins_when_it_is_its_turn() {
+    let runtime = Runtime::new();
+    let audit = runtime.configure("audit").ends_last().stop_timeout(2 * SECOND).spawn(desk().0).unwrap();
+    let other = runtime.spawn("other", desk().0).unwrap();
+    other.tell(Work(10 * SECOND)).unwrap();
+    pipe(&audit, 11 * SECOND, "audited").await;
+    let watch = audit.clone();
+    let ended = tokio::spawn(async move {
+        let began = Instant::now();
+        (watch.ended().await, began.elapsed())
+    });
+    runtime.shutdown().await.unwrap();
+    let (exit, took) = ended.await.unwrap();
+    assert!(matches!(exit, Exit::Stopped) && took >= 11 * SECOND, "{exit:?} after {took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_that_ends_last_spawns_meanwhile_is_as_open_as_it_is() {
+    let runtime = Runtime::new();
+    let (audit, log) = desk();
+    let audit = runtime.configure("audit").ends_last().spawn(audit).unwrap();
+    let other = runtime.spawn("other", desk().0).unwrap();
+    other.tell(Work(10 * SECOND)).unwrap();
+    let shutdown = tokio::spawn({
+        let runtime = runtime.clone();
+        async move { runtime.shutdown().await }
+    });
+    sleep(SECOND).await;
+    let child = with(&audit, |cx| cx.spawn(drains::Desk::default()).unwrap()).await;
+    child.ask(drains::Note("from outside")).await.unwrap();
+    shutdown.await.unwrap().unwrap();
+    assert_eq!(lines(&log), ["audit stopped"]);
+}
+
+/// Ends before the desks, for its type came later; and leaves them work at its end.
+struct Front(Address<drains::Desk>, Address<drains::Desk>);
+impl Subsystem for Front {
+    async fn stopped(&mut self, _: &Exit, _: &mut Context<Self>) {
+        self.0.tell(Work(3600 * SECOND)).unwrap();
+        for _ in 0..100 {
+            self.1.tell(Work(SECOND)).unwrap();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_late_does_not_keep_a_siblings_stopped_from_running() {
+    let runtime = Runtime::new();
+    let (desk, log) = desk();
+    let first = runtime.spawn("first", desk.clone()).unwrap();
+    let second = runtime.spawn("second", desk).unwrap();
+    runtime.spawn("front", Front(first.clone(), second)).unwrap();
+    let error = runtime.shutdown_within(100 * SECOND).await.unwrap_err();
+    assert_eq!(lines(&log), ["second stopped"]);
+    assert_eq!(error.killed, [first.name().clone()]);
+}
+
+#[tokio::test]
+async fn a_thousand_in_a_row_that_need_one_another_end_in_their_order() {
+    let runtime = Runtime::new();
+    let (desk, log) = desk();
+    let mut last = runtime.spawn("0", desk.clone()).unwrap();
+    for number in 1..1000 {
+        last = runtime.configure(&number.to_string()).needs(&last).spawn(desk.clone()).unwrap();
+    }
+    last.started().await.unwrap();
+    runtime.shutdown().await.unwrap();
+    assert_eq!(lines(&log), (0..1000).rev().map(|number| format!("{number} stopped")).collect::<Vec<_>>());
+}
+
+/// A waker of a user, which asks the runtime something.
+struct Asks(Runtime);
+impl Wake for Asks {
+    fn wake(self: Arc<Self>) {
+        assert!(!self.0.is_empty());
+    }
+}
+
+#[test]
+fn wakers_of_those_that_end_last_run_under_no_lock() {
+    in_time(|| {
+        multi().block_on(async {
+            let runtime = Runtime::new();
+            let audit = runtime.configure("audit").ends_last().spawn(desk().0).unwrap();
+            let mut stopping = Box::pin(with(&audit, Context::stopping).await);
+            let waker = Waker::from(Arc::new(Asks(runtime.clone())));
+            assert!(stopping.as_mut().poll(&mut Task::from_waker(&waker)).is_pending());
+            timeout(30 * SECOND, runtime.shutdown()).await.expect("it hangs").unwrap();
+        });
+    });
+}
