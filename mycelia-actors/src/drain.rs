@@ -9,22 +9,19 @@
 //! A subsystem without children looks after its own stop, in its loop. All other drains are looked after by a task: a
 //! *coordinator*, which does the same for a subsystem with all below it and for the whole runtime.
 
+mod cut_offs;
 pub(crate) mod ending;
+mod limit;
 pub(crate) mod quiet;
 pub(crate) mod shutdown;
 
-use std::collections::HashMap;
-use std::future::poll_fn;
 use std::pin::pin;
-use std::ptr;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
 
 use mycelia_core::sync::Mutex;
 use mycelia_core::sync::atomic::{AtomicUsize, Ordering};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use crate::actor::Actor;
@@ -32,7 +29,9 @@ use crate::error::CutOff;
 use crate::ledger::Rare;
 use crate::registry::Phase;
 use crate::shared::Shared;
+use cut_offs::CutOffs;
 use ending::Ending;
+use limit::Limit;
 use shutdown::Shutdown;
 
 /// What the drains of a runtime share.
@@ -80,73 +79,6 @@ impl Drains {
                 return;
             }
             look.await;
-        }
-    }
-}
-
-/// A day that does not come: limits beyond it are none.
-const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
-
-/// How long a drain may take. It can be shortened.
-#[derive(Clone)]
-pub(crate) struct Limit {
-    began: Instant,
-    timeout: Arc<watch::Sender<Duration>>,
-}
-
-impl Limit {
-    pub(crate) fn new(timeout: Option<Duration>) -> Self {
-        Self::from(Instant::now(), timeout.unwrap_or(FAR))
-    }
-
-    fn from(began: Instant, timeout: Duration) -> Self {
-        let (timeout, _) = watch::channel(timeout.min(FAR));
-        Self { began, timeout: Arc::new(timeout) }
-    }
-
-    pub(crate) fn timeout(&self) -> Duration {
-        *self.timeout.borrow()
-    }
-
-    /// Leaves no more time than this from now on.
-    pub(crate) fn shorten(&self, now: Instant, within: Duration) {
-        let shorter = now.saturating_duration_since(self.began).saturating_add(within);
-        self.timeout.send_if_modified(|timeout| {
-            let is_shorter = shorter < *timeout;
-            *timeout = shorter.min(*timeout);
-            is_shorter
-        });
-    }
-
-    /// When the rest is killed.
-    pub(crate) fn end(&self) -> Instant {
-        self.began + self.timeout()
-    }
-
-    /// When what is left is told to end, quiet or not.
-    pub(crate) fn force(&self) -> Instant {
-        self.began + self.timeout() / 10 * 9
-    }
-
-    /// Waits for something until `when` says, which may change.
-    pub(crate) async fn until<T>(
-        &self,
-        when: fn(&Self) -> Instant,
-        something: impl Future<Output = T>,
-    ) -> Option<T> {
-        let mut something = pin!(something);
-        let mut timeout = self.timeout.subscribe();
-        loop {
-            let mut shortened = pin!(timeout.changed());
-            let either = poll_fn(|task| match something.as_mut().poll(task) {
-                Poll::Ready(found) => Poll::Ready(Some(found)),
-                Poll::Pending => shortened.as_mut().poll(task).map(|_| None),
-            });
-            match timeout_at(when(self), either).await {
-                Ok(Some(found)) => return Some(found),
-                Ok(None) => {}
-                Err(_) => return None,
-            }
         }
     }
 }
@@ -360,56 +292,5 @@ impl Drop for Drain {
         drop(registry);
         part.iter().for_each(|one| one.close());
         root.queue.wake_receiver();
-    }
-}
-
-/// What a drain has cut off, subsystem by subsystem.
-#[derive(Default)]
-struct CutOffs {
-    all: Vec<(Arc<Actor>, CutOff)>,
-    /// Where each is, by its address in memory.
-    places: HashMap<usize, usize>,
-}
-
-impl CutOffs {
-    /// These are told to end, whatever they have left.
-    fn note(&mut self, all: &[Arc<Actor>]) {
-        for one in all {
-            let stats = one.stats();
-            let side_tasks = one.ledger.rare_if_any().map(|rare| rare.tasks.waited_for()).unwrap_or_default();
-            if stats.queued > 0 || !side_tasks.is_empty() {
-                let found = self.find(one);
-                found.queued = stats.queued;
-                found.side_tasks = side_tasks;
-            }
-        }
-    }
-
-    /// These have not ended, and are killed.
-    fn note_late(&mut self, all: &[Arc<Actor>]) {
-        for one in all {
-            let in_hand = one.stats().in_hand;
-            self.find(one).in_hand = in_hand;
-        }
-    }
-
-    fn find(&mut self, one: &Arc<Actor>) -> &mut CutOff {
-        let place = *self.places.entry(ptr::from_ref(&**one).addr()).or_insert_with(|| {
-            self.all.push((Arc::clone(one), CutOff::of(one.name.clone())));
-            self.all.len() - 1
-        });
-        &mut self.all[place].1
-    }
-
-    /// With how each of them ended. One that was late, and ended by itself all the same, lost nothing.
-    fn list(self) -> Vec<CutOff> {
-        let all = self.all.into_iter().map(|(one, mut cut_off)| {
-            let exit = one.life.exit();
-            cut_off.is_left = exit.is_none();
-            cut_off.is_killed = matches!(exit, Some(crate::lifecycle::Exit::Killed));
-            cut_off
-        });
-        all.filter(|one| one.queued > 0 || !one.side_tasks.is_empty() || one.is_killed || one.is_left)
-            .collect()
     }
 }

@@ -91,7 +91,7 @@ const LOCKS: &[(&str, &str, Shown)] = &[
     ("actors/sweeper.rs: thread", "unparks a thread of the kernel", NoneCould),
     ("actors/sweeper.rs: notify", "tokio's own: woken is a task of the kernel", NoneCould),
     ("actors/drain.rs: look", "tokio's own: woken is a task of the kernel", NoneCould),
-    ("actors/drain.rs: timeout", "tokio's own: a duration; woken is a task of the kernel", NoneCould),
+    ("actors/drain/limit.rs: timeout", "tokio's own: a duration; woken is a task of the kernel", NoneCould),
     (
         "actors/clock_hold.rs: state",
         "exchanges the waker of tokio's `block_on`; what is held is let go afterwards",

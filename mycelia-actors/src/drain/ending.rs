@@ -8,7 +8,7 @@ use std::time::Duration;
 use mycelia_core::sync::Mutex;
 use tokio::time::Instant;
 
-use super::Limit;
+use super::limit::Limit;
 use crate::actor::{Actor, Request};
 use crate::runtime::grace;
 use crate::shared::Shared;

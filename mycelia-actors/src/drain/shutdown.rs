@@ -9,7 +9,8 @@ use tokio::runtime::Handle;
 use tokio::task::coop::consume_budget;
 use tokio::time::Instant;
 
-use super::{Drain, Limit};
+use super::Drain;
+use super::limit::Limit;
 use crate::bell::Bell;
 use crate::current;
 use crate::error::{CutOff, ShutdownError};
