@@ -295,57 +295,42 @@ impl<T> Channel<T> {
     fn poll_take<R>(
         &self,
         cx: &mut Context<'_>,
-        take: impl FnMut(&mut Ring<T>) -> Option<R>,
-    ) -> (Poll<Option<R>>, bool) {
-        self.take_or_wait(cx, take, false)
-    }
-
-    #[inline(always)]
-    fn take_or_wait<R>(
-        &self,
-        cx: &mut Context<'_>,
         mut take: impl FnMut(&mut Ring<T>) -> Option<R>,
-        is_registered: bool,
     ) -> (Poll<Option<R>>, bool) {
-        let mut state = self.state.lock();
-        let before = state.ring.len();
-        if let Some(taken) = take(&mut state.ring) {
-            if state.senders.is_some() {
-                let count = before - state.ring.len();
-                self.let_senders_in(state, count);
+        let mut is_registered = false;
+        loop {
+            let mut state = self.state.lock();
+            let before = state.ring.len();
+            if let Some(taken) = take(&mut state.ring) {
+                if state.senders.is_some() {
+                    let count = before - state.ring.len();
+                    self.let_senders_in(state, count);
+                }
+                return (Poll::Ready(Some(taken)), false);
             }
-            return (Poll::Ready(Some(taken)), false);
-        }
-        if state.ring.is_shut() {
-            return (Poll::Ready(None), false);
-        }
-        if !is_registered && !state.is_registered(cx.waker()) {
+            if state.ring.is_shut() {
+                return (Poll::Ready(None), false);
+            }
+            if is_registered || state.is_registered(cx.waker()) {
+                if bug("going idle in two steps") {
+                    drop(state);
+                    state = self.state.lock();
+                }
+                state.idle = true;
+                let memory = state.ring.idle();
+                drop(state);
+                return (Poll::Pending, memory.is_some());
+            }
+            // The waker is cloned and dropped outside of the lock; then this looks again. It is not compared once more: the clone of a
+            // waker need not be known by it.
             drop(state);
-            return self.register_and_take(cx, take);
+            self.register_receiver(cx.waker());
+            is_registered = true;
         }
-        if bug("going idle in two steps") {
-            drop(state);
-            state = self.state.lock();
-        }
-        state.idle = true;
-        let memory = state.ring.idle();
-        drop(state);
-        (Poll::Pending, memory.is_some())
-    }
-
-    /// Registers the waker, which is cloned and dropped outside of the lock; and looks again.
-    #[cold]
-    fn register_and_take<R>(
-        &self,
-        cx: &mut Context<'_>,
-        take: impl FnMut(&mut Ring<T>) -> Option<R>,
-    ) -> (Poll<Option<R>>, bool) {
-        self.register_receiver(cx.waker());
-        // Not to be compared once more: the clone of a waker need not be known by it.
-        self.take_or_wait(cx, take, true)
     }
 
     /// Registers whom [`wake_receiver`](Self::wake_receiver) and the next item wake, without looking for items.
+    #[inline(never)]
     pub fn register_receiver(&self, waker: &Waker) {
         if self.state.lock().is_registered(waker) {
             return;
