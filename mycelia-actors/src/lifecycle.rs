@@ -150,8 +150,10 @@ impl Life {
         let (new, over) = change(std::mem::take(&mut *phase));
         *phase = new;
         // Under the lock the messages get their places only; what else belongs to it comes below.
-        let watchers = over.into_iter().flat_map(|watchers| watchers.of_the_end);
-        let told: Vec<_> = watchers.map(|(_, watcher)| watcher.put()).collect();
+        let mut told = Vec::new();
+        if let Some(watchers) = over.filter(|watchers| !watchers.of_the_end.is_empty()) {
+            told.extend(watchers.of_the_end.into_iter().map(|(_, watcher)| watcher.put()));
+        }
         drop(phase);
         told.into_iter().for_each(Notified::wake);
         wake_all(wakers);
