@@ -123,7 +123,7 @@ fn two_callers_return_at_the_limit_with_the_same_result() {
         let (go, until) = std::sync::mpsc::channel::<()>();
         main.block_on(async {
             // It blocks its thread, so it cannot be killed.
-            one.tell(drains::With(move |_: &Context<Desk>| drop(until.recv()))).unwrap();
+            one.tell(drains::With(move |_: &Context<Desk>| _ = until.recv())).unwrap();
             while one.stats().in_hand == 0 {
                 tokio::task::yield_now().await;
             }

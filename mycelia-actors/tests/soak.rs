@@ -199,7 +199,7 @@ fn sums(all: &[Address<Worker>]) -> (Stats, SideTaskStats) {
     for address in all {
         accounted(address);
         let stats = address.stats();
-        sum += stats.clone();
+        sum += stats;
         assert_eq!(stats.drop_panics, 0);
         let tasks = address.side_tasks();
         assert_eq!((tasks.started, 0), (tasks.accounted(), tasks.running), "{tasks:?}");
