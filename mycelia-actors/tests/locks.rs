@@ -289,9 +289,8 @@ impl World {
         let _ = (runtime.routes(), runtime.pool_stats(), runtime.len(), inspector.is_closing());
         let _ = (address.stats(), address.side_tasks(), address.exit(), format!("{address:?}"));
         let _ = address.tell(Note(OnDrop(None)));
-        for mut future in [Box::pin(address.ended()) as Pin<Box<dyn Future<Output = Exit> + Send>>] {
-            let _ = poll(&mut future, Waker::noop());
-        }
+        let mut future: Pin<Box<dyn Future<Output = Exit> + Send>> = Box::pin(address.ended());
+        let _ = poll(&mut future, Waker::noop());
         let _ = poll(&mut Box::pin(address.ask(Count)), Waker::noop());
         let _ = poll(&mut Box::pin(inspector.closing()), Waker::noop());
         let bus = runtime.bus();
@@ -359,7 +358,9 @@ impl Handler<Count> for Desk {
 }
 
 /// Does something with the context.
-struct Do(Box<dyn FnOnce(&mut Desk, &mut Context<Desk>) + Send>);
+struct Do(Work);
+
+type Work = Box<dyn FnOnce(&mut Desk, &mut Context<Desk>) + Send>;
 impl Handler<Do> for Desk {
     type Reply = ();
     async fn handle(&mut self, Do(work): Do, cx: &mut Context<Self>) {

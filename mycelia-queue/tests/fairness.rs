@@ -4,7 +4,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 
 use mycelia_queue::{Channel, OverflowPolicy};
 
@@ -21,7 +21,7 @@ fn polls(future: impl Future) -> u32 {
     let waker = Waker::from(Arc::clone(&count));
     let mut future = pin!(future);
     let mut polls = 1;
-    while let Poll::Pending = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+    while future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
         assert_eq!(count.0.load(Ordering::SeqCst), polls, "it sleeps");
         polls += 1;
     }
