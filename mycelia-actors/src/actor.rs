@@ -197,6 +197,7 @@ impl Actor {
     #[cold]
     fn push_inside(&self, envelope: Envelope) -> Result<Pushed<Envelope>, PushError<Envelope>> {
         if self.is_sent_from_inside() {
+            self.is_sent_again(1);
             self.queue.push_inside(envelope)
         } else {
             Err(PushError::Closed { item: envelope })
@@ -214,6 +215,12 @@ impl Actor {
                     Arc::ptr_eq(&origin.runtime, &self.runtime) && registry().is_inside(self, origin)
                 })
             })
+    }
+
+    /// Takes so many messages that the queue has refused, and counted, out of the ledger, because they are sent again from inside.
+    #[cold]
+    pub(crate) fn is_sent_again(&self, messages: usize) {
+        self.ledger.rare().again.add(messages as u64);
     }
 
     /// A message goes back to its sender for a reason that the queue knows nothing of.

@@ -15,6 +15,7 @@ use crate::current;
 use crate::cycle::{self, For, Mark};
 use crate::envelope::{Asker, Envelope};
 use crate::error::{AskFailure, Refusal};
+use crate::posting::line_inside;
 use crate::slot::Fate;
 use crate::tell::refusal;
 
@@ -112,7 +113,7 @@ impl<A: Deref<Target = Actor> + Clone, R> Asking<A, R> {
             }
             // (Without waiting, `push` has seen to it.)
             Err((envelope, Refusal::Stopped)) if self.waits && self.actor.is_sent_from_inside() => {
-                self.line = Some(Line::to_inside(QueueOf(self.actor.clone()), envelope));
+                self.line = Some(line_inside(self.actor.clone(), envelope));
             }
             Err((envelope, refusal)) => {
                 return Err(self.refused(envelope, AskFailure::Refused(refusal)));
@@ -129,7 +130,7 @@ impl<A: Deref<Target = Actor> + Clone, R> Asking<A, R> {
         match Pin::new(line).poll(task) {
             // As in `Posting::wait`.
             Poll::Ready(Err(error)) if self.actor.is_sent_from_inside() => {
-                self.line = Some(Line::to_inside(QueueOf(self.actor.clone()), error.0));
+                self.line = Some(line_inside(self.actor.clone(), error.0));
                 self.poll_line(task)
             }
             Poll::Ready(Ok(())) => {

@@ -40,6 +40,8 @@ pub(crate) struct Rare {
     pub(crate) returned: Counter,
     /// Of those that were returned: given up by side tasks, and so undelivered.
     pub(crate) given_up: Counter,
+    /// Of those that the queue has refused: sent again from inside, so the queue counts them once more.
+    pub(crate) again: Counter,
     /// Replies that were promised, and no longer are.
     pub(crate) promises: Promises,
     pub(crate) drop_panics: Counter,
@@ -242,13 +244,14 @@ impl Ledger {
         let dropped = rare(|rare| &rare.dropped);
         let begun = self.begun.get();
         let (returned, given_up) = (rare(|rare| &rare.returned), rare(|rare| &rare.given_up));
+        let again = rare(|rare| &rare.again);
         Stats {
-            sent: queue.pushed + returned + notices,
+            sent: (queue.pushed + returned + notices).saturating_sub(again),
             handled,
             failed,
             evicted: queue.evicted + dropped,
             discarded: queue.discarded,
-            returned: (queue.refused + returned).saturating_sub(given_up),
+            returned: (queue.refused + returned).saturating_sub(given_up + again),
             expired,
             undelivered: undelivered + given_up,
             queued: queue.len as u64 + (queue.popped + notices).saturating_sub(begun),

@@ -46,8 +46,8 @@ impl<A: Deref<Target = Actor> + Clone> Posting<A> {
     }
 
     fn line_for(&self, envelope: Envelope, inside: bool) -> Line<QueueOf<A>, Envelope> {
-        let queue = QueueOf(self.line.channel().0.clone());
-        if inside { Line::to_inside(queue, envelope) } else { Line::to(queue, envelope) }
+        let actor = self.line.channel().0.clone();
+        if inside { line_inside(actor, envelope) } else { Line::to(QueueOf(actor), envelope) }
     }
 
     /// Gives up. The envelope, unless it is in the mailbox, or has come back.
@@ -114,6 +114,13 @@ impl<A: Deref<Target = Actor> + Clone> Posting<A> {
             Err((item, refusal))
         }))
     }
+}
+
+/// A place in line from inside, for an envelope that the queue has just refused.
+#[cold]
+pub(crate) fn line_inside<A: Deref<Target = Actor>>(actor: A, envelope: Envelope) -> Line<QueueOf<A>, Envelope> {
+    actor.is_sent_again(1);
+    Line::to_inside(QueueOf(actor), envelope)
 }
 
 /// A limit of time that depends on no tokio: an ask that gets no reply.

@@ -104,6 +104,7 @@ pub(crate) fn tell_many<M>(
     let mut told = ToldMany::default();
     let mut pushed = actor.queue.push_many(&mut batch);
     if matches!(pushed.rest, Rest::Closed) && actor.is_sent_from_inside() {
+        actor.is_sent_again(batch.len());
         pushed = actor.queue.push_many_inside(&mut batch);
     }
     told.queued = pushed.queued;

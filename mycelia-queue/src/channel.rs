@@ -13,7 +13,7 @@ use mycelia_core::{contain, drop_waker, wake_all};
 
 use crate::error::{PushError, SendError};
 use crate::in_a_row::InARow;
-use crate::pushed::{Pushed, PushedMany, Rest};
+use crate::pushed::{Pushed, PushedMany};
 use crate::ring::Ring;
 use crate::send::Send;
 use crate::stats::Stats;
@@ -421,34 +421,29 @@ impl<T> Channel<T> {
         busy
     }
 
-    /// Pushes an item that [`push`](Self::push) has just refused, from inside of a channel that is
-    /// [closed to outside](Self::close_to_outside). Takes the count of that refusal back.
+    /// Pushes an item from inside of a channel that may be [closed to outside](Self::close_to_outside). Otherwise as
+    /// [`push`](Self::push).
+    ///
+    /// An item that `push` has refused before is another push for [`stats`](Self::stats): one was refused, and one has the fate that
+    /// this gives it.
     ///
     /// # Errors
-    /// As [`push`](Self::push); the refusal is counted again.
+    /// As [`push`](Self::push); `Closed` only after [`close`](Self::close).
     pub fn push_inside(&self, item: T) -> Result<Pushed<T>, PushError<T>> {
         let mut state = self.state.lock();
-        if state.ring.is_shut() {
-            return Err(PushError::Closed { item });
-        }
-        state.ring.forget_refused(1);
         let reserved = state.reserved();
-        let pushed = state.ring.push_open(item, reserved);
+        let pushed = state.ring.push_inside(item, reserved);
         let wake = state.edge(self.clones_wakers);
         drop(state);
         self.wake_lent(wake);
         pushed
     }
 
-    /// Pushes a batch that [`push_many`](Self::push_many) has just refused, as [`push_inside`](Self::push_inside) does.
+    /// Pushes a batch in one step, as [`push_many`](Self::push_many) does, from inside as [`push_inside`](Self::push_inside) does.
     pub fn push_many_inside(&self, batch: &mut VecDeque<T>) -> PushedMany {
         let mut state = self.state.lock();
-        if state.ring.is_shut() {
-            return PushedMany { queued: 0, rest: Rest::Closed };
-        }
-        state.ring.forget_refused(batch.len());
         let reserved = state.reserved();
-        let pushed = state.ring.push_many_open(batch, reserved);
+        let pushed = state.ring.push_many_inside(batch, reserved);
         let wake = state.edge(self.clones_wakers);
         drop(state);
         self.wake_lent(wake);
@@ -547,8 +542,6 @@ impl<T> Channel<T> {
     }
 
     /// The first step of a send: in if there is room, else in line, with this key. `Err` gives the item back.
-    ///
-    /// From inside it is an item that was refused, and counted, before.
     pub(crate) fn start_sending(
         &self,
         item: T,
@@ -558,15 +551,12 @@ impl<T> Channel<T> {
         let mut state = self.state.lock();
         let closed = if inside { state.ring.is_shut() } else { state.ring.is_closed() };
         if closed || state.ring.capacity() == 0 {
-            state.ring.count_refused(usize::from(!inside));
+            state.ring.count_refused(1);
             return Err(SendError(item));
         }
         if !state.ring.has_room() || state.reserved() {
             drop(state);
             return self.get_in_line(item, inside, cx);
-        }
-        if inside {
-            state.ring.forget_refused(1);
         }
         state.ring.accept(item);
         let wake = state.edge(self.clones_wakers);
@@ -585,9 +575,6 @@ impl<T> Channel<T> {
             drop(state);
             drop_waker(Some(waker));
             return self.start_sending(item, inside, cx);
-        }
-        if inside {
-            state.ring.forget_refused(1);
         }
         if bug("getting in line in two steps") {
             drop(state);
@@ -629,8 +616,8 @@ impl<T> Channel<T> {
         let mut state = self.state.lock();
         let outcome = state.senders.as_mut().map(|senders| senders.remove(key));
         if let Some(Outcome::Refused(..)) = outcome {
-            // Nobody saw the refusal: it was never sent.
-            state.ring.forget_refused(1);
+            // Nobody saw the refusal, which the close has counted: it was never sent.
+            state.ring.forget_a_refusal();
         }
         drop(state);
         outcome?.into_item()

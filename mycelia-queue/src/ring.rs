@@ -121,9 +121,18 @@ impl<T> Ring<T> {
         self.push_open(item, reserved)
     }
 
+    /// As `push`, from inside.
+    pub(crate) fn push_inside(&mut self, item: T, reserved: bool) -> Result<Pushed<T>, PushError<T>> {
+        if self.is_shut() {
+            self.losses().refused += 1;
+            return Err(PushError::Closed { item });
+        }
+        self.push_open(item, reserved)
+    }
+
     /// As `push`, whether it is closed or not.
     #[inline]
-    pub(crate) fn push_open(&mut self, item: T, reserved: bool) -> Result<Pushed<T>, PushError<T>> {
+    fn push_open(&mut self, item: T, reserved: bool) -> Result<Pushed<T>, PushError<T>> {
         if self.has_room() && !reserved {
             self.accept(item);
             return Ok(Pushed::Queued);
@@ -148,16 +157,22 @@ impl<T> Ring<T> {
 
     /// Pushes a batch by the policy; what comes back is in the batch afterwards.
     pub(crate) fn push_many(&mut self, batch: &mut VecDeque<T>, reserved: bool) -> PushedMany {
-        let count = batch.len();
-        if self.closed {
-            self.losses().refused += count as u64;
-            return PushedMany { queued: 0, rest: Rest::Closed };
-        }
-        self.push_many_open(batch, reserved)
+        if self.closed { self.refuse_many(batch) } else { self.push_many_open(batch, reserved) }
+    }
+
+    /// As `push_many`, from inside.
+    pub(crate) fn push_many_inside(&mut self, batch: &mut VecDeque<T>, reserved: bool) -> PushedMany {
+        if self.is_shut() { self.refuse_many(batch) } else { self.push_many_open(batch, reserved) }
+    }
+
+    /// Leaves the whole batch to the caller, because it is closed.
+    fn refuse_many(&mut self, batch: &VecDeque<T>) -> PushedMany {
+        self.losses().refused += batch.len() as u64;
+        PushedMany { queued: 0, rest: Rest::Closed }
     }
 
     /// As `push_many`, whether it is closed or not.
-    pub(crate) fn push_many_open(&mut self, batch: &mut VecDeque<T>, reserved: bool) -> PushedMany {
+    fn push_many_open(&mut self, batch: &mut VecDeque<T>, reserved: bool) -> PushedMany {
         let count = batch.len();
         let room = if reserved { 0 } else { (self.capacity() - self.items.len()).min(count) };
         for item in batch.drain(..room) {
@@ -205,9 +220,9 @@ impl<T> Ring<T> {
         }
     }
 
-    /// Takes back the count of so many.
-    pub(crate) fn forget_refused(&mut self, items: usize) {
-        self.losses().refused -= items as u64;
+    /// Takes back the count of one that was refused at close.
+    pub(crate) fn forget_a_refusal(&mut self) {
+        self.losses().refused -= 1;
     }
 
     pub(crate) fn pop(&mut self) -> Option<T> {

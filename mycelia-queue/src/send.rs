@@ -55,8 +55,8 @@ impl<C: Deref<Target = Channel<T>>, T> Send<C, T> {
         Self { channel, state: State::New(item) }
     }
 
-    /// Sends an item that the channel has just refused, from inside of a channel that is
-    /// [closed to outside](Channel::close_to_outside). As [`to`](Self::to) otherwise.
+    /// Sends an item from inside of a channel that may be [closed to outside](Channel::close_to_outside). Otherwise as
+    /// [`to`](Self::to). An item that was refused before is another one for [`Channel::stats`], as for [`Channel::push_inside`].
     pub fn to_inside(channel: C, item: T) -> Self {
         Self { channel, state: State::Inside(item) }
     }

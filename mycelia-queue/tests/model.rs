@@ -1,30 +1,47 @@
 //! Random operations against std's `VecDeque` and plain counts.
 #![cfg(not(mycelia_loom))]
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use mycelia_queue::{Channel, OverflowPolicy, PushError, Pushed, Rest, Send};
+use mycelia_queue::{Channel, OverflowPolicy, PushError, Pushed, Rest, Send, SendError};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Push,
-    PushMany(usize),
-    Send,
+    Push(Side),
+    PushMany(Side, usize),
+    /// Makes a send, and does not poll it.
+    Send(Side),
+    Poll(usize),
     Cancel(usize),
+    Drop(usize),
     Receive(usize),
+    CloseToOutside,
     Close,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Side {
+    Outside,
+    Inside,
+}
+
+fn side() -> impl Strategy<Value = Side> {
+    prop_oneof![3 => Just(Side::Outside), 2 => Just(Side::Inside)]
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => Just(Step::Push),
-        2 => (0_usize..12).prop_map(Step::PushMany),
-        4 => Just(Step::Send),
+        8 => side().prop_map(Step::Push),
+        2 => (side(), 0_usize..12).prop_map(|(from, count)| Step::PushMany(from, count)),
+        6 => side().prop_map(Step::Send),
+        8 => any::<usize>().prop_map(Step::Poll),
         2 => any::<usize>().prop_map(Step::Cancel),
+        1 => any::<usize>().prop_map(Step::Drop),
         6 => (1_usize..8).prop_map(Step::Receive),
+        1 => Just(Step::CloseToOutside),
         1 => Just(Step::Close),
     ]
 }
@@ -43,7 +60,11 @@ struct Model {
     line: VecDeque<u64>,
     capacity: usize,
     policy: OverflowPolicy,
+    /// To outside at least.
     closed: bool,
+    shut: bool,
+    /// Refused at a close, of which their senders have not heard.
+    unheard: HashSet<u64>,
     evicted: u64,
     discarded: u64,
     refused: u64,
@@ -51,12 +72,19 @@ struct Model {
 }
 
 impl Model {
-    fn push(&mut self, item: u64) -> Result<Pushed<u64>, PushError<u64>> {
-        if self.closed {
+    fn is_closed(&self, from: Side) -> bool {
+        match from {
+            Side::Outside => self.closed,
+            Side::Inside => self.shut,
+        }
+    }
+
+    fn push(&mut self, from: Side, item: u64) -> Result<Pushed<u64>, PushError<u64>> {
+        if self.is_closed(from) {
             self.refused += 1;
             return Err(PushError::Closed { item });
         }
-        if self.queue.len() < self.capacity {
+        if self.queue.len() < self.capacity && self.line.is_empty() {
             self.queue.push_back(item);
             return Ok(Pushed::Queued);
         }
@@ -83,6 +111,52 @@ impl Model {
             self.queue.push_back(item);
         }
     }
+
+    /// The first poll of a send.
+    fn start(&mut self, from: Side, item: u64) -> Poll<Result<(), SendError<u64>>> {
+        if self.is_closed(from) || self.capacity == 0 {
+            self.refused += 1;
+            return Poll::Ready(Err(SendError(item)));
+        }
+        if self.queue.len() < self.capacity && self.line.is_empty() {
+            self.queue.push_back(item);
+            return Poll::Ready(Ok(()));
+        }
+        self.line.push_back(item);
+        Poll::Pending
+    }
+
+    /// A later poll.
+    fn poll(&mut self, item: u64) -> Poll<Result<(), SendError<u64>>> {
+        if self.line.contains(&item) {
+            Poll::Pending
+        } else if self.unheard.remove(&item) {
+            Poll::Ready(Err(SendError(item)))
+        } else {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// A send that is given up. True if its item comes back.
+    fn give_up(&mut self, item: u64, has_begun: bool) -> bool {
+        if let Some(place) = self.line.iter().position(|&other| other == item) {
+            self.line.remove(place);
+            return true;
+        }
+        if self.unheard.remove(&item) {
+            // Its sender has not heard of the refusal: so it was never sent.
+            self.refused -= 1;
+            return true;
+        }
+        !has_begun
+    }
+
+    fn close(&mut self, shut: bool) {
+        self.closed = true;
+        self.shut |= shut;
+        self.refused += self.line.len() as u64;
+        self.unheard.extend(self.line.drain(..));
+    }
 }
 
 proptest! {
@@ -99,80 +173,90 @@ proptest! {
         let cx = &mut Context::from_waker(Waker::noop());
         let channel = Channel::new(capacity, policy);
         let mut model = Model {
-            queue: VecDeque::new(), line: VecDeque::new(), capacity, policy, closed: false,
+            queue: VecDeque::new(), line: VecDeque::new(), capacity, policy, closed: false, shut: false, unheard: HashSet::new(),
             evicted: 0, discarded: 0, refused: 0, popped: 0,
         };
-        let mut sends: Vec<(u64, Send<&'_ Channel<u64>, u64>)> = Vec::new();
+        let mut sends: Vec<(Side, u64, Send<&'_ Channel<u64>, u64>)> = Vec::new();
         let mut next = 0;
         let mut item = || { next += 1; next };
         for step in steps {
             match step {
-                Step::Push => {
+                Step::Push(from) => {
                     let item = item();
-                    prop_assert_eq!(channel.push(item), model.push(item));
+                    let pushed = match from {
+                        Side::Outside => channel.push(item),
+                        Side::Inside => channel.push_inside(item),
+                    };
+                    prop_assert_eq!(pushed, model.push(from, item));
                 }
-                Step::PushMany(count) => {
+                Step::PushMany(from, count) => {
                     let mut batch: VecDeque<u64> = (0..count).map(|_| item()).collect();
                     let mut back = VecDeque::new();
                     for &item in &batch {
-                        match model.push(item) {
+                        match model.push(from, item) {
                             Ok(Pushed::Queued) => {}
                             Ok(Pushed::Evicted(item) | Pushed::Discarded(item)) => back.push_back(item),
                             Err(error) => back.push_back(error.into_item()),
                         }
                     }
-                    let pushed = channel.push_many(&mut batch);
+                    let pushed = match from {
+                        Side::Outside => channel.push_many(&mut batch),
+                        Side::Inside => channel.push_many_inside(&mut batch),
+                    };
                     prop_assert_eq!(&batch, &back);
                     prop_assert!(back.is_empty() == (pushed.rest == Rest::None) || pushed.rest == Rest::Closed);
                 }
-                Step::Send => {
+                Step::Send(from) => {
                     let item = item();
-                    let mut send = channel.send(item);
-                    match Pin::new(&mut send).poll(cx) {
-                        Poll::Ready(Ok(())) => {
-                            prop_assert!(!model.closed && model.queue.len() < capacity);
-                            model.queue.push_back(item);
-                        }
-                        Poll::Ready(Err(error)) => {
-                            prop_assert!(model.closed || capacity == 0);
-                            prop_assert_eq!(error.0, item);
-                            model.refused += 1;
-                        }
-                        Poll::Pending => {
-                            prop_assert!(model.queue.len() == capacity);
-                            model.line.push_back(item);
-                            sends.push((item, send));
-                        }
+                    let send = match from {
+                        Side::Outside => Send::to(&channel, item),
+                        Side::Inside => Send::to_inside(&channel, item),
+                    };
+                    sends.push((from, item, send));
+                }
+                Step::Poll(index) if !sends.is_empty() => {
+                    let index = index % sends.len();
+                    let (from, item, send) = &mut sends[index];
+                    let has_begun = send.place().is_some();
+                    let poll = Pin::new(&mut *send).poll(cx);
+                    let lets_others_run = poll.is_pending() && send.place().is_none();
+                    if !lets_others_run {
+                        prop_assert_eq!(&poll, &if has_begun { model.poll(*item) } else { model.start(*from, *item) });
+                    }
+                    if poll.is_ready() {
+                        sends.swap_remove(index);
                     }
                 }
                 Step::Cancel(index) if !sends.is_empty() => {
-                    let (item, send) = sends.swap_remove(index % sends.len());
-                    let waits = model.line.iter().position(|&other| other == item);
-                    let back = send.cancel();
-                    if let Some(place) = waits {
-                        model.line.remove(place);
-                        prop_assert_eq!(back, Some(item));
-                    } else if back.is_some() {
-                        // Refused at the close, of which its sender has not heard: so it was never sent.
-                        prop_assert!(model.closed);
-                        model.refused -= 1;
-                    }
+                    let (_, item, send) = sends.swap_remove(index % sends.len());
+                    let comes_back = model.give_up(item, send.place().is_some());
+                    prop_assert_eq!(send.cancel(), comes_back.then_some(item));
                 }
-                Step::Cancel(_) => {}
+                Step::Drop(index) if !sends.is_empty() => {
+                    let (_, item, send) = sends.swap_remove(index % sends.len());
+                    model.give_up(item, send.place().is_some());
+                    drop(send);
+                }
+                Step::Poll(_) | Step::Cancel(_) | Step::Drop(_) => {}
                 Step::Receive(limit) => {
                     let mut batch = VecDeque::new();
                     let poll = channel.poll_recv_many(cx, &mut batch, limit);
                     let count = model.queue.len().min(limit);
                     prop_assert_eq!(batch, model.queue.drain(..count).collect::<VecDeque<_>>());
-                    prop_assert_eq!(poll, if count == 0 && !model.closed { Poll::Pending } else { Poll::Ready(count) });
+                    prop_assert_eq!(poll, if count == 0 && !model.shut { Poll::Pending } else { Poll::Ready(count) });
                     model.popped += count as u64;
                     model.let_in();
                 }
+                Step::CloseToOutside => {
+                    let is_busy = channel.close_to_outside();
+                    prop_assert!(!(is_busy && model.closed));
+                    if !model.closed {
+                        model.close(false);
+                    }
+                }
                 Step::Close => {
                     channel.close();
-                    model.closed = true;
-                    model.refused += model.line.len() as u64;
-                    model.line.clear();
+                    model.close(true);
                 }
             }
             let stats = channel.stats();
