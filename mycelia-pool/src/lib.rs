@@ -19,6 +19,7 @@ mod stats;
 
 mod cache;
 mod depot;
+mod fence;
 mod noted;
 mod orphans;
 mod shared;

@@ -154,17 +154,26 @@ impl<T: Recycle + Send + 'static> Pool<T> {
     /// Shows every value that was [noted](Guard::note), and forgets those for which `is_wanted` returns false.
     ///
     /// Each visit costs as many steps as values are noted, however many the pool has made, and keeps nobody from acquiring,
-    /// releasing or growing. One visit runs at a time. Between two of them there must be at least a millisecond, if a value may be
-    /// noted at the moment of a visit.
+    /// releasing or growing. One visit runs at a time.
+    ///
+    /// A value that a visit has forgotten is shown by later visits as well, until one begins a millisecond after it: the value may have
+    /// become wanted at that moment. Returns true if no value is left for such a later look. Then each value that is wanted, and that
+    /// nobody notes anew after the visit, was shown as such.
     ///
     /// # Safety
     /// As [`visit`](Self::visit).
-    pub unsafe fn visit_noted(&self, is_wanted: impl FnMut(&T) -> bool)
+    pub unsafe fn visit_noted(&self, is_wanted: impl FnMut(&T) -> bool) -> bool
     where
         T: Sync,
     {
         // SAFETY: the caller's promise.
-        unsafe { self.shared().noted.visit(is_wanted) };
+        unsafe { self.shared().noted.visit(is_wanted) }
+    }
+
+    /// Lets a millisecond pass, of which a model has none: what this thread has stored before has arrived everywhere.
+    #[cfg(mycelia_loom)]
+    pub fn pass_a_millisecond(&self) {
+        self.shared().noted.fence.pass();
     }
 
     /// Shows the value with this [number](Guard::number), in use or not, if the pool has one. Costs a search among the chunks.

@@ -135,18 +135,18 @@ impl Recycle for Wanted {
     fn recycle(&mut self) {}
 }
 
-/// How many values a visit shows that are wanted.
-fn visit(pool: &Pool<Wanted>) -> usize {
+/// How many values a visit shows that are wanted, and whether it leaves none for a later look.
+fn visit(pool: &Pool<Wanted>) -> (usize, bool) {
     let mut seen = 0;
     // SAFETY: nobody has a `&mut` to a value.
-    unsafe {
+    let is_settled = unsafe {
         pool.visit_noted(|value| {
             let is_wanted = value.0.load(Ordering::Acquire);
             seen += usize::from(is_wanted);
             is_wanted
-        });
-    }
-    seen
+        })
+    };
+    (seen, is_settled)
 }
 
 fn want(value: &Guard<Wanted>) {
@@ -166,7 +166,7 @@ fn a_value_that_is_noted_while_a_visit_forgets_it_is_seen_by_the_next() {
         let thread = thread::spawn(move || visit(&other));
         want(&value);
         thread.join().unwrap();
-        assert!(visit(&pool) > 0, "forgotten, and not noted again");
+        assert!(visit(&pool).0 > 0, "forgotten, and not noted again");
         drop(value);
     });
 }
@@ -191,7 +191,70 @@ fn values_that_are_noted_at_once_are_all_seen() {
         want(&first);
         visit(&pool);
         let second = thread.join().unwrap();
-        assert_eq!(visit(&pool), 2, "each once, for the stack has each once");
+        assert_eq!(visit(&pool).0, 2, "each once, for the stack has each once");
         drop((first, second));
     });
+}
+
+#[test]
+fn a_value_that_is_noted_beside_two_visits_in_a_row_is_seen_by_a_later_one() {
+    loom::model(|| {
+        let pool: Pool<Wanted> = Pool::builder().warm(1).build_with(|| Wanted(AtomicBool::new(false)));
+        let value = pool.acquire().unwrap();
+        // Noted, and not wanted any more.
+        want(&value);
+        value.0.store(false, Ordering::Release);
+        let other = pool.clone();
+        let thread = thread::spawn(move || {
+            visit(&other);
+            visit(&other)
+        });
+        want(&value);
+        pool.pass_a_millisecond();
+        thread.join().unwrap();
+        assert!(visit(&pool).0 > 0, "let go while the owner's store was under way");
+        drop(value);
+    });
+}
+
+#[test]
+fn twin_a_value_that_parted_is_let_go_at_once() {
+    assert!(scene_fails_with(
+        "a value that parted is let go at once",
+        "a_value_that_is_noted_beside_two_visits_in_a_row_is_seen_by_a_later_one"
+    ));
+}
+
+/// A sweeper says that it will look seldom from now on, visits once more, and then sleeps, if the visit has left nothing.
+#[test]
+fn an_owner_that_has_not_heard_of_the_last_visit_is_seen_by_it() {
+    for was_noted in [false, true] {
+        loom::model(move || {
+            let pool: Pool<Wanted> = Pool::builder().warm(1).build_with(|| Wanted(AtomicBool::new(false)));
+            let value = pool.acquire().unwrap();
+            if was_noted {
+                want(&value);
+                value.0.store(false, Ordering::Release);
+            }
+            let is_last = loom::sync::Arc::new(AtomicBool::new(false));
+            let (other, tell) = (pool.clone(), is_last.clone());
+            let thread = thread::spawn(move || {
+                tell.store(true, Ordering::SeqCst);
+                visit(&other)
+            });
+            want(&value);
+            let has_heard = is_last.load(Ordering::Relaxed);
+            let (seen, is_settled) = thread.join().unwrap();
+            assert!(has_heard || seen > 0 || !is_settled, "nobody looks at the value any more");
+            drop(value);
+        });
+    }
+}
+
+#[test]
+fn twin_an_owner_that_sees_nothing_of_a_visit_is_not_seen_either() {
+    assert!(scene_fails_with(
+        "an owner that sees nothing of a visit",
+        "an_owner_that_has_not_heard_of_the_last_visit_is_seen_by_it"
+    ));
 }
