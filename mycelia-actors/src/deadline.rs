@@ -237,10 +237,9 @@ impl Deadlines {
         let stamp = self.stamp.load(Ordering::SeqCst);
         let on_tokio = self.on_tokio(number);
         let is_paused = on_tokio.as_ref().is_some_and(|sweeper| sweeper.is_paused.load(Ordering::SeqCst));
-        if let Some(sweeper) = on_tokio {
-            sweeper.hurry(wanted);
-        }
-        if !is_paused {
+        // It does not run if its tokio has gone at this moment.
+        let is_running = on_tokio.is_some_and(|sweeper| sweeper.hurry(wanted));
+        if !is_paused || !is_running {
             self.hurry_real(shared, wanted);
         }
         KNOWN.with(|known| {
@@ -253,7 +252,7 @@ impl Deadlines {
 
     /// The same for the thread.
     pub(crate) fn hurry_real(&self, shared: &Arc<Shared>, wanted: u64) {
-        if self.real.hurry(wanted) {
+        if !self.real.hurry(wanted) && self.real.pace.claim() {
             sweeper::start(shared);
         }
     }

@@ -108,6 +108,7 @@ mod metadata;
 mod name;
 mod notation;
 mod observer;
+mod pace;
 mod restart;
 mod runtime;
 mod scoped;

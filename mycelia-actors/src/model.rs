@@ -4,6 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as Task, Poll, Waker};
 
+use mycelia_core::sync::atomic::{AtomicU64, Ordering};
+
 use crate::actor::{Actor, Request};
 use crate::batch::{Batch, Filled};
 use crate::config::Configure;
@@ -13,6 +15,7 @@ use crate::drain::quiet::{first_busy, is_quiet};
 use crate::envelope::{Asker, Envelope, Promise, Slots};
 use crate::error::AskFailure;
 use crate::handler::Handler;
+use crate::pace::Pace;
 use crate::runtime::Runtime;
 use crate::slot::Fate;
 use crate::subsystem::Subsystem;
@@ -281,5 +284,60 @@ impl Inbox {
     /// Says whom requests wake.
     pub fn register(&self, task: &Task<'_>) {
         self.actor.queue.register_receiver(task.waker());
+    }
+}
+
+/// A sweeper's pace, and the stamp that changes when it looks less often.
+pub struct Pacing {
+    pace: Pace,
+    stamp: AtomicU64,
+}
+
+/// What a thread knows of a sweeper that it has hurried.
+pub struct KnownPace {
+    period: u64,
+    stamp: u64,
+}
+
+impl Pacing {
+    /// A sweeper that runs, and looks this often.
+    #[must_use]
+    pub fn new(period: u64) -> Self {
+        let pace = Pace::new(true);
+        pace.hurry(period);
+        Self { pace, stamp: AtomicU64::new(0) }
+    }
+
+    /// Hurries it as an ask does.
+    #[must_use]
+    pub fn hurry(&self, period: u64) -> KnownPace {
+        let stamp = self.stamp.load(Ordering::SeqCst);
+        self.pace.hurry(period);
+        KnownPace { period, stamp }
+    }
+
+    /// Adapts it to what a sweep has found, after enough quiet ones.
+    pub fn adapt(&self, found: u64) {
+        self.pace.adapt(self.pace.period(), found, true, || {
+            self.stamp.fetch_add(1, Ordering::SeqCst);
+        });
+    }
+
+    /// True if what is known is either right or out of date.
+    #[must_use]
+    pub fn keeps(&self, known: &KnownPace) -> bool {
+        self.stamp.load(Ordering::SeqCst) != known.stamp || self.pace.period() <= known.period
+    }
+
+    /// Ends it if no ask counts on it. True if it has ended.
+    #[must_use]
+    pub fn leave(&self) -> bool {
+        self.pace.leave()
+    }
+
+    /// Starts it if it does not run. True if the caller has to start it.
+    #[must_use]
+    pub fn start(&self) -> bool {
+        !self.pace.is_running() && self.pace.claim()
     }
 }

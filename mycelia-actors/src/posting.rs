@@ -118,7 +118,10 @@ impl<A: Deref<Target = Actor> + Clone> Posting<A> {
 
 /// A place in line from inside, for an envelope that the queue has just refused.
 #[cold]
-pub(crate) fn line_inside<A: Deref<Target = Actor>>(actor: A, envelope: Envelope) -> Line<QueueOf<A>, Envelope> {
+pub(crate) fn line_inside<A: Deref<Target = Actor>>(
+    actor: A,
+    envelope: Envelope,
+) -> Line<QueueOf<A>, Envelope> {
     actor.is_sent_again(1);
     Line::to_inside(QueueOf(actor), envelope)
 }

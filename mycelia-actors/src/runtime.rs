@@ -221,7 +221,7 @@ impl Runtime {
         Inspector::new(&self.owner.shared)
     }
 
-    #[cfg(mycelia_loom)]
+    #[cfg(any(test, mycelia_loom))]
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.owner.shared
     }

@@ -106,8 +106,13 @@ impl Shared {
 
     /// One for whoever needs any: outside of a tokio it is where the last subsystem was spawned.
     pub(crate) fn any_tokio(&self) -> Option<Handle> {
-        let current = || Handle::try_current().ok();
-        self.tokio.clone().or_else(current).or_else(|| self.last_tokio.lock().clone())
+        self.tokios().next()
+    }
+
+    /// The tokios that there may be: the configured one, the current one, and where the last subsystem was spawned.
+    pub(crate) fn tokios(&self) -> impl Iterator<Item = Handle> {
+        let last = self.last_tokio.lock().clone();
+        [self.tokio.clone(), Handle::try_current().ok(), last].into_iter().flatten()
     }
 
     /// Where the subsystems are: the tokio that was given, or that of the last spawn.

@@ -15,7 +15,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use mycelia_core::sync::Mutex;
-use mycelia_core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use mycelia_core::sync::atomic::{AtomicBool, Ordering};
 use mycelia_core::wake_all;
 use tokio::runtime::{Handle, Id};
 use tokio::sync::Notify;
@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use crate::deadline::{
     ASLEEP, Deadlines, LONGEST, SHORTEST_PERIOD, SWEEPER_SHIFT, TIME, UNSTAMPED, elapsed, number, period,
 };
+use crate::pace::Pace;
 use crate::shared::Shared;
 use crate::slot::{Fate, MessageSlot, Wake};
 
@@ -38,9 +39,7 @@ pub(crate) struct Sweeper {
     tokio: Option<Id>,
     /// The clock of its tokio is paused, as of its last look.
     pub(crate) is_paused: AtomicBool,
-    /// Milliseconds between sweeps, or `ASLEEP`.
-    period: AtomicU64,
-    running: AtomicBool,
+    pub(crate) pace: Pace,
     notify: Notify,
     thread: Mutex<Option<Thread>>,
 }
@@ -51,6 +50,8 @@ struct Found {
     period: u64,
     /// The next deadline, in milliseconds since the epoch.
     next: u64,
+    /// Each ask was seen that was out before the sweep and is still out.
+    is_settled: bool,
 }
 
 /// When to look again.
@@ -66,8 +67,7 @@ impl Sweeper {
             number,
             tokio: None,
             is_paused: AtomicBool::new(false),
-            period: AtomicU64::new(ASLEEP),
-            running: AtomicBool::new(false),
+            pace: Pace::new(false),
             notify: Notify::new(),
             thread: Mutex::new(None),
         }
@@ -76,22 +76,19 @@ impl Sweeper {
     /// One that runs on this tokio.
     pub(crate) fn on(number: u16, tokio: &Handle, is_paused: bool) -> Self {
         let (tokio, is_paused) = (Some(tokio.id()), AtomicBool::new(is_paused));
-        Self { tokio, is_paused, running: AtomicBool::new(true), ..Self::new(number) }
+        Self { tokio, is_paused, pace: Pace::new(true), ..Self::new(number) }
     }
 
     pub(crate) fn is_on(&self, tokio: &Handle) -> bool {
         self.tokio == Some(tokio.id())
     }
 
-    /// Sees to it that it looks this often. True if it has to be started.
+    /// Sees to it that it looks this often. False if it does not run.
     pub(crate) fn hurry(&self, wanted: u64) -> bool {
-        // SeqCst, here and in `leave`: either this sees that it does not run, or it sees this period.
-        if self.period.fetch_min(wanted, Ordering::SeqCst) <= wanted && self.running.load(Ordering::SeqCst) {
-            return false;
+        if self.pace.hurry(wanted) {
+            self.wake();
         }
-        let starts = !self.running.swap(true, Ordering::SeqCst);
-        self.wake();
-        starts
+        self.pace.is_running()
     }
 
     pub(crate) fn wake(&self) {
@@ -101,42 +98,40 @@ impl Sweeper {
         }
     }
 
-    /// It wants to end. False if an ask has come in between that counts on it.
-    fn leave(&self) -> bool {
-        self.running.store(false, Ordering::SeqCst);
-        self.period.load(Ordering::SeqCst) == ASLEEP || self.running.swap(true, Ordering::SeqCst)
-    }
-
     /// Looks once. `quiet` is how often in a row it has found less to do than before.
     fn step(&self, shared: &Shared, quiet: &mut u32) -> Next {
         let deadlines = &shared.deadlines;
         deadlines.sweeps.add(1);
         let found = self.sweep(shared);
-        let period = self.period.load(Ordering::Relaxed);
+        let period = self.pace.period();
         let has_ended = deadlines.ended.load(Ordering::Acquire);
         if found.period == ASLEEP && period == ASLEEP {
             *quiet = 0;
-            return if has_ended && self.leave() { Next::Never } else { Next::WhenWoken };
+            // Asks in the care of a tokio whose clock is paused are of its own thread: the sweep has seen them all.
+            return if !found.is_settled && !self.is_paused.load(Ordering::Relaxed) {
+                Next::In(Duration::from_millis(SHORTEST_PERIOD))
+            } else if has_ended && self.pace.leave() {
+                Next::Never
+            } else {
+                Next::WhenWoken
+            };
         }
         *quiet = if found.period > period { *quiet + 1 } else { 0 };
-        if found.period <= period {
-            // An ask that has hurried it since the sweep has woken it, too.
-            self.period.store(found.period, Ordering::Relaxed);
-        } else if *quiet >= QUIET_SWEEPS || found.period == ASLEEP && has_ended {
-            // An ask that came after the sweep and before this store saw a sweeper that looks often, and did not wake it. But it has
+        let may_rise = *quiet >= QUIET_SWEEPS || found.period == ASLEEP && has_ended;
+        if self.pace.adapt(period, found.period, may_rise, || deadlines.forget_what_is_known()) {
+            // An ask that came after the sweep and before this saw a sweeper that looks often, and did not wake it. But it has
             // written its slot before; so the next sweep, which is soon, sees it, and each later ask sees the new stamp.
-            self.period.store(found.period, Ordering::SeqCst);
-            deadlines.forget_what_is_known();
             *quiet = 0;
             return Next::In(Duration::from_millis(SHORTEST_PERIOD));
         }
-        let period = self.period.load(Ordering::Relaxed).min(LONGEST);
+        // An ask that has hurried it since the sweep has woken it, too.
+        let period = self.pace.period().min(LONGEST);
         let until_next = found.next.saturating_sub(elapsed(deadlines.epoch)).max(1);
         Next::In(Duration::from_millis(period.min(until_next)))
     }
 
     fn sweep(&self, shared: &Shared) -> Found {
-        let mut found = Found { period: ASLEEP, next: u64::MAX };
+        let mut found = Found { period: ASLEEP, next: u64::MAX, is_settled: true };
         let mut wakes = Vec::new();
         let epoch = shared.deadlines.epoch;
         let paused = if self.number == 0 { paused(&shared.deadlines) } else { Vec::new() };
@@ -170,7 +165,8 @@ impl Sweeper {
         };
         // SAFETY: nobody ever holds a `&mut` to a slot: `Guard`s of slots are only dereferenced to `&`, and they do not
         // recycle.
-        unsafe { shared.slots.visit_noted(look) };
+        let is_settled = unsafe { shared.slots.visit_noted(look) };
+        found.is_settled = is_settled;
         wake_all(wakes.into_iter().filter_map(Wake::into_waker));
         found
     }
@@ -206,21 +202,42 @@ pub(crate) fn is_paused() -> bool {
     Instant::now() == before
 }
 
-/// Starts number 0, which was told to run.
+/// Starts number 0, by the caller that has claimed to: on a thread, or else on any tokio that there is.
 #[cold]
 pub(crate) fn start(shared: &Arc<Shared>) {
-    let sweeper = Arc::clone(&shared.deadlines.real);
+    let Deadlines { real, .. } = &shared.deadlines;
+    if start_thread(shared) {
+        return;
+    }
+    for tokio in shared.tokios() {
+        start_on(shared, Arc::clone(real), &tokio);
+        // A tokio that is gone has dropped it at once.
+        if real.pace.is_running() || !real.pace.claim() {
+            return;
+        }
+    }
+    // Each later ask tries again.
+    real.pace.end();
+    shared.deadlines.forget_what_is_known();
+}
+
+/// False if the system has no thread to give.
+fn start_thread(shared: &Arc<Shared>) -> bool {
+    #[cfg(all(test, not(mycelia_loom)))]
+    if tests::NO_THREADS.get() {
+        return false;
+    }
     let own = Arc::clone(shared);
     let thread = thread::Builder::new().name("mycelia-deadlines".into());
     // Not a channel: that would use up the token of whoever has unparked this thread meanwhile.
     let ready = Arc::new(Barrier::new(2));
     let is_ready = Arc::clone(&ready);
-    if thread.spawn(move || run(&own, &ready)).is_ok() {
+    let is_started = thread.spawn(move || run(&own, &ready)).is_ok();
+    if is_started {
         // Some microseconds: then all is allocated that a warm runtime needs.
         is_ready.wait();
-    } else if let Some(tokio) = shared.any_tokio() {
-        start_on(shared, sweeper, &tokio);
     }
+    is_started
 }
 
 fn run(shared: &Arc<Shared>, ready: &Barrier) {
@@ -233,8 +250,7 @@ fn run(shared: &Arc<Shared>, ready: &Barrier) {
             Next::In(pause) => thread::park_timeout(pause),
             Next::WhenWoken => {
                 thread::park_timeout(IDLE);
-                // Relaxed: a hint, `leave` looks again.
-                if sweeper.period.load(Ordering::Relaxed) == ASLEEP && sweeper.leave() {
+                if sweeper.pace.period() == ASLEEP && sweeper.pace.leave() {
                     return;
                 }
             }
@@ -245,19 +261,27 @@ fn run(shared: &Arc<Shared>, ready: &Barrier) {
 
 /// Starts a sweeper on a tokio.
 pub(crate) fn start_on(shared: &Arc<Shared>, sweeper: Arc<Sweeper>, tokio: &Handle) {
-    let running = Running { shared: Arc::clone(shared), sweeper };
+    let is_spawned = Arc::new(AtomicBool::new(false));
+    let running =
+        Running { shared: Arc::clone(shared), sweeper, is_spawned: Arc::clone(&is_spawned), has_left: false };
     drop(tokio.spawn(running.run()));
+    // SeqCst: goes before the look of `start` whether it runs; the end of `Running` stores that and then loads this.
+    is_spawned.store(true, Ordering::SeqCst);
 }
 
 /// A sweeper in a task of a tokio.
 struct Running {
     shared: Arc<Shared>,
     sweeper: Arc<Sweeper>,
+    /// `start_on` is over, which may be dropping it.
+    is_spawned: Arc<AtomicBool>,
+    /// By itself; another may run by now.
+    has_left: bool,
 }
 
 impl Running {
-    async fn run(self) {
-        let Self { shared, sweeper } = &self;
+    async fn run(mut self) {
+        let Self { shared, sweeper, .. } = &self;
         let mut quiet = 0;
         loop {
             let is_paused = sweeper.number > 0 && is_paused();
@@ -269,33 +293,98 @@ impl Running {
             match sweeper.step(shared, &mut quiet) {
                 Next::In(pause) => drop(tokio::time::timeout(pause, sweeper.notify.notified()).await),
                 Next::WhenWoken => sweeper.notify.notified().await,
-                Next::Never => return,
+                Next::Never => break,
             }
         }
+        self.has_left = true;
     }
 }
 
 impl Drop for Running {
-    /// It has ended, or its tokio has: number 0 takes over.
+    /// It has ended, or its tokio has: number 0 takes over, on a thread or on another tokio if this is number 0.
     fn drop(&mut self) {
         let deadlines = &self.shared.deadlines;
-        match usize::from(self.sweeper.number).checked_sub(1) {
-            Some(place) => {
-                let mut tokios = deadlines.tokios.lock();
-                tokios[place] = None;
-                while let Some(None) = tokios.last() {
-                    tokios.pop();
-                }
-                tokios.shrink_to(8);
+        if let Some(place) = usize::from(self.sweeper.number).checked_sub(1) {
+            let mut tokios = deadlines.tokios.lock();
+            tokios[place] = None;
+            while let Some(None) = tokios.last() {
+                tokios.pop();
             }
-            None => {
-                self.sweeper.period.store(ASLEEP, Ordering::SeqCst);
-                self.sweeper.running.store(false, Ordering::SeqCst);
-            }
+            tokios.shrink_to(8);
         }
+        let is_missed = !self.has_left && self.sweeper.pace.end();
         deadlines.forget_what_is_known();
-        if self.sweeper.number > 0 && self.sweeper.period.load(Ordering::SeqCst) != ASLEEP {
+        // Where `start` is still at it, that goes on with the next tokio.
+        let is_tried = self.sweeper.number == 0 && !self.is_spawned.load(Ordering::SeqCst);
+        if is_missed && !is_tried {
             deadlines.hurry_real(&self.shared, SHORTEST_PERIOD);
+        }
+    }
+}
+
+#[cfg(all(test, not(mycelia_loom)))]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::runtime::{Builder, Runtime as Tokio};
+
+    use super::{SHORTEST_PERIOD, Sweeper};
+    use crate::runtime::Runtime;
+
+    thread_local! {
+        /// The system gives this thread no others.
+        pub(super) static NO_THREADS: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// A tokio that is not driven.
+    fn tokio() -> Tokio {
+        Builder::new_current_thread().enable_time().build().unwrap()
+    }
+
+    fn hurry(runtime: &Runtime) {
+        let shared = runtime.shared();
+        shared.deadlines.hurry_real(shared, SHORTEST_PERIOD);
+    }
+
+    fn real(runtime: &Runtime) -> &Sweeper {
+        &runtime.shared().deadlines.real
+    }
+
+    fn is_on_a_thread(runtime: &Runtime) -> bool {
+        real(runtime).thread.lock().is_some()
+    }
+
+    #[test]
+    fn a_sweeper_that_found_no_place_is_started_by_the_next_ask() {
+        let runtime = Runtime::new();
+        NO_THREADS.set(true);
+        hurry(&runtime);
+        assert!(!real(&runtime).pace.is_running());
+        NO_THREADS.set(false);
+        hurry(&runtime);
+        assert!(real(&runtime).pace.is_running() && is_on_a_thread(&runtime));
+    }
+
+    #[test]
+    fn a_sweeper_whose_tokio_goes_runs_elsewhere() {
+        for threads_are_back in [true, false] {
+            let (first, second) = (tokio(), tokio());
+            let runtime = Runtime::new();
+            // Where a subsystem would be spawned.
+            second.block_on(async { runtime.shared().tokio().unwrap() });
+            NO_THREADS.set(true);
+            first.block_on(async { hurry(&runtime) });
+            assert!(real(&runtime).pace.is_running() && !is_on_a_thread(&runtime));
+            NO_THREADS.set(!threads_are_back);
+            drop(first);
+            assert!(real(&runtime).pace.is_running());
+            assert_eq!(is_on_a_thread(&runtime), threads_are_back);
+            drop(second);
+            // Neither thread nor tokio is left; or it is on the thread.
+            assert_eq!(real(&runtime).pace.is_running(), threads_are_back);
+            NO_THREADS.set(false);
+            hurry(&runtime);
+            assert!(real(&runtime).pace.is_running() && is_on_a_thread(&runtime));
         }
     }
 }

@@ -8,7 +8,7 @@ use loom::future::block_on;
 use loom::sync::Arc;
 use loom::thread;
 use mycelia_actors::AskFailure;
-use mycelia_actors::model::{Pool, Woken, are_quiet, family, mailbox, neighbours};
+use mycelia_actors::model::{Pacing, Pool, Woken, are_quiet, family, mailbox, neighbours};
 use mycelia_core::Counter;
 use mycelia_core::seeded::scene_fails_with;
 
@@ -367,4 +367,57 @@ fn what_came_before_a_published_count_is_seen() {
 #[test]
 fn twin_a_count_that_publishes_nothing_is_seen_too_early() {
     assert!(scene_fails_with("a count that publishes nothing", "what_came_before_a_published_count_is_seen"));
+}
+
+#[test]
+fn a_thread_that_knows_a_sweeper_looks_often_is_right() {
+    // A sweep finds a longer ask than the one that is asked beside it, and its period was longer still; or shorter than both.
+    for (period, found, wanted) in
+        [(100, 50, 4), (u64::MAX, 50, 4), (4, 50, 4), (4, u64::MAX, 4), (50, 100, 4)]
+    {
+        loom::model(move || {
+            let pacing = Arc::new(Pacing::new(period));
+            let sweeper = Arc::clone(&pacing);
+            let sweeping = thread::spawn(move || sweeper.adapt(found));
+            let known = pacing.hurry(wanted);
+            sweeping.join().unwrap();
+            assert!(pacing.keeps(&known), "the next ask hurries nobody, and the sweeper sleeps");
+        });
+    }
+}
+
+#[test]
+fn twin_a_found_period_that_overwrites_a_hurry_makes_a_thread_wrong() {
+    assert!(scene_fails_with(
+        "a found period that overwrites a hurry",
+        "a_thread_that_knows_a_sweeper_looks_often_is_right"
+    ));
+}
+
+#[test]
+fn twin_a_rise_that_is_not_told_makes_a_thread_wrong() {
+    assert!(scene_fails_with(
+        "a rise that is not told",
+        "a_thread_that_knows_a_sweeper_looks_often_is_right"
+    ));
+}
+
+#[test]
+fn a_sweeper_that_leaves_beside_an_ask_is_started_again_once() {
+    loom::model(|| {
+        let pacing = Arc::new(Pacing::new(u64::MAX));
+        let sweeper = Arc::clone(&pacing);
+        let leaving = thread::spawn(move || sweeper.leave());
+        let _known = pacing.hurry(4);
+        let starts = pacing.start();
+        assert_eq!(leaving.join().unwrap(), starts);
+    });
+}
+
+#[test]
+fn twin_a_sweeper_that_leaves_without_a_look_back_leaves_an_ask_alone() {
+    assert!(scene_fails_with(
+        "a sweeper that leaves without a look back",
+        "a_sweeper_that_leaves_beside_an_ask_is_started_again_once"
+    ));
 }
