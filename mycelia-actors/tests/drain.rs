@@ -599,6 +599,45 @@ async fn senders_in_line_from_outside_come_back_and_those_inside_stay() {
     settled(&child);
 }
 
+/// The queue refuses what comes to a mailbox that is closed to outside, and hears only then that it comes from inside.
+#[tokio::test(start_paused = true)]
+async fn a_send_from_inside_that_is_given_up_before_it_got_in_line_was_never_sent() {
+    let runtime = Runtime::new();
+    let (state, log) = desk();
+    let parent = runtime.configure("parent").mailbox(Mailbox::bounded(256)).spawn(state).unwrap();
+    let child = with(&parent, |cx| cx.spawn(Desk::default()).unwrap()).await;
+    let is_closed = Arc::new(tokio::sync::Notify::new());
+    let (to, begin) = (parent.clone(), Arc::clone(&is_closed));
+    with(&child, move |cx| {
+        cx.pipe(async move {
+            begin.notified().await;
+            // After so many that are ready at once, the next lets others run.
+            for _ in 0..128 {
+                to.send(Note("from inside")).await.unwrap();
+            }
+            tokio::task::yield_now().await;
+            let mut given_up = Box::pin(to.send(Note("given up")));
+            let poll = std::future::poll_fn(|task| std::task::Poll::Ready(given_up.as_mut().poll(task))).await;
+            assert!(poll.is_pending());
+            drop(given_up);
+            Note("done")
+        })
+    })
+    .await;
+    let before = parent.stats().sent;
+    parent.tell(Work(SECOND)).unwrap();
+    settle().await;
+    parent.stop();
+    settle().await;
+    is_closed.notify_one();
+    assert!(matches!(parent.ended().await, Exit::Stopped));
+    assert_eq!(lines(&log).len(), 129, "with its end");
+    let stats = parent.stats();
+    assert_eq!((stats.sent - before, stats.returned), (129, 0));
+    settled(&parent);
+    settled(&child);
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_that_ends_spawns_no_more_and_starts_no_side_tasks() {
     let runtime = Runtime::new();
