@@ -30,6 +30,8 @@ use crate::slot::{Fate, MessageSlot, Wake};
 
 /// Sweeps that find less to do, before the sweeper looks less often or goes to sleep: waking it costs more than some sweeps.
 const QUIET_SWEEPS: u32 = 16;
+/// Sweeps that follow soon after the period has risen, not counting those for which one before has left something to look at again.
+const LAST_SWEEPS: u32 = 2;
 /// How long the thread sleeps before it ends. The next ask starts another.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -50,8 +52,17 @@ struct Found {
     period: u64,
     /// The next deadline, in milliseconds since the epoch.
     next: u64,
-    /// Each ask was seen that was out before the sweep and is still out.
-    is_settled: bool,
+    /// No sweep before has left a slot to look at once more.
+    is_clear: bool,
+}
+
+/// What a sweeper knows of its own sweeps.
+#[derive(Default)]
+struct Row {
+    /// How many in a row have found less to do than before.
+    quiet: u32,
+    /// How many more are to come soon.
+    last: u32,
 }
 
 /// When to look again.
@@ -98,40 +109,36 @@ impl Sweeper {
         }
     }
 
-    /// Looks once. `quiet` is how often in a row it has found less to do than before.
-    fn step(&self, shared: &Shared, quiet: &mut u32) -> Next {
+    /// Looks once.
+    fn step(&self, shared: &Shared, row: &mut Row) -> Next {
         let deadlines = &shared.deadlines;
         deadlines.sweeps.add(1);
         let found = self.sweep(shared);
         let period = self.pace.period();
         let has_ended = deadlines.ended.load(Ordering::Acquire);
-        if found.period == ASLEEP && period == ASLEEP {
-            *quiet = 0;
-            // Asks in the care of a tokio whose clock is paused are of its own thread: the sweep has seen them all.
-            return if !found.is_settled && !self.is_paused.load(Ordering::Relaxed) {
-                Next::In(Duration::from_millis(SHORTEST_PERIOD))
-            } else if has_ended && self.pace.leave() {
-                Next::Never
-            } else {
-                Next::WhenWoken
-            };
+        // Relaxed: its own. Asks in the care of a tokio whose clock is paused are of its own thread: each sweep sees them all.
+        if found.is_clear || self.is_paused.load(Ordering::Relaxed) {
+            row.last = row.last.saturating_sub(1);
         }
-        *quiet = if found.period > period { *quiet + 1 } else { 0 };
-        let may_rise = *quiet >= QUIET_SWEEPS || found.period == ASLEEP && has_ended;
+        if found.period == ASLEEP && period == ASLEEP && row.last == 0 {
+            row.quiet = 0;
+            return if has_ended && self.pace.leave() { Next::Never } else { Next::WhenWoken };
+        }
+        row.quiet = if found.period > period { row.quiet + 1 } else { 0 };
+        let may_rise = row.quiet >= QUIET_SWEEPS || found.period == ASLEEP && has_ended;
         if self.pace.adapt(period, found.period, may_rise, || deadlines.forget_what_is_known()) {
             // An ask that came after the sweep and before this saw a sweeper that looks often, and did not wake it. But it has
-            // written its slot before; so the next sweep, which is soon, sees it, and each later ask sees the new stamp.
-            *quiet = 0;
-            return Next::In(Duration::from_millis(SHORTEST_PERIOD));
+            // noted its slot before; so the last sweeps, which are soon, see it, and each later ask sees the new stamp.
+            *row = Row { quiet: 0, last: LAST_SWEEPS };
         }
         // An ask that has hurried it since the sweep has woken it, too.
-        let period = self.pace.period().min(LONGEST);
+        let period = self.pace.period().min(if row.last > 0 { SHORTEST_PERIOD } else { LONGEST });
         let until_next = found.next.saturating_sub(elapsed(deadlines.epoch)).max(1);
         Next::In(Duration::from_millis(period.min(until_next)))
     }
 
     fn sweep(&self, shared: &Shared) -> Found {
-        let mut found = Found { period: ASLEEP, next: u64::MAX, is_settled: true };
+        let mut found = Found { period: ASLEEP, next: u64::MAX, is_clear: true };
         let mut wakes = Vec::new();
         let epoch = shared.deadlines.epoch;
         let paused = if self.number == 0 { paused(&shared.deadlines) } else { Vec::new() };
@@ -165,8 +172,8 @@ impl Sweeper {
         };
         // SAFETY: nobody ever holds a `&mut` to a slot: `Guard`s of slots are only dereferenced to `&`, and they do not
         // recycle.
-        let is_settled = unsafe { shared.slots.visit_noted(look) };
-        found.is_settled = is_settled;
+        let is_clear = unsafe { shared.slots.visit_noted(look) };
+        found.is_clear = is_clear;
         wake_all(wakes.into_iter().filter_map(Wake::into_waker));
         found
     }
@@ -244,9 +251,9 @@ fn run(shared: &Arc<Shared>, ready: &Barrier) {
     let sweeper = Arc::clone(&shared.deadlines.real);
     *sweeper.thread.lock() = Some(thread::current());
     ready.wait();
-    let mut quiet = 0;
+    let mut row = Row::default();
     loop {
-        match sweeper.step(shared, &mut quiet) {
+        match sweeper.step(shared, &mut row) {
             Next::In(pause) => thread::park_timeout(pause),
             Next::WhenWoken => {
                 thread::park_timeout(IDLE);
@@ -282,7 +289,7 @@ struct Running {
 impl Running {
     async fn run(mut self) {
         let Self { shared, sweeper, .. } = &self;
-        let mut quiet = 0;
+        let mut row = Row::default();
         loop {
             let is_paused = sweeper.number > 0 && is_paused();
             if sweeper.is_paused.swap(is_paused, Ordering::SeqCst) && !is_paused {
@@ -290,7 +297,7 @@ impl Running {
                 shared.deadlines.forget_what_is_known();
                 shared.deadlines.hurry_real(shared, SHORTEST_PERIOD);
             }
-            match sweeper.step(shared, &mut quiet) {
+            match sweeper.step(shared, &mut row) {
                 Next::In(pause) => drop(tokio::time::timeout(pause, sweeper.notify.notified()).await),
                 Next::WhenWoken => sweeper.notify.notified().await,
                 Next::Never => break,

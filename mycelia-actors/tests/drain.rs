@@ -617,7 +617,8 @@ async fn a_send_from_inside_that_is_given_up_before_it_got_in_line_was_never_sen
             }
             tokio::task::yield_now().await;
             let mut given_up = Box::pin(to.send(Note("given up")));
-            let poll = std::future::poll_fn(|task| std::task::Poll::Ready(given_up.as_mut().poll(task))).await;
+            let poll =
+                std::future::poll_fn(|task| std::task::Poll::Ready(given_up.as_mut().poll(task))).await;
             assert!(poll.is_pending());
             drop(given_up);
             Note("done")

@@ -99,7 +99,8 @@ impl<T> Noted<T> {
         }
     }
 
-    /// Shows every noted value, and forgets those which are not wanted any more. True if no value is left to be looked at once more.
+    /// Shows every noted value, and forgets those which are not wanted any more. True if no value that an earlier visit
+    /// has forgotten is left to be looked at once more.
     ///
     /// # Safety
     /// Nobody may hold a `&mut` to a value of this pool meanwhile.
@@ -145,7 +146,7 @@ impl<T> Noted<T> {
             let twice = parted.len() * 2;
             parted.shrink_to(twice.max(LARGE));
         }
-        parted.is_empty()
+        may_part
     }
 
     /// Takes slots off the stack whose memory is about to go. Nobody has them, so nobody notes them meanwhile.
@@ -192,11 +193,11 @@ mod tests {
         fn recycle(&mut self) {}
     }
 
-    /// How many values are shown that are wanted, and how many in all; and whether none is left for a later look.
+    /// How many values are shown that are wanted, and how many in all; and whether no earlier one is left for a later look.
     fn visit(pool: &Pool<Wanted>) -> (usize, usize, bool) {
         let (mut wanted, mut all) = (0, 0);
         // SAFETY: no test has a `&mut` to a value.
-        let is_settled = unsafe {
+        let is_clear = unsafe {
             pool.visit_noted(|value| {
                 let is_wanted = value.0.load(Ordering::Acquire);
                 wanted += usize::from(is_wanted);
@@ -204,7 +205,7 @@ mod tests {
                 is_wanted
             })
         };
-        (wanted, all, is_settled)
+        (wanted, all, is_clear)
     }
 
     #[test]
@@ -212,11 +213,12 @@ mod tests {
         let pool = Pool::<Wanted>::new();
         let value = pool.acquire().unwrap();
         Guard::note(&value);
-        assert_eq!(visit(&pool), (0, 1, false), "it was forgotten");
+        assert_eq!(visit(&pool), (0, 1, true), "it is forgotten");
         // As if its owner had found it on the stack just before.
         value.0.store(true, Ordering::Release);
         assert_eq!(visit(&pool).0, 2, "it was left for a later look, and is on the stack again");
         value.0.store(false, Ordering::Release);
+        assert_eq!(visit(&pool), (0, 1, true), "it is forgotten again");
         while !visit(&pool).2 {}
         assert_eq!(visit(&pool), (0, 0, true));
     }

@@ -157,8 +157,8 @@ impl<T: Recycle + Send + 'static> Pool<T> {
     /// releasing or growing. One visit runs at a time.
     ///
     /// A value that a visit has forgotten is shown by later visits as well, until one begins a millisecond after it: the value may have
-    /// become wanted at that moment. Returns true if no value is left for such a later look. Then each value that is wanted, and that
-    /// nobody notes anew after the visit, was shown as such.
+    /// become wanted at that moment. Returns true if no value that an earlier visit has forgotten is left for a later look: after two
+    /// visits that return true, each value was shown as wanted, or was noted after the first of them began.
     ///
     /// # Safety
     /// As [`visit`](Self::visit).
