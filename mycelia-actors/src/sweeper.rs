@@ -67,6 +67,8 @@ struct Row {
 
 /// When to look again.
 enum Next {
+    /// When others have run.
+    AtOnce,
     In(Duration),
     WhenWoken,
     Never,
@@ -116,8 +118,7 @@ impl Sweeper {
         let found = self.sweep(shared);
         let period = self.pace.period();
         let has_ended = deadlines.ended.load(Ordering::Acquire);
-        // Relaxed: its own. Asks in the care of a tokio whose clock is paused are of its own thread: each sweep sees them all.
-        if found.is_clear || self.is_paused.load(Ordering::Relaxed) {
+        if found.is_clear {
             row.last = row.last.saturating_sub(1);
         }
         if found.period == ASLEEP && period == ASLEEP && row.last == 0 {
@@ -130,6 +131,10 @@ impl Sweeper {
             // An ask that came after the sweep and before this saw a sweeper that looks often, and did not wake it. But it has
             // noted its slot before; so the last sweeps, which are soon, see it, and each later ask sees the new stamp.
             *row = Row { quiet: 0, last: LAST_SWEEPS };
+        }
+        // Relaxed: its own. What the last sweeps wait for takes real time, of which no clock that is paused may make hours.
+        if row.last > 0 && self.is_paused.load(Ordering::Relaxed) {
+            return Next::AtOnce;
         }
         // An ask that has hurried it since the sweep has woken it, too.
         let period = self.pace.period().min(if row.last > 0 { SHORTEST_PERIOD } else { LONGEST });
@@ -254,6 +259,7 @@ fn run(shared: &Arc<Shared>, ready: &Barrier) {
     let mut row = Row::default();
     loop {
         match sweeper.step(shared, &mut row) {
+            Next::AtOnce => thread::yield_now(),
             Next::In(pause) => thread::park_timeout(pause),
             Next::WhenWoken => {
                 thread::park_timeout(IDLE);
@@ -298,6 +304,7 @@ impl Running {
                 shared.deadlines.hurry_real(shared, SHORTEST_PERIOD);
             }
             match sweeper.step(shared, &mut row) {
+                Next::AtOnce => tokio::task::yield_now().await,
                 Next::In(pause) => drop(tokio::time::timeout(pause, sweeper.notify.notified()).await),
                 Next::WhenWoken => sweeper.notify.notified().await,
                 Next::Never => break,
