@@ -1,5 +1,5 @@
 //! No code of a user runs under the pool's locks: values whose making, cleaning and drop use the pool again.
-#![cfg(not(mycelia_loom))]
+#![cfg(not(any(mycelia_loom, miri)))]
 
 #[path = "../../mycelia-queue/tests/hooked/mod.rs"]
 mod hooked;
