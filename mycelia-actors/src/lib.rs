@@ -124,6 +124,7 @@ pub mod model;
 mod actor;
 mod ambient;
 mod asking;
+mod awaited;
 mod batch;
 mod bell;
 mod budget;
@@ -142,6 +143,7 @@ mod side_tasks;
 mod slot;
 mod space;
 mod table;
+mod task_entry;
 mod tasks;
 
 pub use address::Address;
