@@ -21,7 +21,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::coop::poll_proceed;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use crate::actor::Actor;
+use crate::actor::{Actor, Request};
 use crate::address::Address;
 use crate::awaited::Alarm;
 use crate::current;
@@ -40,7 +40,7 @@ use crate::tasks::TaskHandle;
 const SHORTEST_PERIOD: Duration = Duration::from_millis(1);
 /// Longer periods never come; what lies further ahead cannot be counted.
 const LONGEST_PERIOD: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
-/// The first pause before another try to get a slot of an exhausted pool, and the longest.
+/// The first pause before another try to get a message in, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 
@@ -131,8 +131,8 @@ enum Delivery<M> {
     New(M),
     /// Many others are in line already: those that wait here have no slot yet.
     Behind(M, Pin<Box<dyn Future<Output = Option<Permit>> + Send>>),
-    /// The message pool is exhausted, for the moment.
-    NoSlot(M, Permit, Pin<Box<Sleep>>, Duration),
+    /// There is no way in for the moment: no slot in the message pool, or, for a kept side task at a stop, nothing else to do.
+    Paused(M, Permit, Pin<Box<Sleep>>, Duration),
     /// The envelope is of such a message.
     Posted(Posting<Arc<Actor>>, Permit),
 }
@@ -161,9 +161,9 @@ impl<M: Send + 'static> Delivery<M> {
                     let Some(permit) = permit else { unreachable!("nothing closes the semaphore") };
                     *self = Self::put_into_slot::<S>(actor, entry, message, permit, FIRST_PAUSE);
                 }
-                Self::NoSlot(message, permit, mut pause, length) => {
+                Self::Paused(message, permit, mut pause, length) => {
                     if pause.as_mut().poll(task).is_pending() {
-                        *self = Self::NoSlot(message, permit, pause, length);
+                        *self = Self::Paused(message, permit, pause, length);
                         return Poll::Pending;
                     }
                     *self = Self::put_into_slot::<S>(actor, entry, message, permit, length * 2);
@@ -191,6 +191,14 @@ impl<M: Send + 'static> Delivery<M> {
         permit: Permit,
         pause: Duration,
     ) -> Self {
+        let paused = |message, permit| {
+            let pause = pause.min(LONGEST_PAUSE);
+            Self::Paused(message, permit, Box::pin(sleep(pause)), pause)
+        };
+        let is_kept = actor.was_asked(Request::Drain) && entry.at_stop() == AtStop::Keep;
+        if is_kept && !actor.ledger.rare().tasks.lets_kept_in(actor, pause > FIRST_PAUSE) {
+            return paused(message, permit);
+        }
         match actor.envelope::<S, M>(message) {
             Ok(envelope) => {
                 if !entry.keeps_messages() {
@@ -200,8 +208,7 @@ impl<M: Send + 'static> Delivery<M> {
             }
             Err((message, refusal)) => {
                 tracing::debug!(subsystem = %actor.name, %refusal, "a side task waits for a slot");
-                let pause = pause.min(LONGEST_PAUSE);
-                Self::NoSlot(message, permit, Box::pin(sleep(pause)), pause)
+                paused(message, permit)
             }
         }
     }
@@ -218,7 +225,7 @@ impl<M: Send + 'static> Delivery<M> {
                     actor.lose(envelope, Reason::Undelivered, Fate::Undelivered);
                 }
             }
-            Self::New(message) | Self::Behind(message, _) | Self::NoSlot(message, ..) => {
+            Self::New(message) | Self::Behind(message, _) | Self::Paused(message, ..) => {
                 let rare = actor.ledger.rare();
                 rare.returned.add(1);
                 rare.given_up.add(1);

@@ -89,6 +89,11 @@ pub(crate) struct Tasks {
     running: Mutex<Running>,
     /// Side tasks in line for capacity. Made with the first one.
     line: OnceLock<Arc<Semaphore>>,
+    /// Side tasks that were looked at one by one.
+    #[cfg(test)]
+    looks: Counter,
+    /// At a stop: how many messages must have begun before one of a kept side task goes in beside others.
+    kept_until: Counter,
     started: Counter,
     finished: Counter,
     panicked: Counter,
@@ -144,6 +149,22 @@ impl Tasks {
     /// burst of timers does not make the message pool grow.
     pub(crate) fn line(&self) -> Arc<Semaphore> {
         Arc::clone(self.line.get_or_init(|| Arc::new(Semaphore::new(MOST_IN_LINE))))
+    }
+
+    /// True if the next message of a kept side task may go in, now that this subsystem is stopping: behind a message of others, but not
+    /// behind another one of kept side tasks, or where the loop is at rest and the stop goes on all the same. For if it were never at rest,
+    /// the stop would wait for what it does not wait for.
+    pub(crate) fn lets_kept_in(&self, actor: &Actor, has_waited: bool) -> bool {
+        let (stats, begun) = (actor.stats(), actor.ledger.begun.get());
+        let goes = if actor.queue.is_idle() {
+            has_waited
+        } else {
+            stats.queued > 0 && begun >= self.kept_until.get()
+        };
+        if goes {
+            self.kept_until.raise(begun + stats.queued + 1);
+        }
+        goes
     }
 
     /// Notes a side task of this actor, whose tasks these are, that is about to start.
@@ -207,7 +228,7 @@ impl Tasks {
             running.others.extend(to_end.iter().map(|(id, entry)| (*id, Arc::clone(entry))));
             to_end.into_values().collect()
         };
-        told.iter().for_each(|entry| entry.tell(Signal::WindDown, true));
+        self.looks_at(told).iter().for_each(|entry| entry.tell(Signal::WindDown, true));
     }
 
     /// True if none is running.
@@ -228,9 +249,16 @@ impl Tasks {
         Poll::Pending
     }
 
+    fn looks_at(&self, entries: Vec<Arc<Entry>>) -> Vec<Arc<Entry>> {
+        #[cfg(test)]
+        self.looks.add(entries.len() as u64);
+        entries
+    }
+
     /// Those that are left.
     pub(crate) fn left(&self) -> Vec<Arc<Entry>> {
-        self.running.lock().entries().cloned().collect()
+        let left: Vec<_> = self.running.lock().entries().cloned().collect();
+        self.looks_at(left)
     }
 
     /// Those that are running and that a stop waits for, described.
@@ -334,5 +362,64 @@ impl Drop for Stopping {
 impl fmt::Debug for Stopping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stopping").field("subsystem", &self.actor.name).finish()
+    }
+}
+
+#[cfg(all(test, not(mycelia_loom)))]
+mod tests {
+    use tokio::sync::watch;
+
+    use crate::prelude::*;
+    use crate::side_task::AtStop;
+
+    struct Desk;
+    impl Subsystem for Desk {}
+
+    #[derive(Clone)]
+    struct Note;
+    impl Handler<Note> for Desk {
+        type Reply = ();
+        async fn handle(&mut self, _: Note, _: &mut Context<Self>) {}
+    }
+
+    struct Start(u64, watch::Receiver<bool>);
+    impl Handler<Start> for Desk {
+        type Reply = Address<Desk>;
+        async fn handle(&mut self, Start(many, go): Start, cx: &mut Context<Self>) -> Address<Desk> {
+            for _ in 0..many {
+                let mut go = go.clone();
+                cx.pipe(async move {
+                    let _ = go.wait_for(|go| *go).await;
+                    Note
+                });
+                cx.send_every(std::time::Duration::from_secs(3600), Note).at_stop(AtStop::Keep);
+            }
+            cx.spawn(Desk).unwrap()
+        }
+    }
+
+    /// Each is looked at a few times, however many messages, ends and starts of others there are meanwhile.
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_takes_steps_for_each_side_task_and_not_for_each_two() {
+        for has_child in [false, true] {
+            let runtime = Runtime::new();
+            let many = 1000;
+            let desk = runtime.spawn("desk", Desk).unwrap();
+            let (go, is_go) = watch::channel(false);
+            let child = desk.ask(Start(many, is_go.clone())).await.unwrap();
+            if has_child {
+                child.ask(Start(many, is_go)).await.unwrap();
+            } else {
+                child.stop();
+                child.ended().await;
+            }
+            desk.stop();
+            tokio::task::yield_now().await;
+            go.send_replace(true);
+            desk.ended().await;
+            assert_eq!(desk.stats().handled, 1 + many);
+            let looks = desk.actor().ledger.rare().tasks.looks.get();
+            assert!(looks <= 8 * many, "{looks} looks at {} side tasks", 2 * many);
+        }
     }
 }

@@ -472,3 +472,44 @@ fn a_pipe_that_was_cancelled_counts_as_cancelled() {
         assert_eq!(one.side_tasks().cancelled, 300, "{:?}", one.side_tasks());
     });
 }
+
+/// Takes a millisecond.
+struct Work;
+impl Handler<Work> for Desk {
+    type Reply = ();
+    async fn handle(&mut self, _: Work, _: &mut Context<Self>) {
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Its messages alone would keep the subsystem at work for ever.
+#[tokio::test(start_paused = true)]
+async fn a_kept_stream_that_is_always_ready_holds_no_stop_up() {
+    struct Always;
+    impl Stream for Always {
+        type Item = Work;
+        fn poll_next(self: Pin<&mut Self>, _: &mut Task<'_>) -> Poll<Option<Work>> {
+            Poll::Ready(Some(Work))
+        }
+    }
+    for (streams, has_child) in [(1, false), (3, false), (1, true), (3, true)] {
+        let runtime = Runtime::new();
+        let (one, log) = spawn(&runtime);
+        with(&one, move |cx| {
+            (0..streams).for_each(|_| _ = cx.attach(Always).at_stop(AtStop::Keep));
+            cx.send_every(SECOND, Note("kept")).at_stop(AtStop::Keep);
+            cx.pipe(async {
+                sleep(5 * SECOND).await;
+                Note("done")
+            });
+            has_child.then(|| cx.spawn(Desk::default()).unwrap());
+        })
+        .await;
+        settle().await;
+        let began = Instant::now();
+        let log = stop(&one, &log).await;
+        let kept = log.iter().filter(|line| **line == "kept").count();
+        assert!(log.contains(&"done") && (1..7).contains(&kept), "{log:?}");
+        assert!(began.elapsed() < 10 * SECOND, "{:?}", began.elapsed());
+    }
+}
