@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::actor::{Actor, Request};
 use crate::ask::Ask;
 use crate::asking::DEFAULT_DEADLINE;
+use crate::awaited::{Awaited, awaited};
 use crate::blocking::block_on;
 use crate::drain;
 use crate::error::{AskError, StartError, TellError};
@@ -20,7 +21,6 @@ use crate::reply_to::{self, ReplyTo};
 use crate::sending::Sending;
 use crate::side_task::SideTaskStats;
 use crate::subsystem::Subsystem;
-use crate::tasks::{Awaited, awaited};
 use crate::tell::{self, TellManyError, Told, ToldMany};
 
 /// The typed handle of a subsystem: how to send it messages, and how to end it.

@@ -60,7 +60,7 @@ impl Batch {
     /// `fails_parent`: the parent is told that this one has failed for good.
     pub(crate) fn end(&mut self, exit: Exit, fails_parent: bool) {
         let actor = &*self.actor;
-        actor.queue.close();
+        actor.close();
         let mut left = std::mem::take(&mut self.taken);
         left.extend(actor.queue.drain());
         if let Some(rare) = actor.ledger.rare_if_any() {

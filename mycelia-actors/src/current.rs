@@ -12,9 +12,9 @@ use tracing::Span;
 
 use crate::actor::Actor;
 use crate::ambient::Ambient;
+use crate::awaited::Alarm;
 use crate::messages_in_hand::MessagesInHand;
 use crate::metadata::Metadata;
-use crate::tasks::Entry;
 
 thread_local! {
     /// Moved in from the task that is polled, and back: so nothing is counted, and nothing is left to drop when a thread ends.
@@ -33,7 +33,7 @@ thread_local! {
 #[derive(Clone)]
 pub(crate) struct SideTask {
     pub(crate) actor: Arc<Actor>,
-    pub(crate) entry: Arc<Entry>,
+    pub(crate) alarm: Arc<Alarm>,
 }
 
 /// The side task that is being polled.
@@ -53,8 +53,8 @@ pub(crate) fn with_origin<T>(look: impl FnOnce(Option<&Arc<Actor>>) -> T) -> T {
 }
 
 /// Marks the thread as running a side task, until the guard is dropped.
-pub(crate) fn enter_side_task(actor: &Arc<Actor>, entry: &Arc<Entry>) -> InSideTask {
-    let own = SideTask { actor: Arc::clone(actor), entry: Arc::clone(entry) };
+pub(crate) fn enter_side_task(actor: &Arc<Actor>, alarm: &Arc<Alarm>) -> InSideTask {
+    let own = SideTask { actor: Arc::clone(actor), alarm: Arc::clone(alarm) };
     InSideTask {
         before: SIDE_TASK.replace(Some(ManuallyDrop::new(own))).map(ManuallyDrop::into_inner),
         _until: Until(DEADLINE.replace(0)),

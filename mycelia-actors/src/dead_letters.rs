@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use mycelia_core::Counter;
 use mycelia_core::sync::atomic::{AtomicBool, Ordering};
 
+use crate::awaited::awaited;
 use crate::blocking::block_on;
 use crate::letter_box::{self, LetterBox};
 use crate::metadata::Metadata;
 use crate::name::Name;
 use crate::shared::Shared;
 use crate::table::Kind;
-use crate::tasks::awaited;
 use crate::trace::TraceParent;
 
 /// Why a message will never be handled.

@@ -26,7 +26,6 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::actor::Actor;
 use crate::error::CutOff;
-use crate::ledger::Rare;
 use crate::registry::Phase;
 use crate::shared::Shared;
 use cut_offs::CutOffs;
@@ -142,8 +141,7 @@ pub(crate) fn is_alone(actor: &Arc<Actor>) -> bool {
     let registry = actor.runtime.registry.lock();
     let alone = registry.drain_of(actor) == (Phase::Draining, false) && !registry.has_children(actor);
     drop(registry);
-    let holds = |rare: &Rare| rare.tasks.hold_up() || !rare.promises.is_zero();
-    alone && !actor.ledger.rare_if_any().is_some_and(holds)
+    alone && !actor.ledger.has_open()
 }
 
 /// Looks after the stop of a subsystem that has, or had, others below it.

@@ -42,8 +42,8 @@ pub(crate) struct Rare {
     pub(crate) given_up: Counter,
     /// Of those that the queue has refused: sent again from inside, so the queue counts them once more.
     pub(crate) again: Counter,
-    /// Replies that were promised, and no longer are.
-    pub(crate) promises: Promises,
+    /// What a stop waits for beside the messages.
+    pub(crate) open: Open,
     pub(crate) drop_panics: Counter,
     /// Why a child has failed for good.
     pub(crate) failed_child: Mutex<Option<Arc<str>>>,
@@ -58,17 +58,23 @@ pub(crate) struct Rare {
     pub(crate) last_sample: Mutex<Last>,
 }
 
-/// Asks for replies that may come later: how many there were, and how many are over.
+/// What a stop waits for beside the messages: promised replies and side tasks. How many have been opened, and how many are over. (A side
+/// task that rests is over, and is opened anew when it is woken: so both counts only rise, and can be read one after the other.)
 #[derive(Debug, Default)]
-pub(crate) struct Promises {
-    pub(crate) made: Counter,
-    pub(crate) over: Counter,
+pub(crate) struct Open {
+    begun: Counter,
+    over: Counter,
 }
 
-impl Promises {
+impl Open {
+    /// Counts one that is open from now on, or one that is over: after all that it has led to.
+    pub(crate) fn count(&self, is_open: bool) {
+        if is_open { self.begun.add(1) } else { self.over.publish(1) }
+    }
+
     pub(crate) fn is_zero(&self) -> bool {
-        // What is over first: then a promise is seen as made at least as soon as it is over.
-        self.over.get_after() == self.made.get()
+        // What is over first: then each is seen as begun at least as soon as it is over.
+        self.over.get_after() == self.begun.get()
     }
 }
 
@@ -218,22 +224,24 @@ impl Ledger {
         self.rare.get().map_or_else(SideTaskStats::default, |rare| rare.tasks.stats())
     }
 
-    /// All that has settled so far: messages that have met their fates, promises that are over, side tasks that a stop need not wait for.
+    /// All that has settled so far: messages that have met their fates, what was open beside them.
     pub(crate) fn settled(&self, queue: &mycelia_queue::Stats) -> u64 {
         let rare = self.rare.get().map_or(0, |rare| {
-            let fates = [&rare.failed, &rare.expired, &rare.undelivered, &rare.dropped, &rare.promises.over];
-            fates.iter().map(|fate| fate.get_after()).sum::<u64>() + rare.tasks.ended_or_kept()
+            let fates = [&rare.failed, &rare.expired, &rare.undelivered, &rare.dropped, &rare.open.over];
+            fates.iter().map(|fate| fate.get_after()).sum::<u64>()
         });
         self.handled.get_after() + queue.evicted + rare
     }
 
     /// All that has begun so far, to be compared with what had [settled](Self::settled) before.
     pub(crate) fn begun_in_all(&self, queue: &mycelia_queue::Stats) -> u64 {
-        let rare = self
-            .rare
-            .get()
-            .map_or(0, |rare| rare.notices.lock().sent + rare.promises.made.get() + rare.tasks.started());
+        let rare = self.rare.get().map_or(0, |rare| rare.notices.lock().sent + rare.open.begun.get());
         queue.pushed - queue.discarded - queue.refused + queue.waiting as u64 + rare
+    }
+
+    /// True if something is open beside the messages, or is about to be, though all that was begun has settled.
+    pub(crate) fn has_open(&self) -> bool {
+        self.rare.get().is_some_and(|rare| !rare.open.is_zero() || rare.tasks.are_due())
     }
 
     pub(crate) fn stats(&self, queue: &mycelia_queue::Stats) -> Stats {

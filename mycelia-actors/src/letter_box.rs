@@ -9,9 +9,9 @@ use mycelia_core::sync::Mutex;
 use mycelia_core::{contain, drop_waker, wake_all};
 use slab::Slab;
 
+use crate::awaited::Awaited;
 use crate::budget::within_budget;
 use crate::dead_letters::DeadLetter;
-use crate::tasks::Awaited;
 
 /// A bounded queue of letters.
 pub(crate) struct LetterBox {

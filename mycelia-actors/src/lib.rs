@@ -125,6 +125,7 @@ pub mod model;
 mod actor;
 mod ambient;
 mod asking;
+mod awaited;
 mod batch;
 mod bell;
 mod budget;
@@ -143,6 +144,7 @@ mod side_tasks;
 mod slot;
 mod space;
 mod table;
+mod task_entry;
 mod tasks;
 
 pub use address::Address;

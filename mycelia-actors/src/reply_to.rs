@@ -4,8 +4,12 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as Task, Poll, ready};
+use std::task::{Context as Task, Poll, Wake, Waker, ready};
 use std::time::Duration;
+
+use mycelia_core::sync::Mutex;
+use mycelia_core::sync::atomic::{AtomicBool, Ordering};
+use mycelia_core::{drop_waker, wake_all};
 
 use crate::actor::Actor;
 use crate::ask::Ask;
@@ -80,10 +84,12 @@ pub(crate) fn ask_with<M: Send, R: Send + 'static, T: Send>(
         let within = left.into_iter().chain(left_in_hand()).fold(within, Duration::min);
         let error = |failure| AskError { message: None, subsystem: actor.name.clone(), failure };
         let runtime = &actor.runtime;
+        let promised = Asked(Promised::new(actor, within));
         let open = |task: &mut Task<'_>| {
             ready!(spend(task));
             let deadline = runtime.deadlines.within(runtime, task, within);
-            Poll::Ready((deadline, Promise::new(&runtime.slots, task, deadline)))
+            let waker = promised.0.waker(task);
+            Poll::Ready((deadline, Promise::new(&runtime.slots, &Task::from_waker(&waker), deadline)))
         };
         let (deadline, opened) = poll_fn(open).await;
         let (promise, asker) = opened.map_err(|exhausted| {
@@ -97,9 +103,9 @@ pub(crate) fn ask_with<M: Send, R: Send + 'static, T: Send>(
             let _with = current::with(metadata);
             Ask::new(actor, message, envelop, true).within(within).part()
         };
-        let _promised = Promised::new(actor, within);
         let mut counted = Counted { actor, end: AskEnd::Cancelled };
-        let mut asking_with = AskingWith { mark, asker: Some(asker), asking: Some(asking), failed: None };
+        let mut asking_with =
+            AskingWith { mark, promised: &promised, asker: Some(asker), asking: Some(asking), failed: None };
         let outcome = poll_fn(|task| asking_with.poll(task)).await;
         let outcome = outcome.map_err(|lost| match lost {
             Lost::Message(error) => error,
@@ -110,28 +116,67 @@ pub(crate) fn ask_with<M: Send, R: Send + 'static, T: Send>(
     }
 }
 
-/// Somebody waits for a promised reply, and so does a stop of the subsystem; unless there is no limit to that.
-struct Promised<'a>(Option<&'a Actor>);
+/// A promised reply, for which a stop of the subsystem waits; unless there is no limit to that.
+///
+/// It is over as soon as the asker is woken, since that is what ends the ask: a reply, a dropped `ReplyTo`, or the deadline. The asker need
+/// not have looked. Or it is over when the asker has looked, or is dropped.
+struct Promised {
+    actor: Arc<Actor>,
+    is_open: AtomicBool,
+    /// Until it is woken.
+    asker: Mutex<Option<Waker>>,
+}
 
-impl<'a> Promised<'a> {
-    fn new(actor: &'a Actor, within: Duration) -> Self {
-        let counts = within < Duration::MAX;
-        if counts {
-            actor.ledger.rare().promises.made.add(1);
+impl Promised {
+    fn new(actor: &Arc<Actor>, within: Duration) -> Arc<Self> {
+        let is_open = within < Duration::MAX;
+        if is_open {
+            actor.ledger.rare().open.count(true);
         }
-        Self(counts.then_some(actor))
+        let (is_open, asker) = (AtomicBool::new(is_open), Mutex::new(None));
+        Arc::new(Self { actor: Arc::clone(actor), is_open, asker })
+    }
+
+    /// A waker that wakes this task as well.
+    fn waker(self: &Arc<Self>, task: &Task<'_>) -> Waker {
+        let is_known = self.asker.lock().as_ref().is_some_and(|asker| asker.will_wake(task.waker()));
+        if !is_known {
+            let new = task.waker().clone();
+            let old = self.asker.lock().replace(new);
+            drop_waker(old);
+        }
+        Waker::from(Arc::clone(self))
+    }
+
+    fn end(&self) {
+        // Relaxed: only who counts it is decided here; the count publishes.
+        if self.is_open.swap(false, Ordering::Relaxed) {
+            self.actor.ledger.rare().open.count(false);
+            self.actor.settled_something();
+        }
     }
 }
 
-impl Drop for Promised<'_> {
+impl Wake for Promised {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let asker = self.asker.lock().take();
+        wake_all(asker);
+        self.end();
+    }
+}
+
+/// The asker's half of a promise, which is over when this is dropped.
+struct Asked(Arc<Promised>);
+
+impl Drop for Asked {
     fn drop(&mut self) {
-        if let Some(actor) = self.0 {
-            actor.ledger.rare().promises.over.publish(1);
-            actor.settled_something();
-        }
+        self.0.end();
     }
 }
-
 /// Counts how the ask ended when it is dropped.
 struct Counted<'a> {
     actor: &'a Actor,
@@ -148,6 +193,7 @@ impl Drop for Counted<'_> {
 struct AskingWith<'a, M, R, T> {
     /// That the handler which polls this waits for the one who was asked: not for one who has replied, or handed the duty on.
     mark: Option<Mark>,
+    promised: &'a Asked,
     asker: Option<Asker<R>>,
     asking: Option<Ask<'a, M, T>>,
     /// The handler failed; but somebody else may have the duty to reply.
@@ -161,7 +207,8 @@ enum Lost<M> {
 
 impl<M, R, T> AskingWith<'_, M, R, T> {
     fn poll(&mut self, task: &mut Task<'_>) -> Poll<Result<R, Lost<M>>> {
-        let reply = Asker::poll_marked(&mut self.asker, &mut self.mark, task);
+        let waker = self.promised.0.waker(task);
+        let reply = Asker::poll_marked(&mut self.asker, &mut self.mark, &mut Task::from_waker(&waker));
         if let Poll::Ready(Ok(reply)) = reply {
             return Poll::Ready(Ok(reply));
         }

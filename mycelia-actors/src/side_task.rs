@@ -35,7 +35,9 @@ impl fmt::Display for SideTaskKind {
 pub enum AtStop {
     /// The stop waits for the side task, within its limit. The default of pipes.
     Wait,
-    /// The side task runs on while accepted messages are handled, and is then cancelled. The stop does not wait for it.
+    /// The side task runs on while accepted messages are handled, and is then cancelled. The stop does not wait for it, nor for its
+    /// messages: once the stop has begun, a message goes into the mailbox only behind a message of others. So a side task whose messages
+    /// come faster than they are handled holds no stop up.
     Keep,
     /// The side task is cancelled when the stop begins. A message that it already has in hand is still sent. The default of timers
     /// and streams.

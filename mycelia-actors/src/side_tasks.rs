@@ -21,25 +21,26 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::coop::poll_proceed;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use crate::actor::Actor;
+use crate::actor::{Actor, Request};
 use crate::address::Address;
+use crate::awaited::Alarm;
 use crate::current;
 use crate::dead_letters::{DeadLetter, Reason};
 use crate::handler::Handler;
 use crate::life_event::Lifecycle;
-use crate::metadata::Metadata;
 use crate::posting::Posting;
 use crate::side_task::{AtStop, SideTaskKind};
 use crate::slot::Fate;
 use crate::subscription::Subscription;
 use crate::table::Kind;
-use crate::tasks::{Alarm, EndOfTask, Entry, Signal, TaskHandle};
+use crate::task_entry::{EndOfTask, Entry, Signal};
+use crate::tasks::TaskHandle;
 
 /// Tokio's timers are as fine as this.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(1);
 /// Longer periods never come; what lies further ahead cannot be counted.
 const LONGEST_PERIOD: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
-/// The first pause before another try to get a slot of an exhausted pool, and the longest.
+/// The first pause before another try to get a message in, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 
@@ -130,8 +131,8 @@ enum Delivery<M> {
     New(M),
     /// Many others are in line already: those that wait here have no slot yet.
     Behind(M, Pin<Box<dyn Future<Output = Option<Permit>> + Send>>),
-    /// The message pool is exhausted, for the moment.
-    NoSlot(M, Permit, Pin<Box<Sleep>>, Duration),
+    /// There is no way in for the moment: no slot in the message pool, or, for a kept side task at a stop, nothing else to do.
+    Paused(M, Permit, Pin<Box<Sleep>>, Duration),
     /// The envelope is of such a message.
     Posted(Posting<Arc<Actor>>, Permit),
 }
@@ -160,9 +161,9 @@ impl<M: Send + 'static> Delivery<M> {
                     let Some(permit) = permit else { unreachable!("nothing closes the semaphore") };
                     *self = Self::put_into_slot::<S>(actor, entry, message, permit, FIRST_PAUSE);
                 }
-                Self::NoSlot(message, permit, mut pause, length) => {
+                Self::Paused(message, permit, mut pause, length) => {
                     if pause.as_mut().poll(task).is_pending() {
-                        *self = Self::NoSlot(message, permit, pause, length);
+                        *self = Self::Paused(message, permit, pause, length);
                         return Poll::Pending;
                     }
                     *self = Self::put_into_slot::<S>(actor, entry, message, permit, length * 2);
@@ -190,6 +191,14 @@ impl<M: Send + 'static> Delivery<M> {
         permit: Permit,
         pause: Duration,
     ) -> Self {
+        let paused = |message, permit| {
+            let pause = pause.min(LONGEST_PAUSE);
+            Self::Paused(message, permit, Box::pin(sleep(pause)), pause)
+        };
+        let is_kept = actor.was_asked(Request::Drain) && entry.at_stop() == AtStop::Keep;
+        if is_kept && !actor.ledger.rare().tasks.lets_kept_in(actor, pause > FIRST_PAUSE) {
+            return paused(message, permit);
+        }
         match actor.envelope::<S, M>(message) {
             Ok(envelope) => {
                 if !entry.keeps_messages() {
@@ -199,14 +208,13 @@ impl<M: Send + 'static> Delivery<M> {
             }
             Err((message, refusal)) => {
                 tracing::debug!(subsystem = %actor.name, %refusal, "a side task waits for a slot");
-                let pause = pause.min(LONGEST_PAUSE);
-                Self::NoSlot(message, permit, Box::pin(sleep(pause)), pause)
+                paused(message, permit)
             }
         }
     }
 
     /// The side task is cut off with the message in hand: the message is undelivered.
-    fn give_up(&mut self, actor: &Actor) {
+    fn give_up(&mut self, actor: &Actor, entry: &Entry) {
         match std::mem::replace(self, Self::Nothing) {
             Self::Nothing => {}
             Self::Posted(mut posting, _) => {
@@ -217,14 +225,17 @@ impl<M: Send + 'static> Delivery<M> {
                     actor.lose(envelope, Reason::Undelivered, Fate::Undelivered);
                 }
             }
-            Self::New(message) | Self::Behind(message, _) | Self::NoSlot(message, ..) => {
+            Self::New(message) | Self::Behind(message, _) | Self::Paused(message, ..) => {
                 let rare = actor.ledger.rare();
                 rare.returned.add(1);
                 rare.given_up.add(1);
+                let (reason, message_type, trace_id) =
+                    (Reason::Undelivered, entry.type_name(), entry.trace_id());
+                tracing::debug!(subsystem = %actor.name, message_type, trace_id, %reason, "dead letter");
                 if actor.runtime.wants_letters() {
                     let (name, kind) = (actor.name.clone(), Kind::of::<M>());
-                    let letter = DeadLetter::new(name, kind, Reason::Undelivered, Some(Box::new(message)));
-                    actor.runtime.deliver(letter);
+                    let letter = DeadLetter::new(name, kind, reason, Some(Box::new(message)));
+                    actor.runtime.deliver(letter.with_metadata(entry.metadata.clone()));
                 } else {
                     actor.drop_contained(message);
                 }
@@ -236,14 +247,14 @@ impl<M: Send + 'static> Delivery<M> {
 /// Says how the side task ended, when all that it held is gone.
 struct Guard {
     actor: Arc<Actor>,
-    entry: Arc<Entry>,
+    alarm: Arc<Alarm>,
     end: Option<EndOfTask>,
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.entry.set_awaits(None);
-        self.actor.settle(&self.entry, self.end.unwrap_or_else(|| self.entry.end_if_cut_off()));
+        let entry = &self.alarm.0;
+        self.actor.settle(entry, self.end.unwrap_or_else(|| entry.end_if_cut_off()));
     }
 }
 
@@ -259,8 +270,6 @@ pin_project! {
         #[pin]
         source: Option<P>,
         delivery: Delivery<M>,
-        metadata: Option<Metadata>,
-        alarm: Arc<Alarm>,
         // Goes last: then all that the side task held is gone.
         guard: Guard,
         subsystem: std::marker::PhantomData<fn(S)>,
@@ -282,24 +291,25 @@ impl<S: Handler<M>, M: Send + 'static, P> SideTask<S, M, P> {
     /// Drops what it holds, which may panic.
     fn end(self: Pin<&mut Self>) {
         let this = self.project();
-        let (actor, delivery, mut source) = (&*this.guard.actor, this.delivery, this.source);
+        let Guard { actor, alarm, .. } = &*this.guard;
+        let (delivery, mut source) = (this.delivery, this.source);
         let in_hand = !matches!(delivery, Delivery::Nothing);
         if source.is_none() && !in_hand {
             return;
         }
-        inside(this.guard, this.metadata.as_ref(), || {
+        inside(this.guard, || {
             if contain(|| source.set(None)).is_err() {
                 actor.ledger.rare().drop_panics.add(1);
             }
-            delivery.give_up(actor);
+            delivery.give_up(actor, &alarm.0);
         });
     }
 }
 
 /// Runs a piece of a side task: as its subsystem's, and with its metadata.
-fn inside<T>(guard: &Guard, metadata: Option<&Metadata>, run: impl FnOnce() -> T) -> T {
-    let _side = current::enter_side_task(&guard.actor, &guard.entry);
-    match metadata {
+fn inside<T>(guard: &Guard, run: impl FnOnce() -> T) -> T {
+    let _side = current::enter_side_task(&guard.actor, &guard.alarm);
+    match &guard.alarm.0.metadata {
         Some(metadata) => metadata.in_scope(run),
         None => run(),
     }
@@ -310,32 +320,31 @@ impl<S: Handler<M>, M: Send + 'static, P: Source<M>> Future for SideTask<S, M, P
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<()> {
         let this = self.as_mut().project();
-        let Guard { actor, entry, .. } = &*this.guard;
-        let end = match entry.signal(task) {
+        let Guard { actor, alarm, .. } = &*this.guard;
+        let entry = &alarm.0;
+        let end = match entry.begin_poll(task) {
             Signal::Cancel => None,
             Signal::GoOn | Signal::WindDown => {
                 let (mut source, delivery) = (this.source, this.delivery);
-                let waker = Waker::from(Arc::clone(this.alarm));
+                let waker = Waker::from(Arc::clone(alarm));
                 let alarmed = &mut Task::from_waker(&waker);
                 let mut run = || step::<S, M, P>(actor, entry, source.as_mut(), delivery, alarmed);
-                let poll = inside(this.guard, this.metadata.as_ref(), || contain(&mut run));
+                let poll = inside(this.guard, || contain(&mut run));
                 drop(waker);
                 match poll {
                     Ok(Poll::Pending) => {
-                        // Others may let go of the waker later, without a wake-up: that is not seen.
-                        if entry.set_stuck(Arc::strong_count(this.alarm) == 1) {
+                        if entry.end_poll(alarm) {
                             actor.settled_something();
                         }
                         return Poll::Pending;
                     }
                     Ok(Poll::Ready(end)) => end,
                     Err(text) => {
-                        let trace = this.metadata.as_ref().and_then(Metadata::trace);
                         tracing::error!(
                             subsystem = %actor.name,
                             kind = %entry.kind,
                             message_type = entry.type_name(),
-                            trace_id = trace.map(|trace| format!("{:032x}", trace.trace_id())),
+                            trace_id = entry.trace_id(),
                             %text,
                             "a side task panicked"
                         );
@@ -373,7 +382,13 @@ fn step<S: Handler<M>, M: Send + 'static, P: Source<M>>(
         let next = ready!(running.poll_message(task));
         budget.made_progress();
         match next {
-            Some(message) => *delivery = Delivery::New(message),
+            Some(message) => {
+                *delivery = Delivery::New(message);
+                // It may have blocked the thread, and have been given up meanwhile.
+                if entry.signal_now() == Signal::Cancel {
+                    return Poll::Ready(None);
+                }
+            }
             None => return Poll::Ready(Some(EndOfTask::Finished)),
         }
     }
@@ -387,14 +402,12 @@ fn start<S: Handler<M>, M: Send + 'static, P: Source<M> + Send + 'static>(
     source: P,
 ) -> TaskHandle {
     let actor = Arc::clone(address.actor());
-    let rare = actor.ledger.rare();
-    let entry = rare.tasks.add(kind, type_name::<M>, at_stop, rare.restarts.get());
-    let guard = Guard { actor: Arc::clone(&actor), entry: Arc::clone(&entry), end: None };
+    let entry = actor.ledger.rare().tasks.add(&actor, kind, type_name::<M>, at_stop);
+    let alarm = Arc::new(Alarm(Arc::clone(&entry)));
+    let guard = Guard { actor: Arc::clone(&actor), alarm, end: None };
     let side_task = SideTask::<S, M, P> {
         source: Some(source),
         delivery: Delivery::Nothing,
-        metadata: current::metadata().map(Metadata::without_deadline),
-        alarm: Arc::new(Alarm(Arc::clone(&entry))),
         guard,
         subsystem: std::marker::PhantomData,
     };
@@ -456,13 +469,15 @@ impl Actor {
             return;
         }
         if end == EndOfTask::Abandoned {
-            let message_type = entry.type_name();
-            tracing::warn!(subsystem = %self.name, kind = %entry.kind, message_type, "a side task was abandoned");
+            let (kind, message_type, trace_id) = (entry.kind, entry.type_name(), entry.trace_id());
+            tracing::warn!(subsystem = %self.name, %kind, message_type, trace_id, "a side task was abandoned");
             if self.runtime.wants_letters() {
-                let kind = entry.message_kind();
-                self.runtime.deliver(DeadLetter::new(self.name.clone(), kind, Reason::Abandoned, None));
+                let letter =
+                    DeadLetter::new(self.name.clone(), entry.message_kind(), Reason::Abandoned, None);
+                self.runtime.deliver(letter.with_metadata(entry.metadata.clone()));
             }
         }
+        entry.close();
         self.settled_something();
     }
 

@@ -12,11 +12,11 @@ use mycelia_core::sync::Mutex;
 use mycelia_core::{OverflowPolicy, Patience, contain, drop_waker, wake_all};
 use mycelia_router::Router;
 
+use crate::awaited::{Awaited, Mark, awaited, poll_awaited};
 use crate::blocking::block_on;
 use crate::budget::within_budget;
 use crate::bus::Bus;
 use crate::current;
-use crate::tasks::{Awaited, awaited};
 
 /// What a [`Subscription`] receives: an event, shared with the other subscribers.
 #[derive(Debug)]
@@ -60,11 +60,13 @@ pub struct Subscription<E: Send + Sync + 'static> {
     backlog: Arc<Backlog<E>>,
     /// For the bus.
     number: u64,
+    /// The side task that waits for the next event of the stream.
+    mark: Option<Mark>,
 }
 
 impl<E: Send + Sync + 'static> Subscription<E> {
     pub(crate) fn new(bus: Bus, backlog: Arc<Backlog<E>>, number: u64) -> Self {
-        Self { bus, backlog, number }
+        Self { bus, backlog, number, mark: None }
     }
 
     /// Waits for the next event; `None` if there will be no more.
@@ -109,7 +111,8 @@ impl<E: Send + Sync + 'static> Stream for Subscription<E> {
     type Item = Event<E>;
 
     fn poll_next(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<Event<E>>> {
-        self.backlog.poll(task)
+        let Self { backlog, mark, .. } = self.get_mut();
+        poll_awaited(mark, || Arc::clone(backlog) as _, task, |task| backlog.poll(task))
     }
 }
 

@@ -2,24 +2,20 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context as Task, Poll, Wake, Waker};
+use std::task::{Context as Task, Poll, Waker};
 
 use foldhash::fast::FixedState;
 use mycelia_core::sync::Mutex;
-use mycelia_core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use mycelia_core::{Counter, drop_waker, wake_all};
 use slab::Slab;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 
 use crate::actor::Actor;
 use crate::budget::within_budget;
-use crate::current::{self, SideTask};
 use crate::side_task::{self, AtStop, SideTaskKind, SideTaskStats};
-use crate::table::Kind;
+use crate::task_entry::{EndOfTask, Entry, Signal};
 
 /// A handle to a side task: a timer, a pipe, or an attached stream. Dropping the handle changes nothing.
 ///
@@ -30,7 +26,7 @@ pub struct TaskHandle(pub(crate) Arc<Entry>);
 impl TaskHandle {
     /// Ends the side task at its next await. Messages that it has sent stay in the mailbox. Returns at once.
     pub fn cancel(&self) {
-        self.0.tell(Signal::Cancel, EndOfTask::Cancelled);
+        self.0.tell(Signal::Cancel, true);
     }
 
     /// True if the side task is done, or was cancelled.
@@ -39,7 +35,7 @@ impl TaskHandle {
         self.0.is_settled()
     }
 
-    /// Says how a stop of the subsystem treats this side task: see [`AtStop`].
+    /// Says how a stop of the subsystem treats this side task: see [`AtStop`]. Applies at once, also while the subsystem is stopping.
     ///
     /// ```
     /// # use mycelia_actors::prelude::*;
@@ -58,8 +54,10 @@ impl TaskHandle {
     /// # }
     /// ```
     pub fn at_stop(self, at_stop: AtStop) -> Self {
-        // Relaxed: read by the subsystem's own task, which runs this, or by the drain, which looks again.
-        self.0.at_stop.store(at_stop as u8, Ordering::Relaxed);
+        if let Some(actor) = self.0.set_at_stop(at_stop) {
+            actor.ledger.rare().tasks.sort(&self.0);
+            actor.settled_something();
+        }
         self
     }
 
@@ -68,8 +66,7 @@ impl TaskHandle {
     ///
     /// Applies to messages that are sent after this call.
     pub fn across_restarts(self) -> Self {
-        // Relaxed: as in `at_stop`.
-        self.0.across_restarts.store(true, Ordering::Relaxed);
+        self.0.keep_messages();
         self
     }
 }
@@ -86,204 +83,17 @@ impl fmt::Debug for TaskHandle {
 /// Side tasks of one subsystem that are in line for capacity at once.
 const MOST_IN_LINE: usize = 64;
 
-/// What a side task was told.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd)]
-#[repr(u8)]
-pub(crate) enum Signal {
-    GoOn,
-    /// To end as soon as it has no message in hand.
-    WindDown,
-    /// To end.
-    Cancel,
-}
-
-/// How a side task ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum EndOfTask {
-    Finished,
-    Panicked,
-    Cancelled,
-    Abandoned,
-}
-
-/// Something outside of a side task that the side task waits for.
-pub(crate) trait Awaited: Send + Sync {
-    /// True until it has come.
-    fn is_awaited(&self) -> bool;
-}
-
-/// Waits for something. While a side task does so, a stop does not wait for the side task.
-pub(crate) async fn awaited<T>(
-    what: impl FnOnce() -> Arc<dyn Awaited>,
-    future: impl Future<Output = T>,
-) -> T {
-    let (mut future, mut what, mut _mark) = (pin!(future), Some(what), None);
-    poll_fn(|task| {
-        let poll = future.as_mut().poll(task);
-        if poll.is_pending()
-            && let Some(side_task) = what.take().and_then(|what| Some((current::side_task()?, what)))
-        {
-            let (SideTask { actor, entry }, what) = side_task;
-            entry.set_awaits(Some(what()));
-            actor.settled_something();
-            _mark = Some(Mark(entry));
-        }
-        poll
-    })
-    .await
-}
-
-/// A side task waits for something; until this is dropped.
-struct Mark(Arc<Entry>);
-
-impl Drop for Mark {
-    fn drop(&mut self) {
-        self.0.set_awaits(None);
-    }
-}
-
-/// One side task, as its subsystem, its handle and itself know it.
-pub(crate) struct Entry {
-    id: u64,
-    pub(crate) kind: SideTaskKind,
-    type_name: fn() -> &'static str,
-    since: Instant,
-    /// The number of the state that started it.
-    pub(crate) state: u64,
-    at_stop: AtomicU8,
-    across_restarts: AtomicBool,
-    signal: AtomicU8,
-    /// The end that counts if it does not come to its own.
-    end: AtomicU8,
-    /// Its end was counted.
-    settled: AtomicBool,
-    waker: Mutex<Option<Waker>>,
-    /// While there is such a thing a stop does not wait for the side task.
-    awaits: Mutex<Option<Arc<dyn Awaited>>>,
-    /// It waits, and nothing can wake it: it will never have a message.
-    stuck: AtomicBool,
-}
-
-impl Entry {
-    /// Tells it to end, and how that counts. The first to say how is right.
-    fn tell(&self, signal: Signal, end: EndOfTask) {
-        // Release, with the Acquire in `signal`: the task that sees the signal sees how its end counts.
-        if self.signal.fetch_max(signal as u8, Ordering::AcqRel) == Signal::GoOn as u8 {
-            self.end.store(end as u8, Ordering::Release);
-        }
-        self.wake();
-    }
-
-    fn wake(&self) {
-        // Taken, not cloned: the side task leaves its waker again when it is polled.
-        let waker = self.waker.lock().take();
-        wake_all(waker);
-    }
-
-    /// What it was told. The waker is woken at the next change.
-    pub(crate) fn signal(&self, task: &Task<'_>) -> Signal {
-        let is_known = self.waker.lock().as_ref().is_some_and(|own| own.will_wake(task.waker()));
-        if !is_known {
-            let new = task.waker().clone();
-            let old = self.waker.lock().replace(new);
-            drop_waker(old);
-        }
-        self.signal_now()
-    }
-
-    /// What it was told.
-    pub(crate) fn signal_now(&self) -> Signal {
-        // Acquire: with the Release in `tell`.
-        match self.signal.load(Ordering::Acquire) {
-            0 => Signal::GoOn,
-            1 => Signal::WindDown,
-            _ => Signal::Cancel,
-        }
-    }
-
-    /// How it counts if it is cut off now.
-    pub(crate) fn end_if_cut_off(&self) -> EndOfTask {
-        // Acquire: with the Release in `tell`.
-        match self.end.load(Ordering::Acquire) {
-            end if end == EndOfTask::Cancelled as u8 => EndOfTask::Cancelled,
-            _ => EndOfTask::Abandoned,
-        }
-    }
-
-    pub(crate) fn is_settled(&self) -> bool {
-        // Acquire: with the Release in `settle`, for what the task has done.
-        self.settled.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn keeps_messages(&self) -> bool {
-        self.across_restarts.load(Ordering::Relaxed)
-    }
-
-    fn at_stop(&self) -> AtStop {
-        match self.at_stop.load(Ordering::Relaxed) {
-            at_stop if at_stop == AtStop::Wait as u8 => AtStop::Wait,
-            at_stop if at_stop == AtStop::Keep as u8 => AtStop::Keep,
-            _ => AtStop::End,
-        }
-    }
-
-    /// True if a stop waits for it now.
-    fn holds_up(&self) -> bool {
-        self.at_stop() == AtStop::Wait
-            && !self.stuck.load(Ordering::Relaxed)
-            && !self.awaited().is_some_and(|thing| thing.is_awaited())
-    }
-
-    /// What it waits for. A copy, so that no other lock is taken below this one, and the last owner drops it outside.
-    fn awaited(&self) -> Option<Arc<dyn Awaited>> {
-        self.awaits.lock().clone()
-    }
-
-    /// Says whether nothing can wake it. True if that is new.
-    pub(crate) fn set_stuck(&self, stuck: bool) -> bool {
-        // Relaxed: a stop that waits for it is told, and looks again.
-        self.stuck.swap(stuck, Ordering::Relaxed) != stuck
-    }
-
-    /// Says what it waits for, or that it waits no more.
-    pub(crate) fn set_awaits(&self, awaits: Option<Arc<dyn Awaited>>) {
-        let old = std::mem::replace(&mut *self.awaits.lock(), awaits);
-        drop(old);
-    }
-
-    pub(crate) fn type_name(&self) -> &'static str {
-        (self.type_name)()
-    }
-
-    pub(crate) fn message_kind(&self) -> Kind {
-        Kind::named(self.type_name)
-    }
-
-    fn describe(&self) -> side_task::SideTask {
-        side_task::SideTask { kind: self.kind, type_name: self.type_name(), age: self.since.elapsed() }
-    }
-}
-
-/// The waker of a side task: its clones are counted, so one that has none left while it waits is known to be stuck.
-pub(crate) struct Alarm(pub(crate) Arc<Entry>);
-
-impl Wake for Alarm {
-    fn wake(self: Arc<Self>) {
-        self.0.wake();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.wake();
-    }
-}
-
 /// The side tasks of one subsystem.
 #[derive(Default)]
 pub(crate) struct Tasks {
     running: Mutex<Running>,
     /// Side tasks in line for capacity. Made with the first one.
     line: OnceLock<Arc<Semaphore>>,
+    /// Side tasks that were looked at one by one.
+    #[cfg(test)]
+    looks: Counter,
+    /// At a stop: how many messages must have begun before one of a kept side task goes in beside others.
+    kept_until: Counter,
     started: Counter,
     finished: Counter,
     panicked: Counter,
@@ -293,22 +103,38 @@ pub(crate) struct Tasks {
 
 #[derive(Default)]
 struct Running {
-    by_id: HashMap<u64, Arc<Entry>, FixedState>,
-    next_id: u64,
+    /// Those that a stop is to tell that they end.
+    to_end: ById,
+    others: ById,
     /// To be woken when none is left.
     gone: Option<Waker>,
     /// To be woken when the subsystem is stopping.
     stopping: Slab<Waker>,
 }
 
+type ById = HashMap<u64, Arc<Entry>, FixedState>;
+
 impl Running {
-    fn remove(&mut self, id: u64) -> Option<Waker> {
-        self.by_id.remove(&id);
-        if self.by_id.capacity() > 64 && self.by_id.len() * 4 < self.by_id.capacity() {
-            let keep = self.by_id.len() * 2;
-            self.by_id.shrink_to(keep);
+    fn len(&self) -> usize {
+        self.to_end.len() + self.others.len()
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.to_end.values().chain(self.others.values())
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Arc<Entry>> {
+        let all = if self.to_end.contains_key(&id) { &mut self.to_end } else { &mut self.others };
+        let entry = all.remove(&id);
+        if all.capacity() > 64 && all.len() * 4 < all.capacity() {
+            all.shrink_to(all.len() * 2);
         }
-        if self.by_id.is_empty() { self.gone.take() } else { None }
+        entry
+    }
+
+    fn put(&mut self, entry: Arc<Entry>) {
+        let all = if entry.at_stop() == AtStop::End { &mut self.to_end } else { &mut self.others };
+        all.insert(entry.id, entry);
     }
 }
 
@@ -325,36 +151,34 @@ impl Tasks {
         Arc::clone(self.line.get_or_init(|| Arc::new(Semaphore::new(MOST_IN_LINE))))
     }
 
-    /// Notes a side task that is about to start.
+    /// True if the next message of a kept side task may go in, now that this subsystem is stopping: behind a message of others, but not
+    /// behind another one of kept side tasks, or where the loop is at rest and the stop goes on all the same. For if it were never at rest,
+    /// the stop would wait for what it does not wait for.
+    pub(crate) fn lets_kept_in(&self, actor: &Actor, has_waited: bool) -> bool {
+        let (stats, begun) = (actor.stats(), actor.ledger.begun.get());
+        let goes = if actor.queue.is_idle() {
+            has_waited
+        } else {
+            stats.queued > 0 && begun >= self.kept_until.get()
+        };
+        if goes {
+            self.kept_until.raise(begun + stats.queued + 1);
+        }
+        goes
+    }
+
+    /// Notes a side task of this actor, whose tasks these are, that is about to start.
     pub(crate) fn add(
         &self,
+        actor: &Arc<Actor>,
         kind: SideTaskKind,
         type_name: fn() -> &'static str,
         at_stop: AtStop,
-        state: u64,
     ) -> Arc<Entry> {
-        let since = Instant::now();
         let mut running = self.running.lock();
+        let entry = Arc::new(Entry::new(actor, self.started.get(), kind, type_name, at_stop));
         self.started.add(1);
-        let id = running.next_id;
-        running.next_id += 1;
-        let cut_off = if kind == SideTaskKind::Pipe { EndOfTask::Abandoned } else { EndOfTask::Cancelled };
-        let entry = Arc::new(Entry {
-            id,
-            kind,
-            type_name,
-            since,
-            state,
-            at_stop: AtomicU8::new(at_stop as u8),
-            across_restarts: AtomicBool::new(false),
-            signal: AtomicU8::new(Signal::GoOn as u8),
-            end: AtomicU8::new(cut_off as u8),
-            settled: AtomicBool::new(false),
-            waker: Mutex::new(None),
-            awaits: Mutex::new(None),
-            stuck: AtomicBool::new(false),
-        });
-        running.by_id.insert(id, Arc::clone(&entry));
+        running.put(Arc::clone(&entry));
         entry
     }
 
@@ -367,15 +191,24 @@ impl Tasks {
             EndOfTask::Abandoned => &self.abandoned,
         };
         let mut running = self.running.lock();
-        // Release, with the Acquire in `is_settled`. Under the lock, so that ends and what is running add up in `stats`.
-        if entry.settled.swap(true, Ordering::AcqRel) {
+        // Under the lock, so that ends and what is running add up in `stats`.
+        if !entry.set_settled() {
             return false;
         }
         counter.add(1);
-        let gone = running.remove(entry.id);
+        running.remove(entry.id);
+        let gone = if running.len() == 0 { running.gone.take() } else { None };
         drop(running);
         wake_all(gone);
         true
+    }
+
+    /// What a stop does with it has changed.
+    fn sort(&self, entry: &Entry) {
+        let mut running = self.running.lock();
+        if let Some(entry) = running.remove(entry.id) {
+            running.put(entry);
+        }
     }
 
     /// Tells all of them to end. Pipes count as abandoned then, unless the subsystem was stopped and need not wait for them; all others
@@ -383,34 +216,31 @@ impl Tasks {
     pub(crate) fn end_all(&self, stopped: bool) {
         for entry in self.left() {
             let kept = stopped && entry.at_stop() != AtStop::Wait;
-            let end = if entry.kind == SideTaskKind::Pipe && !kept {
-                EndOfTask::Abandoned
-            } else {
-                EndOfTask::Cancelled
-            };
-            entry.tell(Signal::Cancel, end);
+            entry.tell(Signal::Cancel, kept || entry.kind != SideTaskKind::Pipe);
         }
     }
 
-    /// Cancels those that end when a stop begins.
+    /// Tells those that end when a stop begins to do so, each once. Costs a lock if there are none.
     pub(crate) fn begin_stop(&self) {
-        let entries: Vec<_> = {
-            let running = self.running.lock();
-            running.by_id.values().filter(|entry| entry.at_stop() == AtStop::End).cloned().collect()
+        let told: Vec<_> = {
+            let mut running = self.running.lock();
+            let to_end = std::mem::take(&mut running.to_end);
+            running.others.extend(to_end.iter().map(|(id, entry)| (*id, Arc::clone(entry))));
+            to_end.into_values().collect()
         };
-        entries.iter().for_each(|entry| entry.tell(Signal::WindDown, EndOfTask::Cancelled));
+        self.looks_at(told).iter().for_each(|entry| entry.tell(Signal::WindDown, true));
     }
 
     /// True if none is running.
     pub(crate) fn is_empty(&self) -> bool {
-        self.running.lock().by_id.is_empty()
+        self.running.lock().len() == 0
     }
 
     /// Ready when none is left.
     pub(crate) fn poll_gone(&self, task: &Task<'_>) -> Poll<()> {
         let waker = task.waker().clone();
         let mut running = self.running.lock();
-        if running.by_id.is_empty() {
+        if running.len() == 0 {
             return Poll::Ready(());
         }
         let old = running.gone.replace(waker);
@@ -419,39 +249,28 @@ impl Tasks {
         Poll::Pending
     }
 
-    /// Those that are left.
-    pub(crate) fn left(&self) -> Vec<Arc<Entry>> {
-        self.running.lock().by_id.values().cloned().collect()
+    fn looks_at(&self, entries: Vec<Arc<Entry>>) -> Vec<Arc<Entry>> {
+        #[cfg(test)]
+        self.looks.add(entries.len() as u64);
+        entries
     }
 
-    /// Those that are running and hold a stop up, described.
+    /// Those that are left.
+    pub(crate) fn left(&self) -> Vec<Arc<Entry>> {
+        let left: Vec<_> = self.running.lock().entries().cloned().collect();
+        self.looks_at(left)
+    }
+
+    /// Those that are running and that a stop waits for, described.
     pub(crate) fn waited_for(&self) -> Vec<side_task::SideTask> {
         let left = self.left();
         left.iter().filter(|entry| entry.at_stop() == AtStop::Wait).map(|entry| entry.describe()).collect()
     }
 
-    /// True if a stop waits for any.
-    pub(crate) fn hold_up(&self) -> bool {
-        // Asked outside of the lock: what they wait for has locks of its own.
-        self.left().iter().any(|entry| entry.holds_up())
-    }
-
-    /// How many have ended, or do not hold a stop up: equal to `started` if a stop need not wait.
-    pub(crate) fn ended_or_kept(&self) -> u64 {
-        let (ended, left) = {
-            let running = self.running.lock();
-            let left: Vec<_> = running.by_id.values().cloned().collect();
-            (self.ended(), left)
-        };
-        ended + left.iter().filter(|entry| !entry.holds_up()).count() as u64
-    }
-
-    pub(crate) fn started(&self) -> u64 {
-        self.started.get()
-    }
-
-    fn ended(&self) -> u64 {
-        self.finished.get() + self.panicked.get() + self.cancelled.get() + self.abandoned.get()
+    /// True if any is about to be woken by something that has come, for which a stop did not wait. Walks all of them: to be asked where
+    /// nothing else is left to do.
+    pub(crate) fn are_due(&self) -> bool {
+        self.left().iter().any(|entry| entry.is_due())
     }
 
     /// Leaves a waker at this place for the moment when the subsystem is stopping; unless `is_stopping` says that it is.
@@ -503,7 +322,7 @@ impl Tasks {
             panicked: self.panicked.get(),
             cancelled: self.cancelled.get(),
             abandoned: self.abandoned.get(),
-            running: running.by_id.len() as u64,
+            running: running.len() as u64,
         }
     }
 }
@@ -543,5 +362,64 @@ impl Drop for Stopping {
 impl fmt::Debug for Stopping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stopping").field("subsystem", &self.actor.name).finish()
+    }
+}
+
+#[cfg(all(test, not(mycelia_loom)))]
+mod tests {
+    use tokio::sync::watch;
+
+    use crate::prelude::*;
+    use crate::side_task::AtStop;
+
+    struct Desk;
+    impl Subsystem for Desk {}
+
+    #[derive(Clone)]
+    struct Note;
+    impl Handler<Note> for Desk {
+        type Reply = ();
+        async fn handle(&mut self, _: Note, _: &mut Context<Self>) {}
+    }
+
+    struct Start(u64, watch::Receiver<bool>);
+    impl Handler<Start> for Desk {
+        type Reply = Address<Desk>;
+        async fn handle(&mut self, Start(many, go): Start, cx: &mut Context<Self>) -> Address<Desk> {
+            for _ in 0..many {
+                let mut go = go.clone();
+                cx.pipe(async move {
+                    let _ = go.wait_for(|go| *go).await;
+                    Note
+                });
+                cx.send_every(std::time::Duration::from_secs(3600), Note).at_stop(AtStop::Keep);
+            }
+            cx.spawn(Desk).unwrap()
+        }
+    }
+
+    /// Each is looked at a few times, however many messages, ends and starts of others there are meanwhile.
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_takes_steps_for_each_side_task_and_not_for_each_two() {
+        for has_child in [false, true] {
+            let runtime = Runtime::new();
+            let many = 1000;
+            let desk = runtime.spawn("desk", Desk).unwrap();
+            let (go, is_go) = watch::channel(false);
+            let child = desk.ask(Start(many, is_go.clone())).await.unwrap();
+            if has_child {
+                child.ask(Start(many, is_go)).await.unwrap();
+            } else {
+                child.stop();
+                child.ended().await;
+            }
+            desk.stop();
+            tokio::task::yield_now().await;
+            go.send_replace(true);
+            desk.ended().await;
+            assert_eq!(desk.stats().handled, 1 + many);
+            let looks = desk.actor().ledger.rare().tasks.looks.get();
+            assert!(looks <= 8 * many, "{looks} looks at {} side tasks", 2 * many);
+        }
     }
 }

@@ -116,6 +116,7 @@ const NO_BURST: &[(&str, &str)] = &[
     ("actors/handling.rs: later", "a borrow of `taken`"),
     ("actors/inspector.rs: subsystems", "a result"),
     ("actors/drain/cut_offs.rs: all", "of one drain, dropped with it"),
+    ("actors/task_entry.rs: awaits", "as many as one side task waits for at once, dropped with it"),
     ("actors/drain/shutdown.rs: tokios", "as many as call `shutdown`"),
     ("actors/drain/ending.rs: begun", "of one drain, dropped with it"),
     ("actors/drain/cut_offs.rs: places", "of one drain, dropped with it"),

@@ -141,8 +141,12 @@ const LOCKS: &[(&str, &str, Shown)] = &[
         By(observer),
     ),
     ("actors/bell.rs: wakers", "exchanges wakers, and takes them out", By(end_of_all)),
-    ("actors/tasks.rs: waker", "compares, exchanges and takes out the waker of a side task", By(side_tasks)),
-    ("actors/tasks.rs: awaits", "clones or exchanges an `Arc`", By(side_tasks)),
+    (
+        "actors/task_entry.rs: standing",
+        "exchanges and takes out the waker of a side task; looks whether what it waits for has come",
+        By(side_tasks),
+    ),
+    ("actors/reply_to.rs: asker", "compares, exchanges and takes out the waker of an asker", By(asks)),
     ("actors/tasks.rs: running", "adds and takes out side tasks; exchanges wakers", By(side_tasks)),
     (
         "actors/tasks.rs: line",

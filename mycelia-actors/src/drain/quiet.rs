@@ -62,7 +62,9 @@ pub(crate) fn first_busy(part: &[Arc<Actor>], root: Option<&Arc<Actor>>) -> Opti
     let differs = |one: &Arc<Actor>, before: u64| {
         ends(one) || !one.is_gone() && (then(one) != before || is_busy(one) || first(one) != before)
     };
-    part.iter().zip(before).position(|(one, before)| differs(one, before))
+    let busy = part.iter().zip(before).position(|(one, before)| differs(one, before));
+    // Only then, for it looks at all side tasks.
+    busy.or_else(|| part.iter().position(|one| !one.is_gone() && one.ledger.has_open()))
 }
 
 type Count = fn(&Actor) -> u64;
