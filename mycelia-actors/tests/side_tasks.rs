@@ -245,7 +245,7 @@ fn a_pipe_that_is_about_to_hear_of_an_end_is_waited_for() {
             std::thread::scope(|scope| drop(scope.spawn(|| self.0.stop())));
             // Time enough for a stop that does not wait.
             let tries = std::iter::repeat_with(std::thread::yield_now).take(20_000);
-            let ended = tries.map(|()| self.0.exit().is_some()).any(|ended| ended);
+            let ended = tries.fold(false, |ended, ()| ended | self.0.exit().is_some());
             self.1.store(ended, Ordering::SeqCst);
         }
     }

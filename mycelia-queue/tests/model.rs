@@ -22,6 +22,8 @@ enum Step {
     Close,
 }
 
+type Sending<'a> = Send<&'a Channel<u64>, u64>;
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Side {
     Outside,
@@ -176,7 +178,7 @@ proptest! {
             queue: VecDeque::new(), line: VecDeque::new(), capacity, policy, closed: false, shut: false, unheard: HashSet::new(),
             evicted: 0, discarded: 0, refused: 0, popped: 0,
         };
-        let mut sends: Vec<(Side, u64, Send<&'_ Channel<u64>, u64>)> = Vec::new();
+        let mut sends: Vec<(Side, u64, Sending<'_>)> = Vec::new();
         let mut next = 0;
         let mut item = || { next += 1; next };
         for step in steps {
@@ -224,7 +226,7 @@ proptest! {
                         prop_assert_eq!(&poll, &if has_begun { model.poll(*item) } else { model.start(*from, *item) });
                     }
                     if poll.is_ready() {
-                        sends.swap_remove(index);
+                        drop(sends.swap_remove(index));
                     }
                 }
                 Step::Cancel(index) if !sends.is_empty() => {
