@@ -20,7 +20,7 @@ impl Bell {
         wake_all(wakers.into_iter().map(|(_, waker)| waker));
     }
 
-    /// Waits until that is true. Afterwards nobody gets a place any more.
+    /// Waits until that is true. Afterwards no one is added to those who wait.
     pub(crate) async fn heard(&self, has_rung: impl Fn() -> bool) {
         let mut place = Place { bell: self, at: None };
         poll_fn(|task| place.poll(task, &has_rung)).await;

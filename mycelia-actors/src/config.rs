@@ -141,14 +141,15 @@ impl<'a> Configure<'a> {
     /// that of [`Runtime::shutdown`](crate::Runtime::shutdown).
     ///
     /// When nine tenths of it are over, what is left ends after its messages in hand, with [`Subsystem::stopped`]; at the limit it is
-    /// killed.
+    /// killed. The time begins with the stop; in a shutdown that of one which [ends last](Self::ends_last) begins when the others have ended.
     pub fn stop_timeout(mut self, timeout: Duration) -> Self {
         self.stop.timeout = Some(timeout);
         self
     }
 
     /// Ends this subsystem before the one with this address, where both end in one drain: so that [`Subsystem::stopped`] can still use
-    /// it. May be called several times.
+    /// it. May be called several times. If this one has a stop of its own when the other is stopped, the other waits for the end of that
+    /// stop.
     ///
     /// Only subsystems that exist can be named, so there can be no circle.
     pub fn needs<T: Subsystem>(mut self, other: &Address<T>) -> Self {

@@ -134,7 +134,7 @@ pub(crate) fn idle(actor: &Arc<Actor>) -> bool {
     false
 }
 
-/// True if a subsystem that is closed to outside, and has nothing to do, may end by itself: nobody else looks after its stop, and it has
+/// True if a subsystem that is closed to outside, and has nothing to do, may end by itself: no task looks after its stop, and it has
 /// neither children nor side tasks that it waits for.
 #[cold]
 pub(crate) fn is_alone(actor: &Arc<Actor>) -> bool {

@@ -69,7 +69,7 @@ pub(crate) fn first_busy(part: &[Arc<Actor>], root: Option<&Arc<Actor>>) -> Opti
 
 type Count = fn(&Actor) -> u64;
 
-/// True if its loop has something to do, or somebody waits for capacity. One that has ended has not.
+/// True if its loop has something to do, or a sender waits for capacity. One that has ended has not.
 fn is_busy(one: &Actor) -> bool {
     !one.queue.is_idle() && !one.is_gone()
 }
