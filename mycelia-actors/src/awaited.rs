@@ -36,17 +36,13 @@ pub(crate) fn poll_awaited<T>(
     task: &mut Task<'_>,
     poll: impl FnOnce(&mut Task<'_>) -> Poll<T>,
 ) -> Poll<T> {
-    let side_task = current::side_task();
-    if mark
-        .as_ref()
-        .is_some_and(|mark| !side_task.as_ref().is_some_and(|own| Arc::ptr_eq(&own.alarm.0, &mark.entry)))
-    {
+    let Some(SideTask { alarm, .. }) = current::side_task() else {
         *mark = None;
-    }
-    let Some(SideTask { alarm, .. }) = side_task else { return poll(task) };
-    let is_direct = alarm.is(task.waker());
-    let entry = Arc::clone(&alarm.0);
-    drop(alarm);
+        return poll(task);
+    };
+    let (is_direct, entry) = (alarm.is(task.waker()), Arc::clone(&alarm.0));
+    // A stream may come from another side task.
+    *mark = mark.take().filter(|mark| Arc::ptr_eq(&mark.entry, &entry));
     let poll =
         if is_direct { poll(&mut Task::from_waker(&Waker::from(Arc::clone(&entry)))) } else { poll(task) };
     if poll.is_ready() {

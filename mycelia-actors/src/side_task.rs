@@ -34,6 +34,10 @@ impl fmt::Display for SideTaskKind {
 #[repr(u8)]
 pub enum AtStop {
     /// The stop waits for the side task, within its limit. The default of pipes.
+    ///
+    /// It does not wait while nothing can wake the side task but the start or end of a subsystem, an event of a subscription, or a dead
+    /// letter: these may come of the stop itself. Where a future in the side task has wakers of its own (`FuturesUnordered`), one such thing
+    /// that it waits for is enough. Nor does it wait for a side task that nothing can wake.
     Wait,
     /// The side task runs on while accepted messages are handled, and is then cancelled. The stop does not wait for it, nor for its
     /// messages: once the stop has begun, a message goes into the mailbox only behind a message of others. So a side task whose messages
