@@ -300,11 +300,11 @@ impl Actor {
     /// Refuses later messages from outside of the part of the forest that is being drained.
     pub(crate) fn close_to_outside(&self) {
         // Release: as in `request`. It goes first: a loop that finds nothing to do then sees that it is to say so.
-        self.requests.fetch_or(Request::Drain as u8, Ordering::Release);
+        let others = self.requests.fetch_or(Request::Drain as u8, Ordering::Release);
         let is_busy = self.queue.close_to_outside();
         let side_tasks = self.ledger.rare_if_any().is_some_and(|rare| !rare.tasks.is_empty());
-        // A loop that waits for messages has nothing to say, but for its side tasks.
-        if is_busy || side_tasks {
+        // A loop that waits for messages has nothing to say, but for its side tasks. One that is suspended goes on now: it has notices, perhaps.
+        if is_busy || side_tasks || others != 0 {
             self.queue.wake_receiver();
         }
         self.announce_stopping();

@@ -17,12 +17,13 @@ pub(crate) mod shutdown;
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mycelia_core::sync::Mutex;
 use mycelia_core::sync::atomic::{AtomicUsize, Ordering};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::actor::Actor;
 use crate::error::CutOff;
@@ -32,6 +33,9 @@ use cut_offs::CutOffs;
 use ending::Ending;
 use limit::Limit;
 use shutdown::Shutdown;
+
+/// So long an end that is being told may take.
+const MOMENT: Duration = Duration::from_millis(5);
 
 /// What the drains of a runtime share.
 #[derive(Default)]
@@ -196,7 +200,9 @@ impl Drain {
             }
         }
         if is_all {
-            self.limit.until(Limit::end, self.runtime.drains.told()).await;
+            // Before the topics close: what is undelivered is told.
+            ending::kill_late(&self.runtime, None, false, |late| cut_off.note_late(late)).await;
+            let _ = timeout(MOMENT, self.runtime.drains.told()).await;
             // Those who read what the runtime itself tells have all of it now.
             self.runtime.close_topics();
         }
@@ -208,9 +214,8 @@ impl Drain {
             }
             ending.siblings(last).await;
         }
-        let note = |late: &[Arc<Actor>]| cut_off.note_late(late);
-        ending::kill_late(&self.runtime, self.root.as_ref(), note).await;
-        self.limit.until(Limit::end, self.runtime.drains.told()).await;
+        ending::kill_late(&self.runtime, self.root.as_ref(), true, |late| cut_off.note_late(late)).await;
+        let _ = timeout(MOMENT, self.runtime.drains.told()).await;
         self.over = true;
         cut_off.list()
     }
@@ -271,7 +276,8 @@ impl Drain {
         cut_off.note(&members);
         // Those that are killed at the limit are found by how they ended.
         for one in &members {
-            cut_off.find(one);
+            let found = cut_off.find(one);
+            (found.in_hand, found.stop_timeout) = (one.stats().in_hand, Some(limit.timeout()));
         }
         members.iter().for_each(|one| one.close_to_outside());
         let ending = Ending::new(&self.runtime, Some(&part), limit);

@@ -278,6 +278,8 @@ pub struct CutOff {
     pub in_hand: u64,
     /// Side tasks that the stop waited for, and that were abandoned.
     pub side_tasks: Vec<SideTask>,
+    /// The [limit of its own](crate::Configure::stop_timeout), or of one above it, that cut it off; `None` if it was that of the whole.
+    pub stop_timeout: Option<Duration>,
     /// True if it had to be killed.
     pub is_killed: bool,
     /// True if it has not even ended then: its handler does not return, nor reach an await.
@@ -286,7 +288,15 @@ pub struct CutOff {
 
 impl CutOff {
     pub(crate) fn of(subsystem: Name) -> Self {
-        Self { subsystem, queued: 0, in_hand: 0, side_tasks: Vec::new(), is_killed: false, is_left: false }
+        Self {
+            subsystem,
+            queued: 0,
+            in_hand: 0,
+            side_tasks: Vec::new(),
+            stop_timeout: None,
+            is_killed: false,
+            is_left: false,
+        }
     }
 }
 
@@ -299,6 +309,7 @@ impl fmt::Display for CutOff {
             counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")),
         );
         parts.extend(self.side_tasks.iter().map(ToString::to_string));
+        parts.extend(self.stop_timeout.map(|timeout| format!("after its own {timeout:?}")));
         parts.extend(self.is_killed.then(|| "killed".to_owned()));
         parts.extend(self.is_left.then(|| "cannot be killed, for it reaches no await".to_owned()));
         write!(f, "`{}`: {}", self.subsystem, parts.join(", "))

@@ -4,6 +4,7 @@
 mod subsystems;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -86,6 +87,41 @@ async fn settle() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
+}
+
+struct Watches(Arc<AtomicU64>);
+impl Subsystem for Watches {}
+impl Handler<Terminated> for Watches {
+    type Reply = ();
+    async fn handle(&mut self, _: Terminated, _: &mut Context<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+struct Watch(Address<Desk>);
+impl Handler<Watch> for Watches {
+    type Reply = ();
+    async fn handle(&mut self, Watch(other): Watch, cx: &mut Context<Self>) {
+        cx.watch(&other).unwrap();
+    }
+}
+
+/// Found by `sequences`: suspended, and told of an end, before its loop had looked at either.
+#[tokio::test(start_paused = true)]
+async fn one_that_is_suspended_hears_of_ends_in_a_shutdown() {
+    let runtime = Runtime::new();
+    let heard = Arc::new(AtomicU64::new(0));
+    let watches = runtime.spawn("watches", Watches(Arc::clone(&heard))).unwrap();
+    let other = runtime.spawn("other", Desk::default()).unwrap();
+    watches.ask(Watch(other.clone())).await.unwrap();
+    tokio::task::yield_now().await;
+    other.kill();
+    watches.suspend();
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    let began = Instant::now();
+    runtime.shutdown().await.unwrap();
+    assert_eq!((heard.load(Ordering::Relaxed), began.elapsed()), (1, Duration::ZERO));
 }
 
 #[tokio::test(start_paused = true)]

@@ -147,3 +147,61 @@ fn wakers_of_those_that_end_last_run_under_no_lock() {
         });
     });
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_limit_of_a_shutdown_cuts_off_is_told_in_dead_letters() {
+    for ends_last in [false, true] {
+        let runtime = Runtime::new();
+        let letters = runtime.dead_letters(1000);
+        if ends_last {
+            runtime.configure("audit").ends_last().spawn(desk().0).unwrap();
+        }
+        let all: Vec<_> = (0..8).map(|_| runtime.spawn_unnamed(desk().0).unwrap()).collect();
+        all.iter().for_each(|one| (0..5).for_each(|_| _ = one.tell(Work(3600 * SECOND)).unwrap()));
+        let error = runtime.shutdown_within(SECOND).await.unwrap_err();
+        assert_eq!(error.killed.len(), 8);
+        let told = std::iter::from_fn(|| letters.try_recv()).count();
+        let (undelivered, failed) = all
+            .iter()
+            .map(|one| one.stats())
+            .fold((0, 0), |sum, stats| (sum.0 + stats.undelivered, sum.1 + stats.failed));
+        assert_eq!((told, undelivered, failed), (40, 32, 8), "ends_last: {ends_last}");
+        assert!(letters.recv().await.is_none(), "they end");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_limit_of_its_own_cuts_off_says_so() {
+    let runtime = Runtime::new();
+    let one = runtime.configure("one").stop_timeout(2 * SECOND).spawn(desk().0).unwrap();
+    (0..5).for_each(|_| _ = one.tell(Work(3600 * SECOND)).unwrap());
+    let error = runtime.shutdown().await.unwrap_err();
+    let [cut_off] = &error.cut_off[..] else { panic!("{error}") };
+    assert_eq!((cut_off.queued, cut_off.in_hand, cut_off.stop_timeout), (4, 1, Some(2 * SECOND)));
+    assert!(error.to_string().ends_with("`one`: 4 queued, 1 in hand, after its own 2s, killed"), "{error}");
+}
+
+/// Asks the one it needs, at its end.
+struct Saves(Address<drains::Desk>);
+impl Subsystem for Saves {
+    async fn stopped(&mut self, _: &Exit, _: &mut Context<Self>) {
+        self.0.ask(drains::Note("saved")).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_needed_is_there_also_when_another_is_late() {
+    for late in [95, 3600] {
+        let runtime = Runtime::new();
+        let (journal, log) = desk();
+        let journal = runtime.spawn("journal", journal).unwrap();
+        runtime.configure("saves").needs(&journal).spawn(Saves(journal.clone())).unwrap();
+        let other = runtime.spawn("other", desk().0).unwrap();
+        other.tell(Work(late * SECOND)).unwrap();
+        let result = runtime.shutdown_within(100 * SECOND).await;
+        assert_eq!(
+            (lines(&log), result.is_ok()),
+            (vec!["saved".into(), "journal stopped".into()], late == 95)
+        );
+    }
+}

@@ -52,6 +52,10 @@ impl CutOffs {
             let exit = one.life.exit();
             cut_off.is_left = exit.is_none();
             cut_off.is_killed = matches!(exit, Some(Exit::Killed));
+            if !cut_off.is_killed && !cut_off.is_left {
+                // What was in hand then has been handled.
+                cut_off.in_hand = 0;
+            }
             cut_off
         });
         all.filter(|one| one.queued > 0 || !one.side_tasks.is_empty() || one.is_killed || one.is_left)

@@ -60,7 +60,8 @@ impl Ending {
         let (inside, others): (Vec<_>, Vec<_>) = before.into_iter().partition(|first| self.is_inside(first));
         inside.iter().for_each(|first| self.begin_to_end(first));
         for first in &inside {
-            self.ended(Limit::end, first).await;
+            // Its `stopped` may use this one; but if it is late, this one has a `stopped` of its own.
+            self.ended(Limit::late, first).await;
         }
         // These have stops of their own, which are not to be cut short.
         for first in others.iter().filter(|first| first.queue.is_closed()) {
@@ -81,7 +82,7 @@ impl Ending {
     /// The same; and it is killed at the limit.
     pub(crate) async fn end_or_kill(self, actor: Arc<Actor>) {
         self.end(&actor).await;
-        kill_late(&self.runtime, Some(&actor), |_| {}).await;
+        kill_late(&self.runtime, Some(&actor), true, |_| {}).await;
     }
 
     /// Ends these, type after type; those of one type at the same time. From nine tenths of the limit on, all at the same time.
@@ -98,8 +99,8 @@ impl Ending {
                 self.ended(Limit::force, one).await;
             }
         }
-        // Before the first is waited for: the others may have nothing left to do but to end.
-        types.iter().flatten().for_each(|one| self.hurry(one));
+        // Before the first is waited for: the others may have nothing left to do but to end. Those that are needed have their turn.
+        types.iter().flatten().filter(|one| self.before(one).is_empty()).for_each(|one| self.hurry(one));
         for one in types.iter().flatten() {
             self.ended(Limit::end, one).await;
         }
@@ -141,16 +142,19 @@ fn key(actor: &Arc<Actor>) -> usize {
     ptr::from_ref(&**actor).addr()
 }
 
+/// How long those that are killed have to end, at most: twice in a shutdown with some that end last.
+const GRACE: Duration = Duration::from_millis(40);
+
 /// How long subsystems that have nothing in hand have to end, when there is no time left.
 const IDLE_WITHIN: Duration = Duration::from_millis(10);
 
 /// Lets subsystems end by themselves that have nothing in hand, children before parents. (A limit of zero, or one that was shortened, comes
 /// when they have only just been told to end: a kill would overtake that, and `stopped` would not run.)
-async fn end_idle(runtime: &Arc<Shared>, root: Option<&Arc<Actor>>) {
+async fn end_idle(runtime: &Arc<Shared>, root: Option<&Arc<Actor>>, last: bool) {
     let idle = || {
         let is_idle = |one: &Arc<Actor>| one.life.exit().is_none() && one.stats().in_hand == 0;
         let childless = |one: &Arc<Actor>| runtime.registry.lock().children(one).is_empty();
-        let mut part = runtime.part(root, true);
+        let mut part = runtime.part(root, last);
         part.retain(|one| is_idle(one) && childless(one));
         part
     };
@@ -171,21 +175,22 @@ async fn end_idle(runtime: &Arc<Shared>, root: Option<&Arc<Actor>>) {
 }
 
 /// Kills those that have not ended, this one and all below it, or all there are: first those without children, then all others; each for a
-/// part of the grace. They are noted before.
+/// part of the grace. They are noted before. With those that end last, or without.
 pub(crate) async fn kill_late(
     runtime: &Arc<Shared>,
     root: Option<&Arc<Actor>>,
+    last: bool,
     mut note: impl FnMut(&[Arc<Actor>]),
 ) {
     let ended = |one: &Arc<Actor>| one.life.exit().is_some();
-    let late = || runtime.part(root, true).into_iter().filter(|one| !ended(one)).collect::<Vec<_>>();
-    end_idle(runtime, root).await;
+    let late = || runtime.part(root, last).into_iter().filter(|one| !ended(one)).collect::<Vec<_>>();
+    end_idle(runtime, root, last).await;
     let all = late();
     if all.is_empty() {
         return;
     }
     note(&all);
-    let grace = grace(all.len()).min(Duration::from_millis(80));
+    let grace = grace(all.len()).min(GRACE);
     let childless = |one: &&Arc<Actor>| !runtime.registry.lock().has_children(one);
     let first: Vec<_> = all.iter().filter(childless).cloned().collect();
     kill(&first, grace / 2).await;

@@ -48,6 +48,11 @@ impl Limit {
         self.began + self.timeout()
     }
 
+    /// When those that are needed by others end, whether these have ended or not.
+    pub(crate) fn late(&self) -> Instant {
+        self.began + self.timeout() / 20 * 19
+    }
+
     /// When what is left is told to end, quiet or not.
     pub(crate) fn force(&self) -> Instant {
         self.began + self.timeout() / 10 * 9
