@@ -8,10 +8,11 @@ use tokio::time::Instant;
 /// How often a subsystem that fails is given a new state from its factory, how soon, and who else is then.
 ///
 /// The restart happens inside the same task: mailbox, batch in hand, waiting senders and addresses stay. Only the message that was
-/// in hand is lost (*failed*), and its asker told.
+/// in hand is lost (*failed*), and its asker told; and what its state had under way beside the mailbox, which belongs to that state. (Work
+/// that is not to be lost with it belongs into a subsystem of its own: a child for each job, say, or one that pipes and does nothing else.)
 ///
 /// Between two states, in this order: side tasks are told to end, and waited for (a second at most; one that blocks its thread is
-/// abandoned then); children are ended, with all of theirs; the old state is dropped; then, after the pause, the factory makes the next
+/// abandoned then); children are stopped, with all of theirs: each handles its message in hand, within 5 seconds; the old state is dropped; then, after the pause, the factory makes the next
 /// state, and its `started` runs. So ports, files and locks of the old state are free. Messages that side tasks of the old state have
 /// sent expire ([`TaskHandle::across_restarts`](crate::TaskHandle::across_restarts) says otherwise); all others stay. Whom the old
 /// state watched, the new one does not.

@@ -177,6 +177,9 @@ impl Runtime {
     /// [`missed_dead_letters`](Self::missed_dead_letters)). With a capacity of 0 a letter goes to a reader that waits, or is missed. Only
     /// messages lost while there is a subscription are kept.
     ///
+    /// Read them, or drop the subscription: a letter keeps its message, and with it a [`ReplyTo`](crate::ReplyTo) inside, whose asker waits
+    /// until the letter is dropped, or for its deadline.
+    ///
     /// The subscription ends, after its last letter, with [`shutdown`](Self::shutdown) or the runtime.
     #[must_use]
     pub fn dead_letters(&self, capacity: usize) -> DeadLetters {
