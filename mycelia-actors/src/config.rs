@@ -149,7 +149,7 @@ impl<'a> Configure<'a> {
 
     /// Ends this subsystem before the one with this address, where both end in one drain: so that [`Subsystem::stopped`] can still use
     /// it. May be called several times. If this one has a stop of its own when the other is stopped, the other waits for the end of that
-    /// stop.
+    /// stop. If this one is late, the other waits for it until nineteen twentieths of the limit are over.
     ///
     /// Only subsystems that exist can be named, so there can be no circle.
     pub fn needs<T: Subsystem>(mut self, other: &Address<T>) -> Self {

@@ -251,8 +251,8 @@ impl Runtime {
     /// 3. The subsystems end, children before parents; among siblings, those of one type at the same time, and the type that was spawned
     ///    first goes last ([`Configure::needs`](crate::Configure::needs) says otherwise).
     ///
-    /// When nine tenths of the time are over, the third step begins all the same: messages in hand are handled, the rest is undelivered,
-    /// and pipes are abandoned. When all of it is over, the rest is killed. It returns 100 ms later at the latest. Then subscribers to
+    /// When nine tenths of the time are over, the third step begins all the same, for all at once but those that others
+    /// [need](crate::Configure::needs): messages in hand are handled, the rest is undelivered, and pipes are abandoned. When all of it is over, the rest is killed. It returns 100 ms later at the latest. Then subscribers to
     /// dead letters and lifecycle events get no more. In debug builds a warning is logged for messages and replies that code outside of
     /// subsystems still holds then, by their types.
     ///
