@@ -225,25 +225,6 @@ async fn a_shutdown_in_paused_time_waits_for_it_too() {
     releases.join().unwrap();
 }
 
-#[tokio::test]
-async fn a_clock_that_is_paused_later_waits_for_it_as_well() {
-    let runtime = Runtime::new();
-    let blocking = spawn(&runtime);
-    blocking.started().await.unwrap();
-    tokio::time::pause();
-    // The clock waits from its next wake-up on: the thread may not have gone to sleep yet.
-    for _ in 0..100 {
-        let (go, until) = mpsc::channel();
-        let releases = release(&blocking, go);
-        let asked = blocking.ask(Until(until)).await;
-        releases.join().unwrap();
-        if asked.is_ok() {
-            return;
-        }
-    }
-    panic!("the clock never waited");
-}
-
 #[test]
 fn a_tokio_with_a_paused_clock_does_not_wait_for_one_that_blocks() {
     let tokio =
