@@ -400,6 +400,7 @@ mod tests {
 
     /// Each is looked at a few times, however many messages, ends and starts of others there are meanwhile.
     #[tokio::test(start_paused = true)]
+    #[cfg_attr(miri, ignore = "thousands of side tasks take miri minutes")]
     async fn a_stop_takes_steps_for_each_side_task_and_not_for_each_two() {
         for has_child in [false, true] {
             let runtime = Runtime::new();
