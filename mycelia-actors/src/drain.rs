@@ -152,8 +152,13 @@ pub(crate) fn is_alone(actor: &Arc<Actor>) -> bool {
 fn coordinator(root: &Arc<Actor>, tokio: Option<Handle>) {
     let timeout = root.runtime.registry.lock().stop_timeout(root);
     let limit = Limit::new(timeout);
-    let drain =
-        Drain { runtime: Arc::clone(&root.runtime), root: Some(Arc::clone(root)), limit, over: false };
+    let drain = Drain {
+        runtime: Arc::clone(&root.runtime),
+        root: Some(Arc::clone(root)),
+        limit,
+        cut_off: Arc::default(),
+        over: false,
+    };
     let run = async move {
         let cut_off = drain.run().await;
         if !cut_off.is_empty() {
@@ -173,24 +178,27 @@ pub(crate) struct Drain {
     /// All below it; or, if there is none, all of the runtime.
     root: Option<Arc<Actor>>,
     limit: Limit,
+    cut_off: Arc<Mutex<CutOffs>>,
     over: bool,
 }
 
 impl Drain {
-    pub(crate) fn of_all(runtime: &Arc<Shared>, limit: Limit) -> Self {
-        Self { runtime: Arc::clone(runtime), root: None, limit, over: false }
+    /// That of a shutdown, of which there may be several: what one of them cuts off is known to all.
+    fn of_all(runtime: &Arc<Shared>, limit: Limit, cut_off: Arc<Mutex<CutOffs>>) -> Self {
+        Self { runtime: Arc::clone(runtime), root: None, limit, cut_off, over: false }
     }
 
     /// Works off, ends, and says what was cut off.
     pub(crate) async fn run(mut self) -> Vec<CutOff> {
-        let mut cut_off = CutOffs::default();
-        let quiet = self.work_off(false, &mut cut_off).await;
+        let quiet = self.work_off(false).await;
         self.runtime.registry.lock().end_drain(self.root.as_deref());
         if !quiet {
-            cut_off.note(&self.runtime.part(self.root.as_ref(), false));
+            let part = self.runtime.part(self.root.as_ref(), false);
+            self.cut_off.lock().note(&part);
         }
         let ending = Ending::new(&self.runtime, self.root.as_ref(), self.limit.clone());
         let is_all = self.root.is_none();
+        let note_late = |late: &[Arc<Actor>]| self.cut_off.lock().note_late(late);
         let last = if is_all { self.runtime.registry.lock().roots(true) } else { Vec::new() };
         match &self.root {
             Some(root) => ending.end(root).await,
@@ -201,7 +209,7 @@ impl Drain {
         }
         if is_all {
             // Before the topics close: what is undelivered is told.
-            ending::kill_late(&self.runtime, None, false, |late| cut_off.note_late(late)).await;
+            ending::kill_late(&self.runtime, None, false, note_late).await;
             let _ = timeout(MOMENT, self.runtime.drains.told()).await;
             // Those who read what the runtime itself tells have all of it now.
             self.runtime.close_topics();
@@ -209,19 +217,21 @@ impl Drain {
         if !last.is_empty() {
             let part = self.runtime.registry.lock().begin_last();
             part.iter().for_each(|one| one.close_to_outside());
-            if !self.work_off(true, &mut cut_off).await {
-                cut_off.note(&self.runtime.part(None, true));
+            if !self.work_off(true).await {
+                let part = self.runtime.part(None, true);
+                self.cut_off.lock().note(&part);
             }
             ending.siblings(last).await;
         }
-        ending::kill_late(&self.runtime, self.root.as_ref(), true, |late| cut_off.note_late(late)).await;
+        ending::kill_late(&self.runtime, self.root.as_ref(), true, note_late).await;
         let _ = timeout(MOMENT, self.runtime.drains.told()).await;
         self.over = true;
-        cut_off.list()
+        let cut_off = self.cut_off.lock().list();
+        cut_off
     }
 
     /// Waits until all is quiet, or it is time to end all the same (`false`). Subsystems with a limit of their own end when it comes.
-    async fn work_off(&self, last: bool, cut_off: &mut CutOffs) -> bool {
+    async fn work_off(&self, last: bool) -> bool {
         let runtime = Arc::clone(&self.runtime);
         // The time of those that end last begins when it is their turn.
         let began = if last { Instant::now() } else { self.limit.began };
@@ -248,7 +258,7 @@ impl Drain {
             }
             let now = Instant::now();
             for (part, limit) in own.into_iter().filter(|(_, limit)| limit.force() <= now) {
-                self.cut_part(part, limit, cut_off);
+                self.cut_part(part, limit);
             }
         }
     }
@@ -266,19 +276,26 @@ impl Drain {
     }
 
     /// A part has used up its own limit: it ends, while the others go on.
-    fn cut_part(&self, part: Arc<Actor>, limit: Limit, cut_off: &mut CutOffs) {
+    fn cut_part(&self, part: Arc<Actor>, limit: Limit) {
         let members = {
             let mut registry = self.runtime.registry.lock();
             registry.begin_drain(&part);
+            if registry.drain_of(&part).0 == Phase::Ending {
+                // Another that looks after the same shutdown was faster.
+                return;
+            }
             registry.end_drain(Some(&part));
             registry.part(Some(&part), true)
         };
+        let mut cut_off = self.cut_off.lock();
         cut_off.note(&members);
         // Those that are killed at the limit are found by how they ended.
         for one in &members {
             let found = cut_off.find(one);
-            (found.in_hand, found.stop_timeout) = (one.stats().in_hand, Some(limit.timeout()));
+            found.in_hand = found.in_hand.max(one.stats().in_hand);
+            found.stop_timeout = Some(limit.timeout());
         }
+        drop(cut_off);
         members.iter().for_each(|one| one.close_to_outside());
         let ending = Ending::new(&self.runtime, Some(&part), limit);
         tokio::spawn(async move { ending.end_or_kill(part).await });

@@ -177,6 +177,7 @@ impl Drop for Asked {
         self.0.end();
     }
 }
+
 /// Counts how the ask ended when it is dropped.
 struct Counted<'a> {
     actor: &'a Actor,

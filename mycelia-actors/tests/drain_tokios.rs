@@ -138,3 +138,23 @@ fn two_callers_return_at_the_limit_with_the_same_result() {
         assert_eq!((now.left.len(), now.killed.len()), (0, 1), "what was left has ended since");
     });
 }
+
+#[test]
+fn what_was_cut_off_is_told_whichever_tokio_comes_to_the_end_first() {
+    in_time(|| {
+        let main = multi();
+        for _ in 0..20 {
+            let runtime = main.block_on(async {
+                let runtime = Runtime::new();
+                let part = runtime.configure("part").stop_timeout(MOMENT).spawn(desk().0).unwrap();
+                (0..3).for_each(|_| _ = part.tell(Work(3600 * SECOND)).unwrap());
+                let other = runtime.spawn("other", desk().0).unwrap();
+                pipe(&other, 2 * MOMENT, "done").await;
+                runtime
+            });
+            let error = current().block_on(runtime.shutdown()).unwrap_err();
+            let [cut_off] = &error.cut_off[..] else { panic!("{error}") };
+            assert_eq!((cut_off.queued, cut_off.in_hand, cut_off.is_killed), (2, 1, true), "{error}");
+        }
+    });
+}

@@ -98,7 +98,9 @@ const LOCKS: &[(&str, &str, Shown)] = &[
         NoneCould,
     ),
     ("actors/drain/ending.rs: begun", "addresses", NoneCould),
-    ("actors/drain/shutdown.rs: tokios", "numbers of tokios", NoneCould),
+    ("actors/drain/shutdown.rs: carers", "numbers of tokios; a list that is made or found", NoneCould),
+    ("actors/drain/shutdown.rs: cut_off", "the same", NoneCould),
+    ("actors/drain.rs: cut_off", "reads ledgers, and writes down what is left", NoneCould),
     ("actors/drain/shutdown.rs: result", "keeps a list that was made before", NoneCould),
     ("actors/drain.rs: shutdown", "looks up or makes a shutdown", By(end_of_all)),
     (

@@ -293,7 +293,7 @@ impl Handler<Later> for Desk {
     }
 }
 
-/// Carries the duty to reply to where nobody replies.
+/// Carries the duty to reply to a handler that keeps it.
 struct Keep(ReplyTo<u8>, Arc<Mutex<Option<ReplyTo<u8>>>>);
 impl Handler<Keep> for Desk {
     type Reply = ();

@@ -24,8 +24,11 @@ impl CutOffs {
             let side_tasks = one.ledger.rare_if_any().map(|rare| rare.tasks.waited_for()).unwrap_or_default();
             if stats.queued > 0 || !side_tasks.is_empty() {
                 let found = self.find(one);
-                found.queued = stats.queued;
-                found.side_tasks = side_tasks;
+                // Of two that look after one shutdown, the first to look has seen most.
+                found.queued = found.queued.max(stats.queued);
+                if found.side_tasks.is_empty() {
+                    found.side_tasks = side_tasks;
+                }
             }
         }
     }
@@ -33,8 +36,8 @@ impl CutOffs {
     /// These have not ended, and are killed.
     pub(crate) fn note_late(&mut self, all: &[Arc<Actor>]) {
         for one in all {
-            let in_hand = one.stats().in_hand;
-            self.find(one).in_hand = in_hand;
+            let found = self.find(one);
+            found.in_hand = found.in_hand.max(one.stats().in_hand);
         }
     }
 
@@ -47,8 +50,9 @@ impl CutOffs {
     }
 
     /// With how each of them ended. One that was late, and ended by itself all the same, lost nothing.
-    pub(crate) fn list(self) -> Vec<CutOff> {
-        let all = self.all.into_iter().map(|(one, mut cut_off)| {
+    pub(crate) fn list(&self) -> Vec<CutOff> {
+        let all = self.all.iter().map(|(one, cut_off)| {
+            let mut cut_off = cut_off.clone();
             let exit = one.life.exit();
             cut_off.is_left = exit.is_none();
             cut_off.is_killed = matches!(exit, Some(Exit::Killed));

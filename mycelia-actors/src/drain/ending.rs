@@ -79,7 +79,7 @@ impl Ending {
         }
     }
 
-    /// The same; and it is killed at the limit.
+    /// As [`end`](Self::end); and what is left is killed at the limit.
     pub(crate) async fn end_or_kill(self, actor: Arc<Actor>) {
         self.end(&actor).await;
         kill_late(&self.runtime, Some(&actor), true, |_| {}).await;

@@ -1,7 +1,7 @@
 //! The one drain of a whole runtime, and those who wait for its result.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use mycelia_core::sync::Mutex;
@@ -10,6 +10,7 @@ use tokio::task::coop::consume_budget;
 use tokio::time::Instant;
 
 use super::Drain;
+use super::cut_offs::CutOffs;
 use super::limit::Limit;
 use crate::bell::Bell;
 use crate::current;
@@ -20,12 +21,32 @@ use crate::shared::{Shared, has_timers};
 /// A shutdown that has begun.
 pub(crate) struct Shutdown {
     limit: Limit,
-    /// The tokios that look after it: that of each caller, and the one where the subsystems are. A tokio may go away, or be at rest. All
-    /// they do may be done twice, and the first to come to the end says what was cut off.
-    tokios: Mutex<Vec<tokio::runtime::Id>>,
+    carers: Mutex<Carers>,
     /// What was cut off, once it is over.
     result: OnceLock<Vec<CutOff>>,
     over: Bell,
+}
+
+/// Those who look after a shutdown, each on a tokio: that of each caller, and the one where the subsystems are. A tokio may go away, or be at
+/// rest. All they do may be done twice, and it is over when the first comes to the end.
+#[derive(Default)]
+struct Carers {
+    tokios: Vec<tokio::runtime::Id>,
+    /// What they have cut off so far. It is theirs: subsystems are in it, and those keep the runtime alive.
+    cut_off: Weak<Mutex<CutOffs>>,
+}
+
+impl Carers {
+    /// Another one, unless there is one on this tokio: what they have cut off.
+    fn add(&mut self, tokio: &Handle) -> Option<Arc<Mutex<CutOffs>>> {
+        if self.tokios.contains(&tokio.id()) {
+            return None;
+        }
+        self.tokios.push(tokio.id());
+        let cut_off = self.cut_off.upgrade().unwrap_or_default();
+        self.cut_off = Arc::downgrade(&cut_off);
+        Some(cut_off)
+    }
 }
 
 impl Shutdown {
@@ -74,24 +95,20 @@ pub(crate) async fn shutdown(runtime: &Arc<Shared>, within: Duration) -> Result<
 
 /// The shutdown of this runtime, with no more time than this from now on.
 fn join(runtime: &Arc<Shared>, within: Duration) -> Arc<Shutdown> {
-    let mut current = runtime.drains.shutdown.lock();
-    if let Some(shutdown) = &*current {
-        let shutdown = Arc::clone(shutdown);
-        drop(current);
-        shutdown.limit.shorten(Instant::now(), within);
-        return shutdown;
-    }
-    let shutdown = Arc::new(Shutdown {
+    let new = || Shutdown {
         limit: Limit::new(Some(within)),
-        tokios: Mutex::default(),
+        carers: Mutex::default(),
         result: OnceLock::new(),
         over: Bell::default(),
-    });
-    *current = Some(Arc::clone(&shutdown));
-    drop(current);
+    };
+    let shutdown = Arc::clone(runtime.drains.shutdown.lock().get_or_insert_with(|| Arc::new(new())));
+    shutdown.limit.shorten(Instant::now(), within);
+    // Each caller does all of it: the one that was first may not have come so far yet.
     let part = {
         let mut registry = runtime.registry.lock();
-        registry.phase = Phase::Draining;
+        if registry.phase == Phase::Open {
+            registry.phase = Phase::Draining;
+        }
         registry.part(None, false)
     };
     runtime.begin_closing();
@@ -104,19 +121,19 @@ fn look_after(shutdown: &Arc<Shutdown>, runtime: &Arc<Shared>, here: Handle) {
     // Of the caller's it is not known whether it has timers.
     let here = Some(here).filter(|here| runtime.has_subsystems_on(here) || has_timers(here));
     for tokio in here.into_iter().chain(runtime.home()) {
-        let mut tokios = shutdown.tokios.lock();
-        if shutdown.result.get().is_some() || tokios.contains(&tokio.id()) {
-            continue;
+        if shutdown.result.get().is_some() {
+            return;
         }
-        tokios.push(tokio.id());
-        drop(tokios);
+        let added = shutdown.carers.lock().add(&tokio);
+        let Some(cut_off) = added else { continue };
         let (shutdown, runtime) = (Arc::clone(shutdown), Arc::clone(runtime));
         tokio.spawn(async move {
-            let cut_off = Drain::of_all(&runtime, shutdown.limit.clone()).run().await;
+            let drain = Drain::of_all(&runtime, shutdown.limit.clone(), cut_off);
+            let cut_off = drain.run().await;
             shutdown.is_over(&runtime, cut_off);
         });
     }
-    if shutdown.tokios.lock().is_empty() {
+    if shutdown.carers.lock().tokios.is_empty() {
         // Without timers there are no subsystems.
         runtime.close_topics();
         shutdown.is_over(runtime, Vec::new());
