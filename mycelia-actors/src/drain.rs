@@ -226,8 +226,7 @@ impl Drain {
         ending::kill_late(&self.runtime, self.root.as_ref(), true, note_late).await;
         let _ = timeout(MOMENT, self.runtime.drains.told()).await;
         self.over = true;
-        let cut_off = self.cut_off.lock().list();
-        cut_off
+        self.cut_off.lock().list()
     }
 
     /// Waits until all is quiet, or it is time to end all the same (`false`). Subsystems with a limit of their own end when it comes.

@@ -2,19 +2,19 @@
 //! forgotten.
 #![cfg(not(mycelia_loom))]
 
+mod sources;
 mod subsystems;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeMap;
-use std::fs;
 use std::hint::black_box;
-use std::path::Path;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::task::{Context as Task, Poll, Waker};
 use std::time::Duration;
 
 use mycelia_actors::prelude::*;
+use sources::sources;
 use subsystems::{Add, Gated};
 use tokio::task::coop::unconstrained;
 
@@ -477,24 +477,13 @@ fn no_structure_that_grows_is_forgotten() {
         .flat_map(|(structures, _)| structures.iter().map(|name| (*name, true)))
         .chain(NO_BURST.iter().map(|(name, _)| (*name, false)))
         .collect();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let (mut found, mut forgotten) = (0, Vec::new());
-    for name in ["pool", "queue", "actors"] {
-        let folder = root.join(format!("mycelia-{name}/src"));
-        let mut files = Vec::new();
-        collect(&folder, &mut files);
-        for file in files {
-            let text = fs::read_to_string(&file).unwrap();
-            let text = text.split("#[cfg(all(test").next().unwrap();
-            let file = file.strip_prefix(&folder).unwrap().display().to_string();
-            for field in
-                text.lines().filter(|line| GROWS.iter().any(|name| line.contains(name))).filter_map(field)
-            {
-                let structure = format!("{name}/{file}: {field}");
-                found += 1;
-                if !known.contains_key(&*structure) {
-                    forgotten.push(structure);
-                }
+    for (file, text) in sources(&["pool", "queue", "actors"]) {
+        let grows = text.lines().filter(|line| GROWS.iter().any(|name| line.contains(name)));
+        for structure in grows.filter_map(field).map(|field| format!("{file}: {field}")) {
+            found += 1;
+            if !known.contains_key(&*structure) {
+                forgotten.push(structure);
             }
         }
     }
@@ -504,17 +493,6 @@ fn no_structure_that_grows_is_forgotten() {
         "grows, and is in none of the lists of this test:\n{}",
         forgotten.join("\n")
     );
-}
-
-fn collect(folder: &Path, files: &mut Vec<std::path::PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
 }
 
 /// The name, if the line declares a field, a static, or a struct of one field.

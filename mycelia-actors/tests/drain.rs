@@ -1,6 +1,7 @@
 //! Ending subsystems without losing what was accepted: stops of a subtree, and shutdowns.
 #![cfg(not(mycelia_loom))]
 
+mod drains;
 mod subsystems;
 
 use std::collections::BTreeMap;
@@ -8,86 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use drains::{Desk, Log, Note, SECOND, Work, desk, lines, settle, settled, with};
 use mycelia_actors::prelude::*;
-use mycelia_actors::{AskFailure, AtStop, DeadLetter, Reason, Refusal, SideTaskKind, SpawnError};
+use mycelia_actors::{AskFailure, AtStop, DeadLetter, Reason, Refusal, SpawnError};
 use subsystems::accounted;
 use tokio::time::{Instant, sleep};
 
 const MS: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// Does what its messages say, with its context, and writes down what comes to it.
-#[derive(Clone, Default)]
-struct Desk {
-    log: Log,
-    at_end: Option<fn(&Log, &Context<Desk>)>,
-}
-type Log = Arc<Mutex<Vec<String>>>;
-
-impl Subsystem for Desk {
-    async fn stopped(&mut self, _: &Exit, cx: &mut Context<Self>) {
-        if let Some(at_end) = self.at_end {
-            at_end(&self.log, cx);
-        }
-        self.log.lock().unwrap().push(format!("{} stopped", cx.name()));
-    }
-}
-
-struct With<F>(F);
-impl<T: Send + 'static, F: FnOnce(&Context<Desk>) -> T + Send + 'static> Handler<With<F>> for Desk {
-    type Reply = T;
-    async fn handle(&mut self, With(work): With<F>, cx: &mut Context<Self>) -> T {
-        work(cx)
-    }
-}
-
-#[derive(Clone)]
-struct Note(&'static str);
-impl Handler<Note> for Desk {
-    type Reply = ();
-    async fn handle(&mut self, Note(text): Note, _: &mut Context<Self>) {
-        self.log.lock().unwrap().push(text.to_owned());
-    }
-}
-
-/// Takes so long.
-struct Work(Duration);
-impl Handler<Work> for Desk {
-    type Reply = ();
-    async fn handle(&mut self, Work(time): Work, _: &mut Context<Self>) {
-        sleep(time).await;
-    }
-}
-
-async fn with<T: Send + 'static>(
-    desk: &Address<Desk>,
-    work: impl FnOnce(&Context<Desk>) -> T + Send + 'static,
-) -> T {
-    desk.ask(With(work)).await.unwrap()
-}
-
-fn desk() -> (Desk, Log) {
-    let log = Log::default();
-    (Desk { log: Arc::clone(&log), at_end: None }, log)
-}
-
-fn lines(log: &Log) -> Vec<String> {
-    log.lock().unwrap().clone()
-}
-
-/// The ledgers of messages and of side tasks add up.
-fn settled(desk: &Address<Desk>) {
-    accounted(desk);
-    let side_tasks = desk.side_tasks();
-    assert_eq!((side_tasks.accounted(), side_tasks.running), (side_tasks.started, 0), "{side_tasks:?}");
-}
-
-async fn settle() {
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
-}
 
 struct Watches(Arc<AtomicU64>);
 impl Subsystem for Watches {}
@@ -240,144 +169,6 @@ async fn what_was_accepted_is_passed_on_to_children_and_they_may_answer() {
         let survey = runtime.inspector().survey();
         assert_eq!((survey.total().accounted(), survey.total().lost()), (survey.total().sent, 0));
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn siblings_of_one_type_stop_at_the_same_time() {
-    struct Connection;
-    impl Subsystem for Connection {
-        async fn stopped(&mut self, _: &Exit, _: &mut Context<Self>) {
-            sleep(100 * MS).await;
-        }
-    }
-    let runtime = Runtime::new();
-    for _ in 0..50 {
-        runtime.spawn_unnamed(Connection).unwrap();
-    }
-    settle().await;
-    let began = Instant::now();
-    runtime.shutdown_within(2 * SECOND).await.unwrap();
-    assert!(began.elapsed() < 150 * MS, "{:?}", began.elapsed());
-}
-
-/// Asks another at its end.
-struct Cart(Address<Desk>);
-impl Subsystem for Cart {
-    async fn stopped(&mut self, _: &Exit, _: &mut Context<Self>) {
-        self.0.ask(Note("cart saved")).await.unwrap();
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_type_that_was_spawned_first_ends_last_so_that_others_can_use_it() {
-    let runtime = Runtime::new();
-    let (state, log) = desk();
-    let database = runtime.spawn("database", state).unwrap();
-    for _ in 0..3 {
-        runtime.spawn_unnamed(Cart(database.clone())).unwrap();
-    }
-    // A later one of the first type changes nothing.
-    runtime.spawn("another", Desk::default()).unwrap();
-    runtime.shutdown().await.unwrap();
-    assert_eq!(lines(&log), ["cart saved", "cart saved", "cart saved", "database stopped"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_that_needs_another_ends_before_it() {
-    let runtime = Runtime::new();
-    // Of the type that would end last.
-    let early = runtime.spawn("early", Desk::default()).unwrap();
-    struct Late(Log);
-    impl Subsystem for Late {
-        async fn stopped(&mut self, _: &Exit, _: &mut Context<Self>) {
-            self.0.lock().unwrap().push("late stopped".to_owned());
-        }
-    }
-    let (state, log) = desk();
-    let late = runtime.spawn("late", Late(Arc::clone(&log))).unwrap();
-    runtime.configure("user").needs(&late).needs(&early).spawn(state).unwrap();
-    runtime.shutdown().await.unwrap();
-    assert_eq!(lines(&log), ["user stopped", "late stopped"]);
-    let other = Runtime::new();
-    let refused = other.configure("x").needs(&late).spawn(Desk::default()).unwrap_err();
-    assert_eq!(refused.to_string(), "it needs `late`, which is a subsystem of another runtime");
-}
-
-#[tokio::test(start_paused = true)]
-async fn at_nine_tenths_of_the_limit_the_others_stop_and_at_the_limit_the_rest_is_killed() {
-    let runtime = Runtime::new();
-    let letters = runtime.dead_letters(100);
-    let (state, log) = desk();
-    let idle = runtime.spawn("idle", state).unwrap();
-    let hangs = runtime.spawn("hangs", Desk::default()).unwrap();
-    let pipes = runtime.spawn("pipes", Desk::default()).unwrap();
-    let slow = runtime.spawn("slow", Desk::default()).unwrap();
-    hangs.tell(Work(MINUTE * 60)).unwrap();
-    with(&pipes, |cx| {
-        cx.pipe(async {
-            sleep(60 * MINUTE).await;
-            Note("never")
-        })
-    })
-    .await;
-    // Ends with the message in hand at the ninth second, and leaves two.
-    for _ in 0..3 {
-        slow.tell(Work(5 * SECOND)).unwrap();
-    }
-    settle().await;
-    let began = Instant::now();
-    let error = runtime.shutdown_within(10 * SECOND).await.unwrap_err();
-    let took = began.elapsed();
-    assert!(took >= 10 * SECOND && took <= 10 * SECOND + 100 * MS, "{took:?}");
-    assert_eq!(lines(&log), ["idle stopped"]);
-    assert!(matches!(idle.exit(), Some(Exit::Stopped)));
-    assert_eq!(error.killed.iter().map(ToString::to_string).collect::<Vec<_>>(), ["hangs"]);
-    let found = |name: &str| error.cut_off.iter().find(|one| one.subsystem == *name).unwrap().clone();
-    assert_eq!((found("hangs").is_killed, found("hangs").in_hand), (true, 1));
-    let piped = found("pipes").side_tasks;
-    assert_eq!((piped.len(), piped[0].kind), (1, SideTaskKind::Pipe));
-    assert!(piped[0].age >= 9 * SECOND && piped[0].type_name.ends_with("Note"));
-    assert_eq!((found("slow").queued, found("slow").is_killed), (1, false), "{error}");
-    assert_eq!(error.cut_off.len(), 3, "{error}");
-    assert_eq!(pipes.side_tasks().abandoned, 1);
-    let reasons: Vec<_> = letters.drain().map(|letter| letter.reason()).collect();
-    assert_eq!(reasons.iter().filter(|reason| **reason == Reason::Abandoned).count(), 1, "{reasons:?}");
-    assert_eq!(reasons.iter().filter(|reason| **reason == Reason::Undelivered).count(), 1, "{reasons:?}");
-    for one in [&idle, &hangs, &pipes, &slow] {
-        settled(one);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_part_may_have_a_limit_of_its_own() {
-    let runtime = Runtime::new();
-    let quick = runtime.configure("quick").stop_timeout(SECOND).spawn(Desk::default()).unwrap();
-    quick.tell(Work(MINUTE)).unwrap();
-    let (state, log) = desk();
-    let other = runtime.spawn("other", state).unwrap();
-    other.tell(Work(10 * SECOND)).unwrap();
-    other.tell(Note("done")).unwrap();
-    settle().await;
-    let began = Instant::now();
-    let watch = tokio::spawn({
-        let quick = quick.clone();
-        async move { (quick.ended().await, began.elapsed()) }
-    });
-    let error = runtime.shutdown().await.unwrap_err();
-    assert_eq!(lines(&log), ["done", "other stopped"]);
-    let (exit, after) = watch.await.unwrap();
-    assert!(matches!(exit, Exit::Killed) && after >= SECOND && after < 2 * SECOND, "{exit} after {after:?}");
-    assert!(began.elapsed() < 11 * SECOND);
-    assert_eq!((error.cut_off.len(), error.cut_off[0].is_killed), (1, true), "{error}");
-    // By itself as well.
-    let runtime = Runtime::new();
-    let alone = runtime.configure("alone").stop_timeout(SECOND).spawn(Desk::default()).unwrap();
-    alone.tell(Work(MINUTE)).unwrap();
-    settle().await;
-    let began = Instant::now();
-    alone.stop();
-    assert!(matches!(alone.ended().await, Exit::Killed));
-    assert!(began.elapsed() >= SECOND && began.elapsed() < 2 * SECOND, "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

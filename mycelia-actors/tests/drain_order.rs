@@ -2,14 +2,20 @@
 #![cfg(not(mycelia_loom))]
 
 mod drains;
+mod subsystems;
 
 use std::sync::Arc;
 use std::task::{Context as Task, Wake, Waker};
+use std::time::Duration;
 
-use drains::{SECOND, Work, desk, in_time, lines, multi, pipe, with};
+use drains::{Desk, Log, Note, SECOND, Work, desk, in_time, lines, multi, pipe, settle, settled, with};
+use mycelia_actors::SideTaskKind;
 use mycelia_actors::prelude::*;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
+
+const MS: Duration = Duration::from_millis(1);
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Tasks that are left while a part is over its own limit and the others are not.
 async fn tasks_while_a_part_is_late(with_child: bool) -> (usize, usize) {
@@ -84,14 +90,14 @@ async fn what_one_that_ends_last_spawns_meanwhile_is_as_open_as_it_is() {
         async move { runtime.shutdown().await }
     });
     sleep(SECOND).await;
-    let child = with(&audit, |cx| cx.spawn(drains::Desk::default()).unwrap()).await;
-    child.ask(drains::Note("from outside")).await.unwrap();
+    let child = with(&audit, |cx| cx.spawn(Desk::default()).unwrap()).await;
+    child.ask(Note("from outside")).await.unwrap();
     shutdown.await.unwrap().unwrap();
     assert_eq!(lines(&log), ["audit stopped"]);
 }
 
 /// Ends before the desks, for its type came later; and leaves them work at its end.
-struct Front(Address<drains::Desk>, Address<drains::Desk>);
+struct Front(Address<Desk>, Address<Desk>);
 impl Subsystem for Front {
     async fn stopped(&mut self, _: &Exit, _: &mut Context<Self>) {
         self.0.tell(Work(3600 * SECOND)).unwrap();
@@ -182,10 +188,10 @@ async fn what_a_limit_of_its_own_cuts_off_says_so() {
 }
 
 /// Asks the one it needs, at its end.
-struct Saves(Address<drains::Desk>);
+struct Saves(Address<Desk>);
 impl Subsystem for Saves {
     async fn stopped(&mut self, _: &Exit, _: &mut Context<Self>) {
-        self.0.ask(drains::Note("saved")).await.unwrap();
+        self.0.ask(Note("saved")).await.unwrap();
     }
 }
 
@@ -204,4 +210,142 @@ async fn one_that_is_needed_is_there_also_when_another_is_late() {
             (vec!["saved".into(), "journal stopped".into()], late == 95)
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn siblings_of_one_type_stop_at_the_same_time() {
+    struct Connection;
+    impl Subsystem for Connection {
+        async fn stopped(&mut self, _: &Exit, _: &mut Context<Self>) {
+            sleep(100 * MS).await;
+        }
+    }
+    let runtime = Runtime::new();
+    for _ in 0..50 {
+        runtime.spawn_unnamed(Connection).unwrap();
+    }
+    settle().await;
+    let began = Instant::now();
+    runtime.shutdown_within(2 * SECOND).await.unwrap();
+    assert!(began.elapsed() < 150 * MS, "{:?}", began.elapsed());
+}
+
+/// Asks another at its end.
+struct Cart(Address<Desk>);
+impl Subsystem for Cart {
+    async fn stopped(&mut self, _: &Exit, _: &mut Context<Self>) {
+        self.0.ask(Note("cart saved")).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_type_that_was_spawned_first_ends_last_so_that_others_can_use_it() {
+    let runtime = Runtime::new();
+    let (state, log) = desk();
+    let database = runtime.spawn("database", state).unwrap();
+    for _ in 0..3 {
+        runtime.spawn_unnamed(Cart(database.clone())).unwrap();
+    }
+    // A later one of the first type changes nothing.
+    runtime.spawn("another", Desk::default()).unwrap();
+    runtime.shutdown().await.unwrap();
+    assert_eq!(lines(&log), ["cart saved", "cart saved", "cart saved", "database stopped"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_needs_another_ends_before_it() {
+    let runtime = Runtime::new();
+    // Of the type that would end last.
+    let early = runtime.spawn("early", Desk::default()).unwrap();
+    struct Late(Log);
+    impl Subsystem for Late {
+        async fn stopped(&mut self, _: &Exit, _: &mut Context<Self>) {
+            self.0.lock().unwrap().push("late stopped".to_owned());
+        }
+    }
+    let (state, log) = desk();
+    let late = runtime.spawn("late", Late(Arc::clone(&log))).unwrap();
+    runtime.configure("user").needs(&late).needs(&early).spawn(state).unwrap();
+    runtime.shutdown().await.unwrap();
+    assert_eq!(lines(&log), ["user stopped", "late stopped"]);
+    let other = Runtime::new();
+    let refused = other.configure("x").needs(&late).spawn(Desk::default()).unwrap_err();
+    assert_eq!(refused.to_string(), "it needs `late`, which is a subsystem of another runtime");
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_nine_tenths_of_the_limit_the_others_stop_and_at_the_limit_the_rest_is_killed() {
+    let runtime = Runtime::new();
+    let letters = runtime.dead_letters(100);
+    let (state, log) = desk();
+    let idle = runtime.spawn("idle", state).unwrap();
+    let hangs = runtime.spawn("hangs", Desk::default()).unwrap();
+    let pipes = runtime.spawn("pipes", Desk::default()).unwrap();
+    let slow = runtime.spawn("slow", Desk::default()).unwrap();
+    hangs.tell(Work(MINUTE * 60)).unwrap();
+    with(&pipes, |cx| {
+        cx.pipe(async {
+            sleep(60 * MINUTE).await;
+            Note("never")
+        })
+    })
+    .await;
+    // Ends with the message in hand at the ninth second, and leaves two.
+    for _ in 0..3 {
+        slow.tell(Work(5 * SECOND)).unwrap();
+    }
+    settle().await;
+    let began = Instant::now();
+    let error = runtime.shutdown_within(10 * SECOND).await.unwrap_err();
+    let took = began.elapsed();
+    assert!(took >= 10 * SECOND && took <= 10 * SECOND + 100 * MS, "{took:?}");
+    assert_eq!(lines(&log), ["idle stopped"]);
+    assert!(matches!(idle.exit(), Some(Exit::Stopped)));
+    assert_eq!(error.killed.iter().map(ToString::to_string).collect::<Vec<_>>(), ["hangs"]);
+    let found = |name: &str| error.cut_off.iter().find(|one| one.subsystem == *name).unwrap().clone();
+    assert_eq!((found("hangs").is_killed, found("hangs").in_hand), (true, 1));
+    let piped = found("pipes").side_tasks;
+    assert_eq!((piped.len(), piped[0].kind), (1, SideTaskKind::Pipe));
+    assert!(piped[0].age >= 9 * SECOND && piped[0].type_name.ends_with("Note"));
+    assert_eq!((found("slow").queued, found("slow").is_killed), (1, false), "{error}");
+    assert_eq!(error.cut_off.len(), 3, "{error}");
+    assert_eq!(pipes.side_tasks().abandoned, 1);
+    let reasons: Vec<_> = letters.drain().map(|letter| letter.reason()).collect();
+    assert_eq!(reasons.iter().filter(|reason| **reason == Reason::Abandoned).count(), 1, "{reasons:?}");
+    assert_eq!(reasons.iter().filter(|reason| **reason == Reason::Undelivered).count(), 1, "{reasons:?}");
+    for one in [&idle, &hangs, &pipes, &slow] {
+        settled(one);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_may_have_a_limit_of_its_own() {
+    let runtime = Runtime::new();
+    let quick = runtime.configure("quick").stop_timeout(SECOND).spawn(Desk::default()).unwrap();
+    quick.tell(Work(MINUTE)).unwrap();
+    let (state, log) = desk();
+    let other = runtime.spawn("other", state).unwrap();
+    other.tell(Work(10 * SECOND)).unwrap();
+    other.tell(Note("done")).unwrap();
+    settle().await;
+    let began = Instant::now();
+    let watch = tokio::spawn({
+        let quick = quick.clone();
+        async move { (quick.ended().await, began.elapsed()) }
+    });
+    let error = runtime.shutdown().await.unwrap_err();
+    assert_eq!(lines(&log), ["done", "other stopped"]);
+    let (exit, after) = watch.await.unwrap();
+    assert!(matches!(exit, Exit::Killed) && after >= SECOND && after < 2 * SECOND, "{exit} after {after:?}");
+    assert!(began.elapsed() < 11 * SECOND);
+    assert_eq!((error.cut_off.len(), error.cut_off[0].is_killed), (1, true), "{error}");
+    // By itself as well.
+    let runtime = Runtime::new();
+    let alone = runtime.configure("alone").stop_timeout(SECOND).spawn(Desk::default()).unwrap();
+    alone.tell(Work(MINUTE)).unwrap();
+    settle().await;
+    let began = Instant::now();
+    alone.stop();
+    assert!(matches!(alone.ended().await, Exit::Killed));
+    assert!(began.elapsed() >= SECOND && began.elapsed() < 2 * SECOND, "{:?}", began.elapsed());
 }

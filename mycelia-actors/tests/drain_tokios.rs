@@ -2,10 +2,11 @@
 #![cfg(not(any(mycelia_loom, miri)))]
 
 mod drains;
+mod subsystems;
 
 use std::time::Duration;
 
-use drains::{Desk, Log, SECOND, Work, current, desk, in_time, lines, multi, pipe, with};
+use drains::{Desk, Log, SECOND, With, Work, current, desk, in_time, lines, multi, pipe, with};
 use mycelia_actors::prelude::*;
 use tokio::runtime::{Builder, Runtime as Tokio};
 use tokio::time::timeout;
@@ -123,7 +124,7 @@ fn two_callers_return_at_the_limit_with_the_same_result() {
         let (go, until) = std::sync::mpsc::channel::<()>();
         main.block_on(async {
             // It blocks its thread, so it cannot be killed.
-            one.tell(drains::With(move |_: &Context<Desk>| _ = until.recv())).unwrap();
+            one.tell(With(move |_: &Context<Desk>| _ = until.recv())).unwrap();
             while one.stats().in_hand == 0 {
                 tokio::task::yield_now().await;
             }

@@ -8,16 +8,25 @@ use std::time::Duration;
 use mycelia_actors::prelude::*;
 use tokio::runtime::{Builder, Runtime as Tokio};
 
+use crate::subsystems::accounted;
+
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 pub(crate) type Log = Arc<Mutex<Vec<String>>>;
 
 #[derive(Clone, Default)]
-pub(crate) struct Desk(pub(crate) Log);
+pub(crate) struct Desk {
+    pub(crate) log: Log,
+    /// What it does in `stopped`.
+    pub(crate) at_end: Option<fn(&Log, &Context<Desk>)>,
+}
 
 impl Subsystem for Desk {
     async fn stopped(&mut self, _: &Exit, cx: &mut Context<Self>) {
-        self.0.lock().unwrap().push(format!("{} stopped", cx.name()));
+        if let Some(at_end) = self.at_end {
+            at_end(&self.log, cx);
+        }
+        self.log.lock().unwrap().push(format!("{} stopped", cx.name()));
     }
 }
 
@@ -31,11 +40,12 @@ impl<T: Send + 'static, F: FnOnce(&Context<Desk>) -> T + Send + 'static> Handler
 }
 
 /// Is written down.
+#[derive(Clone)]
 pub(crate) struct Note(pub(crate) &'static str);
 impl Handler<Note> for Desk {
     type Reply = ();
     async fn handle(&mut self, Note(text): Note, _: &mut Context<Self>) {
-        self.0.lock().unwrap().push(text.to_owned());
+        self.log.lock().unwrap().push(text.to_owned());
     }
 }
 
@@ -50,7 +60,7 @@ impl Handler<Work> for Desk {
 
 pub(crate) fn desk() -> (Desk, Log) {
     let desk = Desk::default();
-    let log = Arc::clone(&desk.0);
+    let log = Arc::clone(&desk.log);
     (desk, log)
 }
 
@@ -72,6 +82,20 @@ pub(crate) async fn pipe(desk: &Address<Desk>, time: Duration, note: &'static st
         Note(note)
     };
     with(desk, |cx| drop(cx.pipe(later))).await;
+}
+
+/// The ledgers of messages and of side tasks add up.
+pub(crate) fn settled(desk: &Address<Desk>) {
+    accounted(desk);
+    let side_tasks = desk.side_tasks();
+    assert_eq!((side_tasks.accounted(), side_tasks.running), (side_tasks.started, 0), "{side_tasks:?}");
+}
+
+/// Lets all run that can.
+pub(crate) async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Runs it on another thread; a hang is a failure.
