@@ -9,7 +9,7 @@ pub(crate) struct Figure {
     pub(crate) name: String,
     /// How often the operation was repeated.
     pub(crate) operations: u64,
-    /// Instructions of the whole program.
+    /// Instructions of the thread that plays the scene.
     pub(crate) instructions: u64,
     /// Heap requests of the whole program.
     pub(crate) requests: u64,

@@ -5,8 +5,8 @@
 //! cargo run --profile bench -p mycelia-instructions -- --check benches/instructions/bench.txt
 //! ```
 //!
-//! Each [scene](scene::SCENES) runs in a child process under callgrind, on one current-thread tokio. A figure is the whole
-//! program divided by its operations, so the start of the program and of the runtime is in it. The clock and the random
+//! Each [scene](scene::SCENES) runs in a child process under callgrind, on one current-thread tokio. A figure is all that
+//! the first thread does, divided by the operations, so the start of the program and of the runtime is in it. The clock and the random
 //! seeds are [fixed], so a figure repeats to the digit. A scene fails unless its handlers have handled what was sent.
 
 // The package of that file compiles every contender.

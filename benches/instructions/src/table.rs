@@ -51,7 +51,7 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "# Per operation, and of the whole program.")?;
+        writeln!(f, "# Per operation, and in all.")?;
         writeln!(f, "{HEADER}")?;
         self.0.iter().try_for_each(|figure| writeln!(f, "{figure}"))
     }
